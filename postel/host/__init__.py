@@ -1,3 +1,4 @@
-"""Many connections behind a host's addresses, sans I/O: packets, calls and time in; packets and events
-out.
+"""Many connections behind a host's addresses, without I/O.
+
+Packets, calls and time go in; packets and events come out.
 """

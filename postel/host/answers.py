@@ -1,4 +1,4 @@
-"""What a host does with a program's answers to requests (`postel.host.requests`)."""
+"""What a host does with a program's answers to connection requests (`postel.host.requests`)."""
 
 from typing import Final
 
@@ -20,19 +20,29 @@ _CODES: Final[dict[str, int]] = {
 
 
 class RequestAnswers(Answering):
+    """Carries out the answers of all listeners of a host."""
+
     __slots__ = ("_connections", "_icmp", "_unclaimed")
 
     def __init__(self, connections: Connections, unclaimed: Unclaimed, icmp: Icmp) -> None:
+        """Use these parts of the host."""
         self._connections = connections
         self._unclaimed = unclaimed
         self._icmp = icmp
 
     def answer(self, listener: Listener, request: Request, answer: Answer, now: int) -> None:
-        """After "accept" the SYN arrives once more, and now it passes, wherever its pair is by now."""
+        """Carry out the program's answer to a request.
+
+        After "accept" the host processes the request's SYN once more, and now the listener takes it. By then
+        the pair may belong to a connection, a record of TIME-WAIT or no listener at all; the SYN is handled
+        accordingly.
+        """
         try:
             packet = ip.parse(request.octets)
             syn = parse_leniently(packet.octets, packet.start, packet.end)
-        except WireError:  # a link took its text apart from it: the client sends it again
+        except (
+            WireError
+        ):  # a link delivered the SYN's payload apart from it: the client will send the SYN again
             return
         if answer == "accept":
             syn.ecn = packet.traffic_class & _ECN

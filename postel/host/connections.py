@@ -1,10 +1,26 @@
-"""All TCP connections of a host: the tables in which their segments find them, which of them to ask next, and
-what becomes of each.
+"""All TCP connections of a host: their tables, the queue of those with work to do, and their ends.
 
-::
+Theory of operation. Every pair of a local and a remote endpoint has one key (`postel.host.pairs`): the octets
+at a fixed place of its packets. A pair is in one of four tables at a time, by the state of its connection::
 
-    SYN ──► half-open ──► table ──► time_wait ──► nothing
-    connect ────────────────┘ └─────────────────────┘
+    listener                                       connect()
+       │ SYN                                          │
+       ▼                                              ▼
+    half-open ◄──► SYN cache    handshake done     table ─────► time_wait ─────► forgotten
+    SYN-RECEIVED   records      ─────────────────► all other    records          after 2MSL
+                                                   states
+
+A segment is looked up in this order (`Connections.segment_arrives`): in the table, in TIME-WAIT, among the
+half-open connections, in the SYN cache. Where no table has its pair, it may be for a listener
+(`postel.host.unclaimed`). Records (the SYN cache, TIME-WAIT) are a few hundred octets instead of a
+`Connection`. A segment for a record makes a `Connection` of it again, so that the rules of RFC 9293 are
+written once; afterwards it becomes a record again.
+
+The host doesn't scan its connections to see which have something to send. A connection that was called, or
+that got a segment, puts itself on a queue, the *agenda*. The host takes the connection that has waited
+longest (`pop_next`), takes all its segments, and then *settles* it (`settle`): it moves the connection to the
+table of its state, arms its next deadline (`postel.host.deadlines`), and takes its events. Connections to the
+host's own addresses have an agenda of their own, because their packets don't go to the link.
 """
 
 from collections.abc import Iterator
@@ -34,17 +50,20 @@ _CONTROL_BITS: Final = SYN | ACK | RST
 
 
 class Connections(PassiveOpens):
+    """Every TCP connection of a host, in all states but LISTEN."""
+
     def __init__(
         self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes
     ) -> None:
+        """Make empty tables. Initial sequence numbers and cookies derive from ``secret``."""
         super().__init__(outbound, ports, memory, orphan_limit, secret)
         self.unused: Unused = Unused(self.table, self.passive, self.time_wait, ports)
         self.servers: Known = Known()
-        self._thawed: set[Connection] = set()  # made from records of TIME-WAIT, until they are settled
+        self._thawed: set[Connection] = set()  # made from records of TIME-WAIT, until they are records again
         self._ports = ports
 
     def __iter__(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
-        """Local, remote and state of each."""
+        """Iterate over local endpoint, remote endpoint and state of all connections, records included."""
         for connection in self.table.values():
             yield connection.local, connection.remote, connection.state
         for entry in self.passive.half_open.values():
@@ -55,7 +74,7 @@ class Connections(PassiveOpens):
             yield *ends_of(record.key), TIME_WAIT
 
     def figures(self) -> dict[str, int]:
-        """What `Host.statistics` tells of them."""
+        """Gauges and counters of connections for `Host.statistics`."""
         return {
             "connections": len(self.table),
             "orphans": len(self.orphans),
@@ -70,7 +89,11 @@ class Connections(PassiveOpens):
     def open(
         self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int
     ) -> Connection:
-        """An active OPEN from ``address``; port 0 takes an ephemeral one."""
+        """Open a connection from ``address`` (active OPEN); port 0 takes an ephemeral one.
+
+        The pair may be in TIME-WAIT, where it may be reused: its connection then ends, and the new ISS is
+        above the old numbers.
+        """
         local = self.unused.endpoint(address, port, remote, config, now)
         authentication = None if keys is None else keys.authentication(local, remote)
         iss = self._numbers.iss(local, remote, now)
@@ -81,9 +104,8 @@ class Connections(PassiveOpens):
             self._end_time_wait(predecessor, now)
         connection = self._make(local, remote, config, iss, authentication, now)
         self.table[key] = connection
-        if (
-            is_fast_client(config) and authentication is None
-        ):  # RFC7413-2; a signature leaves no room for a cookie
+        # RFC7413-2; a signature leaves no room for a cookie
+        if is_fast_client(config) and authentication is None:
             hosted.open_fast(
                 connection, self.servers.attempt(local, remote, hosted.peer_mss(connection), now)
             )
@@ -91,14 +113,20 @@ class Connections(PassiveOpens):
         return connection
 
     def by_key(self, key: bytes) -> Connection | None:
-        """Whoever sent segments of this pair and may still hear of them; TIME-WAIT has nothing in flight."""
+        """Connection to which an ICMP error about this pair is given, None where there is none.
+
+        A pair in TIME-WAIT has nothing in flight, so no error can be about it.
+        """
         entry = self._half_open(key)
         return self.table.get(key) if entry is None else entry.child
 
-    # Segments and the connections they are for
+    # Segments, and the connections to which they belong
 
     def segment_arrives(self, key: bytes, segment: Segment, packet: Packet, now: int) -> bool:
-        """EP-DMX-1: an exact pair, TIME-WAIT included, then the half-open. False: it is none of ours."""
+        """EP-DMX-1: give a segment to the connection with its pair: TIME-WAIT included, then half-open ones.
+
+        Returns False where no connection has the pair.
+        """
         octets, start, end = packet.octets, packet.start, packet.end
         connection = self.table.get(key) or self._thaw(key)
         if connection is not None:
@@ -113,15 +141,20 @@ class Connections(PassiveOpens):
     def is_authentic(
         self, connection: Connection, segment: Segment, octets: bytes, start: int, end: int, now: int
     ) -> bool:
-        """RFC5925-7.4: asked before anything else looks at the segment at ``octets[start:end]``."""
+        """RFC5925-7.4: whether the segment has the signature that its connection asks for.
+
+        It is asked before anything else looks at the segment. Where the signature is missing or wrong, the
+        segment is counted as dropped.
+        """
         if connection.authentication is None:
             return True
         reason = hosted.objection(connection, octets, start, end, segment)
-        if reason:  # RFC5925-7.3: silently
+        if reason:  # RFC5925-7.3: dropped without an answer
             self._counters.drop(reason, octets, now)
         return not reason
 
     def give(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> None:
+        """Give a segment to a connection, unless it is in TIME-WAIT and the segment opens the pair anew."""
         if connection.state is TIME_WAIT:
             if segment.flags & SYN:
                 if self._syn_in_time_wait(connection, segment, octets, now):
@@ -131,15 +164,17 @@ class Connections(PassiveOpens):
         connection.segment_arrives(segment, now)
 
     def _syn_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
-        """RFC 6191. False: it is for the connection after all, which will challenge it (EP-SYN-3)."""
+        """RFC 6191: let a SYN for a pair in TIME-WAIT open a new connection, where a listener takes it.
+
+        Returns False where the old connection must answer it, by a challenge ACK (EP-SYN-3).
+        """
         local, remote = connection.local, connection.remote
         listener = self.passive.find(local.address, local.port)
         if listener is None or not connection.config.time_wait_reuse or not is_bare_syn(segment):
             return False
         authentication = connection.authentication
-        if listener.keys_of(remote) != (
-            () if authentication is None else authentication.keys
-        ):  # it was checked with other keys
+        # The SYN's signature was checked with the old connection's keys, not with the listener's
+        if listener.keys_of(remote) != (() if authentication is None else authentication.keys):
             return False
         if not hosted.reopens(connection, segment):
             if connection.config.time_wait_challenge and not hosted.is_old_duplicate(connection, segment):
@@ -150,7 +185,7 @@ class Connections(PassiveOpens):
         ):
             return True
         elif listener.half_open_is_full:
-            if key_of(local, remote) in self.time_wait:  # so that `give` sees the cookie come back
+            if key_of(local, remote) in self.time_wait:  # the cookie's ACK then comes to `give`
                 self._answer_with_cookie(
                     listener, local, remote, segment, authentication, octets, now, predecessor=connection
                 )
@@ -165,8 +200,9 @@ class Connections(PassiveOpens):
         return True
 
     def _cookie_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
-        """Whether an ACK for a pair in TIME-WAIT brings back the cookie that a SYN was given, and opens the
-        pair again.
+        """Open a pair in TIME-WAIT anew, if this ACK returns the SYN cookie that a SYN for it was given.
+
+        Returns whether it does so, or at least brings a valid cookie.
         """
         local, remote = connection.local, connection.remote
         listener = self.passive.find(local.address, local.port)
@@ -184,12 +220,12 @@ class Connections(PassiveOpens):
         return True
 
     def _end_time_wait(self, connection: Connection, now: int) -> None:
-        """Its pair begins anew."""
+        """Forget a connection in TIME-WAIT, because its pair begins anew."""
         hosted.discard(connection, None, now)
         self._forget(connection, now)
         self._tell(connection)
 
-    # Which to ask
+    # The agenda, and timers
 
     @property
     def has_output(self) -> bool:
@@ -197,23 +233,24 @@ class Connections(PassiveOpens):
         return bool(self._agenda.queue or self._looped.queue or self.events or self.acceptable)
 
     def pop_next(self) -> Connection | None:
-        """The connection that has waited longest and may have something for the link: drain it, then `settle`
-        it.
+        """Connection that has waited longest on the agenda; None where it is empty.
+
+        The caller takes all its segments, and then calls `settle`.
         """
         return self._agenda.pop()
 
     def pop_looped(self) -> Connection | None:
-        """As `pop_next`, of those whose packets stay in the host."""
+        """Connection that has waited longest of those to the host itself; None where there is none."""
         return self._looped.pop()
 
     def put_off(self, connection: Connection, now: int) -> None:
-        """It may have more to send, but others have waited while it did."""
+        """Settle a connection that may have more to send, and put it at the end of the agenda."""
         self.settle(connection, now)
         if not connection.on_agenda:
             self._agenda.append(connection)
 
     def settle(self, connection: Connection, now: int) -> None:
-        """Nothing more to send: see what has become of the connection, and when to ask it again."""
+        """Move a connection that has no more segments to its table, arm its deadline, and take its events."""
         if connection._tcb.state is ESTABLISHED or self._stays(connection, now):
             self._timers.arm(connection, connection.next_timeout())
             if connection._tcb.path.search is not None:
@@ -223,7 +260,10 @@ class Connections(PassiveOpens):
             self.relief.attend(now)
 
     def _stays(self, connection: Connection, now: int) -> bool:
-        """Whether a connection in another state than ESTABLISHED is still one to ask."""
+        """Whether a connection in another state than ESTABLISHED stays in its table.
+
+        A connection that doesn't stay is moved to where it belongs.
+        """
         state = connection.state
         if state is CLOSED or state is LISTEN:
             self._forget(connection, now)
@@ -238,12 +278,14 @@ class Connections(PassiveOpens):
         return True
 
     def next_timeout(self) -> int:
+        """Earliest deadline of connections, records and requests in microseconds, or NEVER."""
         first = min(self._timers.next_timeout(), self.time_wait.next_timeout())
         if self.passive.asking:
             first = min(first, self.passive.next_request_expires())
         return min(first, self.passive.cache.next_timeout())
 
     def handle_timeout(self, now: int) -> None:
+        """Process the timers of connections, records and requests that have expired by ``now``."""
         for connection in self._timers.pop_due(now):
             connection.handle_timeout(now)
         while (key := self.passive.cache.due(now)) is not None:
@@ -252,7 +294,7 @@ class Connections(PassiveOpens):
             for request in self.passive.expire_requests(now):
                 self._counters.drop("request_unanswered", request.octets, now)
         for record in self.time_wait.pop_due(now):
-            if self._observer is not None:  # EP-TMO-3: the program was told before
+            if self._observer is not None:  # EP-TMO-3: the program got the event Closed before
                 time_wait_state.tell_expired(self._observer, *record.ends, now)
 
     def _tell(self, connection: Connection) -> None:
@@ -264,8 +306,9 @@ class Connections(PassiveOpens):
             event = connection.next_event()
 
     def _share_path(self, connection: Connection, now: int) -> None:
-        """What one connection found out of a path concerns all that begin there (RFC 4821, 4). It is raised
-        by proof alone.
+        """Let other connections to the same address know a path MTU that this one has found (RFC 4821, 4).
+
+        A smaller MTU is believed at once, a larger one only after packets of that size have arrived.
         """
         mtu = hosted.path_news(connection)
         remote = connection.remote.address
@@ -273,7 +316,7 @@ class Connections(PassiveOpens):
             self._routes.learn(remote, mtu, now)
 
     def resize(self, mtu: int, now: int) -> None:
-        """The link's MTU is another."""
+        """Tell all connections that the link's MTU has changed."""
         for connection in self.table.values():
             connection.link_mtu(mtu, now)
         for entry in self.passive.half_open.values():
@@ -282,9 +325,7 @@ class Connections(PassiveOpens):
     # Ends
 
     def leave(self, address: bytes, now: int) -> None:
-        """The host has lost this address: everything between it and others ends, and nothing is sent about
-        that.
-        """
+        """End all connections from an address that the host has lost, without sending anything."""
         self._outbound.forget(address)
         for connection in list(self.table.values()):
             if connection.local.address == address:
@@ -303,7 +344,7 @@ class Connections(PassiveOpens):
                 self._end_time_wait(old, now)
 
     def _forget(self, connection: Connection, now: int) -> None:
-        """CLOSED, or of a child: back to LISTEN, which is to say gone."""
+        """Take a connection in CLOSED, or a half-open one back in LISTEN, out of all tables."""
         self._timers.forget(connection)
         self.orphans.forget(connection)
         key = key_of(connection.local, connection.remote)
@@ -316,13 +357,19 @@ class Connections(PassiveOpens):
             del self.table[key]
             self.time_wait.discard(key)
             self._drop_thawed(connection)
-            if self.passive.is_silent(connection):  # it waits in `accept`: until then its text is the host's
+            if self.passive.is_silent(
+                connection
+            ):  # no program has accepted it: its data counts as the host's
                 hosted.count_text(connection, self._memory)
         if self._ports.is_crowded:
             self._ports.free(key[:-2], connection.local.port)
 
     def _freeze(self, connection: Connection, now: int) -> None:
-        """For its user the connection is over now; for its pair a record answers until 2MSL have passed."""
+        """Replace a connection that enters TIME-WAIT by a record.
+
+        The record answers for the pair until 2MSL have passed. A program that still holds the connection can
+        go on reading it.
+        """
         key = key_of(connection.local, connection.remote)
         del self.table[key]
         self._timers.forget(connection)
@@ -335,12 +382,16 @@ class Connections(PassiveOpens):
         self._drop_thawed(connection)
 
     def _drop_thawed(self, connection: Connection) -> None:
-        """No program has a connection that was made from a record: nothing is told of it."""
+        """Drop the events of a connection that was made from a record: no program has it."""
         if connection in self._thawed:
             self._thawed.discard(connection)
             hosted.forget_events(connection)
 
     def _thaw(self, key: bytes) -> Connection | None:
+        """Make a connection from the record of a pair in TIME-WAIT; None where there is no record.
+
+        It answers one segment, and `settle` makes it a record again.
+        """
         record = self.time_wait.thaw(key)
         if record is None:
             return None
@@ -359,9 +410,8 @@ class Connections(PassiveOpens):
             authentication=record.authentication,
         )
         connection.is_looped = is_looped
-        agenda.append(
-            connection
-        )  # so that it is settled, and frozen again, even if the segment is not given to it
+        # The agenda leads to `settle`, which makes it a record again, even if it doesn't get the segment
+        agenda.append(connection)
         self._thawed.add(connection)
         self.table[key] = connection
         return connection

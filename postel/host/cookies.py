@@ -1,19 +1,31 @@
-"""SYN cookies (RFC 4987, 3.6): a handshake without memory, while a listener's half-open queue is full (3.7,
-"hybrid").
+"""SYN cookies (RFC 4987, 3.6): a handshake without memory, while the queue of half-open connections is full.
 
-What the SYN said goes out in the SYN,ACK and comes back in the ACK::
+Theory of operation. In a flood of SYNs most clients never answer. While a listener's queue is full, the host
+keeps nothing for a SYN. It puts what the SYN said into the SYN,ACK, signed, and the client's ACK brings it
+back::
 
-    ISS    │ time: 5 │ MSS: 3 │ keyed hash of both ends, IRS, time and MSS: 24 │
-    TSval  │ the clock: 27                        │ SACK: 1 │ window scale: 4   │
+    client                              host
+    SYN  seq=IRS            ─────────►  nothing is kept
+                            ◄─────────  SYN,ACK  seq=cookie  TSval=clock and options
+    ACK  ack=cookie+1       ─────────►  the hash is right: make the SYN again, and a connection of it
+         TSecr=clock and options
 
-Only the ACK is checked, and then the SYN is written again as it was, so that the rules of a handshake stay
-where they are. Without timestamps there is no room for the last two: such a connection has neither. Whether
-the SYN asked for RFC 9768 the ACK shows by itself, in its ACE field (RFC 9768, 5.1); RFC 3168 leaves no such
-trace, and isn't agreed to.
+    bits of      31 ─────────────────────────────────────────── 0
+    ISS          │ time: 5 │ MSS: 3 │ keyed hash of both endpoints, IRS, time and MSS: 24 │
+    TSval        │ clock: 27                      │ SACK: 1 │ window scale: 4            │
 
-Where the pair is still in TIME-WAIT, the ISS must be above the old SND.MAX (RFC 9293, MAY-2). There the
-cookie, without its time, is added to that: the record of TIME-WAIT remembers where to begin. Both times that
-a cookie can be of are then tried.
+The time counts 64 seconds; a cookie is valid in its 64 seconds and in the next. The MSS is an index into a
+table of common values. Only the ACK is checked. Then the SYN is written again as it was, and the ordinary
+handshake code processes it. The timestamp has room for two options; without timestamps the connection has
+neither SACK nor window scale. Whether the SYN asked for RFC 9768 shows in the ACE field of the ACK (RFC 9768,
+5.1). RFC 3168 leaves no such trace, and so isn't agreed to.
+
+Cookies are used only while the queue is full (RFC 4987, 3.7, "hybrid"): the connection loses options, and a
+lost SYN,ACK isn't retransmitted.
+
+Where the pair is still in TIME-WAIT, the new ISS must be above the old SND.MAX (RFC 9293, MAY-2). The cookie
+without its time, 27 bits, is then added to the old SND.MAX, which the record of TIME-WAIT remembers. The ACK
+is checked for both times at which the cookie may have been made.
 """
 
 from hashlib import blake2b
@@ -27,39 +39,41 @@ from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, CWR, ECE, SYN, Segment
 
 _TICK: Final = 64 * SECOND
-LIFETIME: Final = 2 * _TICK  # at most: a cookie is good for its tick and the next
+LIFETIME: Final = 2 * _TICK  # at most: a cookie is valid in its tick and in the next
 _TICKS: Final = 32
 _MSS: Final = (216, 536, 1220, 1300, 1360, 1440, 1460, 8940)
 _HASH_BITS: Final = 0xFFFFFF
 _WITHOUT_TIME: Final = 0x7FFFFFF  # MSS and hash
-_STEP: Final = 1 << 16  # from SND.MAX on, as for other openings of such a pair
+_STEP: Final = 1 << 16  # distance from the old SND.MAX, as for other new connections of such a pair
 _OPTION_BITS: Final = 0x1F
 _SACK_BIT: Final = 0x10
 _NO_SCALE: Final = 15  # a shift is at most 14
-_LEAST_ACE: Final = 2  # of a peer in AccECN mode: it says how the SYN,ACK arrived
+_LEAST_ACE: Final = 2  # the ACE field of a peer in AccECN mode is 2 or more: it says how the SYN,ACK arrived
 
 
 class Cookies:
+    """Makes and checks the SYN cookies of a host."""
+
     __slots__ = ("_key",)
 
     def __init__(self, secret: bytes) -> None:
+        """Derive the key from the host's secret."""
         self._key = blake2b(secret, digest_size=32, person=b"cookies").digest()
 
     def iss(self, local: Endpoint, remote: Endpoint, syn: Segment, now: int) -> int:
-        """For a SYN that `representable` made."""
+        """Cookie for a SYN that `representable` made, as the ISS of the SYN,ACK."""
         return self._cookie(local, remote, syn.seq, now // _TICK, _MSS.index(syn.mss))
 
     def iss_beyond(self, local: Endpoint, remote: Endpoint, syn: Segment, snd_max: int, now: int) -> int:
-        """As `iss`, above the old SND.MAX of a pair in TIME-WAIT."""
+        """Cookie for a SYN of a pair in TIME-WAIT: an ISS above the old connection's ``snd_max``."""
         return seq.add(snd_max, _STEP + (self.iss(local, remote, syn, now) & _WITHOUT_TIME))
 
     def syn_of(
         self, local: Endpoint, remote: Endpoint, segment: Segment, now: int, *, accurate: bool = False
     ) -> Segment | None:
-        """The SYN that this segment's cookie stands for; None where it acknowledges no cookie of ours, or too
-        old a one.
+        """SYN for which this segment returns a cookie; None where the cookie isn't valid, or too old.
 
-        ``accurate``: RFC 9768 may have been agreed on.
+        ``accurate`` says that the listener allows RFC 9768.
         """
         cookie = seq.add(segment.ack, -1)
         tick = now // _TICK
@@ -81,7 +95,7 @@ class Cookies:
         *,
         accurate: bool = False,
     ) -> Segment | None:
-        """As `syn_of`, for a cookie of `iss_beyond`."""
+        """SYN for which this segment returns a cookie of `iss_beyond`; None where it isn't valid."""
         cookie = (segment.ack - 1 - snd_max - _STEP) & seq.MASK
         if cookie > _WITHOUT_TIME:
             return None
@@ -100,7 +114,7 @@ class Cookies:
 
 
 def _syn(segment: Segment, index: int, *, accurate: bool) -> Segment:
-    """The SYN that a cookie with this MSS stands for, which came back in ``segment``."""
+    """SYN for a cookie with the MSS at ``index``, which came back in ``segment``."""
     syn = Segment(segment.source, segment.destination, seq.add(segment.seq, -1), 0, SYN, segment.window)
     syn.mss = _MSS[index]
     if accurate and ace(segment.flags) >= _LEAST_ACE:
@@ -114,7 +128,7 @@ def _syn(segment: Segment, index: int, *, accurate: bool) -> Segment:
 
 
 def representable(syn: Segment, *, ipv4: bool, timestamps: bool, accurate: bool = False) -> Segment | None:
-    """As much of the SYN as a cookie holds; None where the MSS is smaller than any that it can name."""
+    """As much of a SYN as a cookie holds; None where its MSS is smaller than all values in the table."""
     told = syn.mss if syn.mss != ABSENT else DEFAULT_MSS_4 if ipv4 else DEFAULT_MSS_6
     smaller = [size for size in _MSS if size <= told]
     if not smaller:
@@ -134,8 +148,9 @@ def representable(syn: Segment, *, ipv4: bool, timestamps: bool, accurate: bool 
 
 
 def stamp(answer: Segment, syn: Segment) -> None:
-    """Write the options of ``syn`` into the timestamp of the SYN,ACK, which thereby is up to 31 ms late,
-    never early.
+    """Write the options of ``syn`` into the timestamp of the SYN,ACK.
+
+    The timestamp is then up to 31 ms behind the clock, and never ahead of it.
     """
     if answer.tsval == ABSENT:
         return

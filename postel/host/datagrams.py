@@ -1,4 +1,7 @@
-"""UDP sockets (RFC 768; RFC 1122, 4.1): boundaries kept, nothing else promised."""
+"""UDP sockets (RFC 768; RFC 1122, 4.1).
+
+Datagrams keep their boundaries. They may get lost, be doubled, or arrive in another order.
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -25,18 +28,31 @@ from postel.wire import ip, udp
 from postel.wire.address import Endpoint, is_unspecified, to_text
 from postel.wire.udp import Datagram
 
-QUEUE_OCTETS: Final = 256 * 1024  # that wait in one socket; each datagram counts for 256 more than its data
+QUEUE_OCTETS: Final = (
+    256 * 1024
+)  # the most that waits in one socket; each datagram counts 256 more than its data
 _OVERHEAD: Final = 256
 LARGEST_4: Final = ip.LARGEST - ip.HEADER_4 - udp.HEADER
 LARGEST_6: Final = ip.LARGEST - udp.HEADER
 
 
 class DatagramSocket:
-    """Made by `Host.datagrams`. With a ``remote`` it gets datagrams from there alone."""
+    """A UDP socket. `Host.datagrams` makes it.
+
+    Events: Readable when datagrams arrive in an empty queue, Trouble after an ICMP error about a sent
+    datagram.
+
+    It has these attributes:
+        local: the own endpoint; a wildcard address shows as 0.0.0.0 or ::.
+        remote: the only endpoint from which the socket receives, or None.
+        closed: whether `close` was called.
+        context: for the program, which may store any object here.
+    """
 
     __slots__ = ("_queue", "_table", "_waiting", "closed", "context", "local", "remote")
 
     def __init__(self, local: Endpoint, remote: Endpoint | None, table: "Datagrams") -> None:
+        """Make a socket of this table; `Host.datagrams` does so."""
         self.local: Endpoint = local
         self.remote: Endpoint | None = remote
         self.context: object = None
@@ -46,16 +62,21 @@ class DatagramSocket:
         self._waiting = 0
 
     def __repr__(self) -> str:
+        """Short text, such as ``<datagram socket 10.0.0.1:53>``."""
         to = "" if self.remote is None else f" to {self.remote}"
         return f"<datagram socket {self.local}{to}{', closed' if self.closed else ''}>"
 
     def send(self, data: bytes | bytearray | memoryview, now: int, *, remote: Endpoint | None = None) -> None:
-        """Queue one datagram for ``remote``, or for the socket's own. It may get lost; errors come as events.
+        """Queue one datagram for ``remote``, or for the socket's own remote endpoint.
 
-        Raises ArgumentError, MessageTooLong, RemoteUnspecified, InsufficientResources; NetworkUnreachable
-        where no own address reaches the remote or packets to it must not leave a host; AddressFamilyMismatch
-        where the socket is bound to an address of the other family; AddressNotAvailable where that address
-        isn't the host's any more.
+        ``data`` are at most 65507 octets over IPv4, 65527 over IPv6. A datagram larger than the path's MTU is
+        sent in fragments. ``now`` is the time in microseconds. Later errors come as Trouble events.
+
+        Raises ArgumentError; ConnectionDoesNotExist where the socket is closed; RemoteUnspecified where there
+        is no remote endpoint; MessageTooLong; InsufficientResources where 1024 packets wait to be sent;
+        NetworkUnreachable where no own address reaches the remote, or packets to it must not leave a host;
+        AddressFamilyMismatch where the socket is bound to an address of the other IP version;
+        AddressNotAvailable where that address isn't the host's any more.
         """
         require_now(now)
         require_octets("data", data)
@@ -67,7 +88,7 @@ class DatagramSocket:
         self._table.send(self, bytes(data), target, now)
 
     def receive(self) -> tuple[bytes, Endpoint] | None:
-        """The oldest datagram and its sender; None where none waits."""
+        """Remove and return the oldest datagram and its sender; None where none waits."""
         if not self._queue:
             return None
         entry = self._queue.popleft()
@@ -75,14 +96,17 @@ class DatagramSocket:
         return entry
 
     def close(self) -> None:
-        """Nothing more is sent, received or told; datagrams already queued for sending go out."""
+        """Close the socket: nothing more is sent or received, and no event follows.
+
+        Datagrams that `send` has queued still go out.
+        """
         if not self.closed:
             self.closed = True
             self._queue.clear()
             self._table.remove(self)
 
     def enqueue(self, data: bytes, sender: Endpoint) -> bool:
-        """For the host: one datagram arrived. False where the queue is full."""
+        """Add a datagram that has arrived. The host calls it. Returns False where the queue is full."""
         cost = len(data) + _OVERHEAD
         if self._queue and self._waiting + cost > QUEUE_OCTETS:
             return False
@@ -94,24 +118,32 @@ class DatagramSocket:
 
 
 class Datagrams:
-    """All sockets of a host, found by one look-up for each way to be bound."""
+    """All UDP sockets of a host.
+
+    Each way to be bound has a table of its own, so that a datagram needs four look-ups at most.
+    """
 
     __slots__ = ("_bound", "_connected", "_outbound", "_ports", "_uses", "events")
 
     def __init__(self, outbound: Outbound, ports: Ports) -> None:
+        """Make empty tables."""
         self._outbound = outbound
         self._ports = ports
         self._connected: dict[tuple[Endpoint, Endpoint], DatagramSocket] = {}  # (local, remote)
-        self._bound: dict[tuple[bytes, int], DatagramSocket] = {}  # address or b"", port
-        self._uses: dict[int, int] = {}  # how many sockets without a remote have each port
+        self._bound: dict[tuple[bytes, int], DatagramSocket] = {}  # (address or b"", port)
+        self._uses: dict[int, int] = {}  # number of sockets without a remote at each port
         self.events: EventQueue[DatagramSocket] = EventQueue()
 
     def __len__(self) -> int:
+        """Number of sockets."""
         return len(self._connected) + len(self._bound)
 
     def open(self, address: bytes, port: int, remote: Endpoint | None, shown: bytes) -> DatagramSocket:
-        """``address`` is b"" for a wildcard, which shows itself as ``shown``; port 0 asks for an ephemeral
-        one. Raises AddressInUse.
+        """Make a socket.
+
+        ``address`` is b"" for all addresses, shown as ``shown``; port 0 takes an ephemeral one.
+
+        Raises AddressInUse.
         """
         if port == 0:
             port = self._free_port(address, remote)
@@ -126,6 +158,7 @@ class Datagrams:
         return socket
 
     def remove(self, socket: DatagramSocket) -> None:
+        """Forget a socket that was closed, and free its port."""
         address, port = socket.local.address, socket.local.port
         if socket.remote is not None:
             del self._connected[socket.local, socket.remote]
@@ -138,8 +171,10 @@ class Datagrams:
             self._ports.free_everywhere(port)
 
     def find(self, local: Endpoint, remote: Endpoint) -> DatagramSocket | None:
-        """The socket that a datagram is for: that of the exact pair, else the one bound to the address, else
-        the one bound to all.
+        """Socket for a datagram.
+
+        It is the socket with the exact pair, else the one bound to the address, else the one bound to all
+        addresses.
         """
         return (
             self._connected.get((local, remote))
@@ -149,7 +184,10 @@ class Datagrams:
         )
 
     def arrives(self, datagram: Datagram, source: bytes, destination: bytes) -> str:
-        """Why the datagram is dropped: "no_port" or "datagram_queue_full"; "" where a socket took it."""
+        """Give a datagram to its socket.
+
+        Returns why it is dropped, "no_port" or "datagram_queue_full"; "" where a socket took it.
+        """
         sender = Endpoint(source, datagram.source)
         socket = self.find(Endpoint(destination, datagram.destination), sender)
         if socket is None:
@@ -157,8 +195,9 @@ class Datagrams:
         return "" if socket.enqueue(datagram.data, sender) else "datagram_queue_full"
 
     def trouble(self, local: Endpoint, remote: Endpoint, error: TcpError) -> bool:
-        """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to the socket that sent it. False where
-        there is none.
+        """Tell the socket that sent a datagram of an ICMP error about it (RFC 1122, 4.1.3.3).
+
+        Returns False where there is no such socket.
         """
         socket = self.find(local, remote)
         if socket is not None:
@@ -166,9 +205,11 @@ class Datagrams:
         return socket is not None
 
     def tell(self, socket: DatagramSocket, event: Event) -> None:
+        """Queue an event of a socket."""
         self.events.put(socket, event)
 
     def send(self, socket: DatagramSocket, data: bytes, remote: Endpoint, now: int) -> None:
+        """Send a datagram from a socket; `DatagramSocket.send` says what it raises."""
         source = self.source_to(remote, self._binding(socket))
         if len(data) > (LARGEST_4 if len(remote.address) == 4 else LARGEST_6):
             raise MessageTooLong(f"{len(data)} octets don't fit into one datagram")
@@ -177,35 +218,36 @@ class Datagrams:
             raise InsufficientResources("too many packets wait to be sent")
 
     def source_to(self, remote: Endpoint, address: bytes) -> bytes:
-        """The source for datagrams to this remote from a socket bound to ``address``, b"" for any.
+        """Source address for datagrams to ``remote`` from a socket bound to ``address``, b"" for any.
 
-        Raises what `DatagramSocket.send` says of addresses.
+        `DatagramSocket.send` says what it raises.
         """
         routes = self._outbound.routes
         _require_endpoint(remote)
-        if address and len(address) != len(remote.address):  # the answer would not come to this socket
+        if address and len(address) != len(remote.address):  # the answer would go to another address
             allowed = f"an address of the family of {to_text(address)}, to which the socket is bound"
             raise AddressFamilyMismatch(f"remote is {remote}; allowed: {allowed}", "", remote, allowed)
         routes.require_destination(remote.address)
         if not address or is_unspecified(address):
             return routes.source_for(remote.address)
-        routes.require_own(address)  # it may have been given up
+        routes.require_own(address)  # the host may have lost it (`Host.remove_address`)
         routes.require_source(address, remote.address)
         return address
 
     def _binding(self, socket: DatagramSocket) -> bytes:
-        """The address to which the socket is bound; b"" for all, of both families."""
+        """Address to which a socket is bound; b"" for all addresses of both IP versions."""
         return b"" if self._bound.get((b"", socket.local.port)) is socket else socket.local.address
 
     def is_taken(self, port: int) -> bool:
-        """Whether a socket without a remote has this port, at whatever address."""
+        """Whether a socket without a remote endpoint has this port, at any address."""
         return port in self._uses
 
     def is_connected(self, local: Endpoint, remote: Endpoint) -> bool:
+        """Whether a socket has this pair of endpoints."""
         return (local, remote) in self._connected
 
     def ports_to(self, address: bytes, remote: Endpoint | None) -> Iterator[int]:
-        """Ports in use from ``address`` to ``remote``."""
+        """Iterate over the ports in use from ``address`` to ``remote``."""
         yield from self._uses
         if remote is not None:
             for local, other in self._connected:
@@ -225,40 +267,42 @@ class Datagrams:
 
 
 class _SocketSearch(Search):
-    """For a socket's ephemeral port."""
+    """Search for a socket's ephemeral port (`Ports.find`)."""
 
     __slots__ = ("_datagrams", "_remote")
 
     def __init__(self, datagrams: Datagrams, address: bytes, remote: Endpoint | None) -> None:
+        """Search a port for a socket at ``address`` (b"" for all) with this remote endpoint."""
         remote_address, remote_port = remote or Endpoint(b"", 0)
         super().__init__(_destination(address, remote), address, remote_address, remote_port)
         self._datagrams = datagrams
         self._remote = remote
 
     def is_free(self, port: int) -> bool:
+        """Whether the socket may have this port."""
         if self._datagrams.is_taken(port):
             return False
         if self._remote is None:
             return True
         local = Endpoint(self.local_address, port)
-        is_itself = local == self._remote  # such a socket would hear what it sends
+        is_itself = local == self._remote  # such a socket would receive its own datagrams
         return not is_itself and not self._datagrams.is_connected(local, self._remote)
 
     def taken(self) -> Iterator[int]:
+        """Iterate over the ports in use to the same remote endpoint."""
         return self._datagrams.ports_to(self.local_address, self._remote)
 
 
 def _require_endpoint(remote: Endpoint) -> None:
-    """Refuse what isn't where a datagram may go to."""
+    """Raise ArgumentError unless ``remote`` is an endpoint to which a datagram may go."""
     require_kind("remote", remote, Endpoint, "an Endpoint, as Endpoint.parse gives it")
-    parts: tuple[object, ...] = (
-        remote  # compiled, ``remote.address`` would refuse another kind without naming the argument
-    )
+    # Checked as items of a tuple: compiled code would refuse a wrong ``remote.address`` without naming it
+    parts: tuple[object, ...] = remote
     require_kind("remote's address", parts[0], bytes, "4 or 16 octets")
-    to_text(remote.address)  # which refuses what is no address
+    to_text(remote.address)  # raises ArgumentError unless it has 4 or 16 octets
     require_number("port", parts[1], 1, 65535, "1 to 65535")
 
 
 def _destination(address: bytes, remote: Endpoint | None) -> bytes:
-    """As `Ports` calls it; all sockets without a remote have one in common."""
+    """Name of a destination for `Ports`. All sockets without a remote endpoint share one."""
     return b"datagrams" if remote is None else b"datagrams" + destination_of(address, remote)

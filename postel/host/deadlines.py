@@ -1,8 +1,21 @@
-"""The deadlines of all connections: one heap, nothing per tick, nothing for a connection without a deadline.
+"""Deadlines of all connections, in one heap.
 
-A connection's deadline moves with every ACK, nearly always to later, so a later one leaves its entry where it
-is: when the entry comes to the top, the connection is asked again. Only an earlier deadline pushes a second
-entry, and the first is then ignored.
+Theory of operation. Each connection has several timers (`postel.tcp.timers`), and `Connection.next_timeout`
+is the earliest of them. The host needs the earliest of all connections. Nothing happens per tick of a clock,
+and a connection without a running timer costs nothing. The heap is sorted by deadline; its first entry is the
+host's next timeout.
+
+A connection's deadline moves with nearly every ACK, and nearly always to a later time. A later deadline
+leaves the entry where it is. When the entry becomes due, the connection is asked again, and armed for its
+actual deadline::
+
+    time        ────────┬───────────────┬────────────►
+    heap              entry             │                armed when the timer was started
+    connection          │          next_timeout()        moved by later ACKs; the heap isn't touched
+                        └── entry due: not expired yet, arm again ──►
+
+Only an earlier deadline pushes a second entry; the first is then *stale*, and ignored when it becomes due.
+Stale entries are removed together once they are an eighth of the heap.
 """
 
 from heapq import heapify, heappop, heappush
@@ -11,27 +24,30 @@ from typing import Final
 from postel.tcp.connection import Connection
 from postel.times import NEVER
 
-_FEW: Final = 64  # stale entries that are never worth a sweep
+_FEW: Final = 64  # so few stale entries aren't worth a search
 
 
 class Deadlines:
-    """An entry is ``(deadline, serial, connection)``; the serial number breaks ties, so that connections
-    needn't compare.
+    """Heap of entries ``(deadline, serial, connection)``.
+
+    The serial number decides between equal deadlines, so that connections needn't be comparable.
     """
 
     __slots__ = ("_armed", "_heap", "_serial", "_stale")
 
     def __init__(self) -> None:
+        """Make an empty heap."""
         self._heap: list[tuple[int, int, Connection]] = []
-        self._armed: dict[Connection, tuple[int, int, Connection]] = {}  # each connection's valid entry
+        self._armed: dict[Connection, tuple[int, int, Connection]] = {}  # the valid entry of each connection
         self._serial = 0
         self._stale = 0
 
     def __len__(self) -> int:
+        """Number of connections that are armed."""
         return len(self._armed)
 
     def arm(self, connection: Connection, deadline: int) -> None:
-        """Ask the connection again at ``deadline`` or before."""
+        """Let `pop_due` return the connection at ``deadline`` (microseconds), or ask it again before."""
         armed = self._armed.get(connection)
         if deadline >= (NEVER if armed is None else armed[0]):
             return
@@ -43,24 +59,26 @@ class Deadlines:
             self._leave_stale()
 
     def forget(self, connection: Connection) -> None:
+        """Disarm a connection."""
         if self._armed.pop(connection, None) is not None:
             self._leave_stale()
 
     def next_timeout(self) -> int:
+        """Earliest deadline in microseconds, which may be a stale one; NEVER where nothing is armed."""
         return self._heap[0][0] if self._heap else NEVER
 
     def pop_due(self, now: int) -> list[Connection]:
-        """Connections whose deadlines have come, the earliest first. They are disarmed; deadlines that moved
-        are armed anew.
+        """Disarm and return the connections with expired timers, the earliest first.
+
+        A connection with a deadline that has moved is armed for the new one instead.
         """
         due: list[Connection] = []
         while self._heap and self._heap[0][0] <= now:
             entry = heappop(self._heap)
             connection = entry[2]
             armed = self._armed.get(connection)
-            if (
-                armed is None or armed[1] != entry[1]
-            ):  # by number, for the compiler makes a tuple anew: it has no identity
+            # Compared by serial number, because compiled code copies tuples, and `is` would be False
+            if armed is None or armed[1] != entry[1]:
                 self._stale -= 1
                 continue
             del self._armed[connection]
@@ -72,9 +90,10 @@ class Deadlines:
         return due
 
     def _leave_stale(self) -> None:
-        """One more entry is stale. They are swept when they are an eighth, which is O(1) for each: they keep
-        dead connections in memory, and one that is armed for two hours of keep-alive, and now and then for an
-        ACK, would leave one each time.
+        """Count one more stale entry, and remove all once they are an eighth of the heap, at O(1) for each.
+
+        Stale entries would keep dead connections in memory. And a connection that is armed for two hours
+        (keep-alive) and in between for an ACK would leave one each time.
         """
         self._stale += 1
         if self._stale < _FEW or self._stale * 8 < len(self._heap):

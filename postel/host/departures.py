@@ -1,5 +1,7 @@
-"""The way out of a host: segments of its connections, one connection after another, and what is queued beside
-them, as packets.
+"""The way out of a host: packets of its connections in turn, and other packets before them.
+
+``_outbound`` holds packets that no connection sends, such as ICMP and datagrams; they go first. Then the host
+takes the segments of one connection after another, at most 64 packets of each in a row.
 """
 
 from typing import Final
@@ -16,11 +18,11 @@ from postel.wire.address import Address
 from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import Segment, plain_header
 
-_TURN: Final = 64  # segments of one connection until the next has its turn
+_TURN: Final = 64  # packets of one connection before the next gets its turn
 
 
 class Departures(Settings):
-    """The half of `Host` that gives packets to the link."""
+    """The half of `Host` that makes packets for the link."""
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Departures(Settings):
         memory_limit: int,
         orphan_limit: int,
     ) -> None:
+        """Make the parts of the host, with the arguments of `Host`."""
         super().__init__(
             addresses,
             secret=secret,
@@ -46,18 +49,21 @@ class Departures(Settings):
             memory_limit=memory_limit,
             orphan_limit=orphan_limit,
         )
-        self._draining: Connection | None = None
-        self._drained = 0  # segments that it sent so far
-        self._addressed: Connection | None = None  # the envelope is for its packets
-        self._config = self.config  # and what it chose when that was made
+        self._draining: Connection | None = None  # the connection that sends now
+        self._drained = 0  # packets that it has sent in this turn
+        self._addressed: Connection | None = None  # the connection to which the envelope belongs
+        self._config = self.config  # that connection's options when the envelope was made
         self._envelope: ip.Envelope | None = None
-        self._keyed: Connection | None = None  # the key is of its packets
+        self._keyed: Connection | None = None  # the connection to which the key belongs
         self._key = b""
         self._packets_sent = 0
         self._segments_sent = 0
 
     def next_packet(self, now: int) -> bytes | None:
-        """A packet for the link; None when there is nothing more to send now."""
+        """Return the next packet for the link, from its IP header on; None where there is none.
+
+        ``now`` is the time in microseconds.
+        """
         queue = self._outbound.queue
         while not queue:
             connection = self._next_sender(now)
@@ -75,7 +81,11 @@ class Departures(Settings):
         return queue.popleft()
 
     def next_parcel(self, now: int) -> Parcel | None:
-        """As `next_packet`, for a link that computes checksums and cuts. Signed segments leave whole."""
+        """Return the next packet for a link that cuts segments and computes checksums, or None.
+
+        A parcel may stand for many packets (`use_offload`). A signed segment is a packet of its own, with its
+        checksum.
+        """
         while not self._outbound.queue:
             connection = self._next_sender(now)
             if connection is None:
@@ -88,11 +98,11 @@ class Departures(Settings):
         return None if packet is None else Parcel(packet)
 
     def next_record(self, now: int) -> PacketRecord | bytes | None:
-        """As `next_packet`, for a carrier that gives packets to another host of this process by
-        `Host.record_arrives`.
+        """Return the next packet for another host of this process, if possible without writing it out.
 
-        A packet of a connection is not written out where its segment has no options but timestamps, and no
-        signature. For what is queued (ICMP, datagrams, resets) and all other segments the octets are given.
+        A segment with no options other than timestamps, and without a signature, comes as a `PacketRecord`
+        for `Host.record_arrives` of the other host. All other packets (ICMP, datagrams, resets, other
+        segments) come as octets. Returns None where there is none.
         """
         while not self._outbound.queue:
             connection = self._next_sender(now)
@@ -110,7 +120,7 @@ class Departures(Settings):
         return self._outbound.queue.popleft()
 
     def _record(self, connection: Connection, segment: Segment, now: int) -> PacketRecord | None:
-        """None where the packet has to be written out."""
+        """Record of a segment's packet; None where the packet has to be written out."""
         header = plain_header(segment)
         if not header or connection.authentication is not None:
             return None
@@ -118,10 +128,8 @@ class Departures(Settings):
             return None
         self._segments_sent += 1
         if self._keyed is not connection:
-            self._keyed, self._key = (
-                connection,
-                key_of(connection.remote, connection.local),
-            )  # as the other end calls the pair
+            # The key of the pair at the other host, for which the two ends are exchanged
+            self._keyed, self._key = connection, key_of(connection.remote, connection.local)
         around = self._envelope_of(connection)
         return PacketRecord(
             segment, header, connection.remote.address, self._key, around, self._config.option_layout
@@ -137,9 +145,9 @@ class Departures(Settings):
         return self._draining
 
     def loop_back(self, now: int) -> None:
-        """Let what the host sends to itself arrive in the next `handle_timeout`, which is due ``now``.
+        """Let packets to the host itself arrive in the next `handle_timeout`, which is due ``now``.
 
-        `next_packet` does the same before it returns None; this is for a driver whose link has no room.
+        `next_packet` does the same before it returns None. A driver calls this where its link has no room.
         """
         while (connection := self._connections.pop_looped()) is not None:
             while (segment := connection.next_segment(now)) is not None:
@@ -148,7 +156,10 @@ class Departures(Settings):
         self._outbound.let_looped_arrive(now)
 
     def _next_segment(self, connection: Connection, now: int) -> Segment | None:
-        """None where it has nothing more to send; after some it must let others have their turn."""
+        """Next segment of the connection that sends; None where it has none.
+
+        After a full turn the next connection sends.
+        """
         segment = connection.next_segment(now)
         if segment is None:
             self._draining = None
@@ -171,8 +182,9 @@ class Departures(Settings):
         return encapsulation.parcel(connection, self._config, segment, around, self._outbound, now)
 
     def _envelope_of(self, connection: Connection) -> ip.Envelope:
-        """What the headers of this connection's packets have in common. Sets ``_config`` to its
-        configuration.
+        """Constant header fields of this connection's packets.
+
+        Sets ``_config`` to the connection's options.
         """
         config = connection._tcb.config
         if self._addressed is not connection or self._envelope is None or self._config is not config:

@@ -1,4 +1,4 @@
-"""Segments into IP packets: whole ones, or with the rest left to the link."""
+"""Makes IP packets of TCP segments: complete ones, or parcels that the link completes."""
 
 from typing import Final
 
@@ -11,10 +11,11 @@ from postel.wire.ip import HEADER_4, Envelope
 from postel.wire.parcel import Parcel
 from postel.wire.segment import PROTOCOL, Segment, encode_head, encode_summed
 
-_DSCP: Final = 0xFC  # of the traffic class; the rest is ECN's (RFC 3168, 5)
+_DSCP: Final = 0xFC  # bits of the traffic class; the other two are the ECN field (RFC 3168, 5)
 
 
 def envelope(connection: Connection, config: Config) -> Envelope:
+    """Constant IP header fields of a connection's packets."""
     source, destination, bits = (
         connection.local.address,
         connection.remote.address,
@@ -26,7 +27,7 @@ def envelope(connection: Connection, config: Config) -> Envelope:
 def packet(
     connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int
 ) -> bytes:
-    """``config`` and ``around``, its `envelope`, are the connection's."""
+    """Packet with a segment. ``config`` and ``around`` (its `envelope`) are those of the connection."""
     if connection.authentication is None:
         payload = encode_summed(segment, around.words, config.option_layout)
     else:
@@ -37,7 +38,10 @@ def packet(
 def parcel(
     connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int
 ) -> Parcel:
-    """As `packet`. Cutting is left to the link, and the checksum; but not a signature."""
+    """Packet with a segment, for a link that cuts it and computes the checksum.
+
+    A signed segment is complete, because the signature covers each packet.
+    """
     if connection.authentication is not None:
         return Parcel(packet(connection, config, segment, around, outbound, now))
     head = encode_head(segment, around.words, config.option_layout)
@@ -46,10 +50,11 @@ def parcel(
 
 
 def stays_whole(connection: Connection, size: int, outbound: Outbound, now: int) -> bool:
-    """Whether a packet with ``size`` octets behind its IP header says "don't fragment", and needs no
-    identification therefore.
+    """Whether a packet with ``size`` octets behind its IP header has "don't fragment" set.
+
+    Only other packets need an identification.
     """
-    if HEADER_4 + size > FLOOR_4:  # it may be a probe or a burst, and must not arrive in fragments
+    if HEADER_4 + size > FLOOR_4:  # an MTU probe or a parcel, which must not be fragmented
         return True
     return not hosted.may_be_fragmented(connection) and not outbound.routes.may_fragment(
         connection.remote.address, now

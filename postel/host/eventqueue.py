@@ -1,4 +1,4 @@
-"""Events that wait for the program to drain them, each once however often it repeats."""
+"""Events that wait until the program takes them, each at most once for its source."""
 
 from collections import deque
 from typing import Final, Generic, TypeVar
@@ -8,30 +8,34 @@ from postel.tcp.events import Event
 Source = TypeVar("Source")
 
 
-# events that are compared one by one, which is cheaper than to count them: mostly the program drains them at
-# once
+# So few waiting events are compared one by one. That is cheaper than counting them, and most programs take
+# their events at once
 _FEW: Final = 8
 
 
 class EventQueue(Generic[Source]):
-    """Pairs of a source (a connection, a listener, a socket) and an event of it.
+    """Queue of pairs of a source (a connection, a listener, a UDP socket) and an event.
 
-    ``queue`` holds those that wait, in order, to be looked at. What a peer can repeat doesn't make it longer:
-    an event that waits already isn't added again, for it says the same whenever it is told. So a program that
-    drains no events holds a few for each source.
+    ``queue`` holds the waiting pairs in order. An event that waits already isn't added again, because its
+    meaning doesn't depend on when it is taken. So a peer that repeats itself can't make the queue longer, and
+    a program that takes no events has only a few for each source.
     """
 
     __slots__ = ("_counts", "queue")
 
     def __init__(self) -> None:
+        """Make an empty queue."""
         self.queue: deque[tuple[Source, Event]] = deque()
-        self._counts: dict[tuple[Source, Event], int] = {}  # of each entry, while the queue is long
+        self._counts: dict[
+            tuple[Source, Event], int
+        ] = {}  # how often each entry waits, while the queue is long
 
     def __len__(self) -> int:
+        """Number of waiting events."""
         return len(self.queue)
 
     def put(self, source: Source, event: Event, most: int = 1) -> None:
-        """Add an event, unless ``most`` of the same wait."""
+        """Add an event, unless ``most`` equal ones of this source wait."""
         queue, entry = self.queue, (source, event)
         if not queue:
             queue.append(entry)
@@ -49,7 +53,7 @@ class EventQueue(Generic[Source]):
             self.queue.append(entry)
 
     def pop(self) -> tuple[Source, Event]:
-        """The one that has waited longest. Raises IndexError where none waits."""
+        """Remove and return the pair that has waited longest. Raises IndexError where none waits."""
         entry = self.queue.popleft()
         if self._counts:
             self._leave(entry)

@@ -1,9 +1,9 @@
-"""The server's side of TCP Fast Open: cookies that need no memory, and what they open (RFC 7413, 4.1.2 and
-4.2).
+"""The server's side of TCP Fast Open: cookies without memory, and SYNs that bring one (RFC 7413, 4.1.2, 4.2).
 
-A cookie is a keyed hash of the client's address. The key is derived anew every `PERIOD` from the host's
-secret, and the one before is still honoured: a cookie lives for one to two periods. Hosts that share secret
-and clock give and take the same cookies, as a farm behind one address must (6.3.4).
+A cookie is a keyed hash of the client's address. Its key derives from the host's secret and changes every
+`PERIOD`. The cookie of the period before is still accepted, so a cookie lives for one to two periods. Hosts
+with the same secret and clock make and accept the same cookies, as servers behind one address must (RFC 7413,
+6.3.4).
 """
 
 from hashlib import blake2b
@@ -20,15 +20,22 @@ SIZE: Final = 8  # octets
 
 
 class Gate:
+    """Decides which SYNs may bring data (the cookies of all listeners of a host)."""
+
     __slots__ = ("_key",)
 
     def __init__(self, secret: bytes) -> None:
+        """Derive the key from the host's secret."""
         self._key = blake2b(secret, digest_size=32, person=b"fast open").digest()
 
     def admission(
         self, syn: Segment, client: bytes, config: Config, pending: Pending, now: int
     ) -> Admission | None:
-        """What to make of a SYN to a listener; None: an ordinary handshake."""
+        """Decision about a SYN to a listener; None means an ordinary handshake.
+
+        A valid cookie admits the data of the SYN. An invalid one, or a request for one, leads to an ordinary
+        handshake that gives the client a cookie.
+        """
         if not is_fast_server(config):  # RFC7413-2
             return None
         cookie = syn.fast_open
@@ -42,6 +49,6 @@ class Gate:
         return Admission(fresh, None)
 
     def cookie(self, client: bytes, now: int) -> bytes:
-        """GetCookie."""  # RFC7413-4.1.2
+        """Cookie for a client's address at time ``now``: GetCookie of RFC 7413, 4.1.2."""  # RFC7413-4.1.2
         period = (now // PERIOD).to_bytes(8, "big")
         return blake2b(period + client, digest_size=SIZE, key=self._key).digest()

@@ -1,9 +1,27 @@
-"""Reassembly of fragmented packets, within bounds (RFC 791, 3.2; RFC 815; RFC 8200, 4.5; RFC 5722).
+"""Reassembly of fragmented IP packets, within bounds (RFC 791, 3.2; RFC 815; RFC 8200, 4.5; RFC 5722).
 
-Fragments that overlap make their whole packet void, in both families: RFC 5722 demands it of IPv6, and no
-honest IPv4 sender makes them either. So what is held never overlaps, and a packet is whole when the lengths
-add up: RFC 815's list of holes isn't needed. A mark of congestion on one fragment is one on the whole (RFC
-3168, 5.3).
+Theory of operation. The fragments of a packet have its source, its destination and an identification in
+common; in IPv4 also the protocol. Each has an offset, in octets of the whole payload, and all but the last
+have the flag "more fragments". A `Partial` collects them, sorted by offset::
+
+    offset    0           1480         2960       4440    4900
+              ├───────────┼────────────┼───────────┼───────┤
+              │ A  more   │ B  more    │ missing   │ D     │  end = 4900, known from D
+              └───────────┴────────────┴───────────┴───────┘
+    held = 1480 + 1480 + 460 = 3420 octets; the packet is whole once held == end
+
+Fragments that overlap make the whole packet void, in both IP versions. RFC 5722 demands it for IPv6; a
+correct IPv4 sender doesn't make them either, and an attacker uses them to hide data from a firewall. An exact
+duplicate isn't an overlap: it is dropped alone. Because nothing held overlaps, the sum of the lengths shows
+whether the packet is whole, and RFC 815's list of holes isn't needed.
+
+The whole packet gets the first fragment's header. If one fragment is marked by "congestion experienced", the
+whole is (RFC 3168, 5.3).
+
+Memory is bounded by the number of incomplete packets, of fragments in each, and of octets. Beyond a bound the
+oldest packet goes first, so that a flood of fragments removes its own, and not a packet with fragments that
+arrive one right after another. After 30 s (IPv4) or 60 s (IPv6) an incomplete packet is dropped, and its
+sender gets an ICMP "time exceeded" if the first fragment had arrived.
 """
 
 from bisect import bisect_left
@@ -14,13 +32,13 @@ from postel.times import NEVER, SECOND
 from postel.wire import ip
 from postel.wire.ip import Packet
 
-LIFETIME_4: Final = (
-    30 * SECOND
-)  # RFC 791, 3.2 gives 15 as an example, RFC 1122, 3.3.2 wants 60 to 120; memory under attack wants less
+# RFC 791, 3.2 gives 15 s as an example, RFC 1122, 3.3.2 wants 60 to 120 s. A shorter time needs less memory
+# in an attack
+LIFETIME_4: Final = 30 * SECOND
 LIFETIME_6: Final = 60 * SECOND  # RFC 8200, 4.5
-MOST_PACKETS: Final = 64  # that are not whole yet
-MOST_PIECES: Final = 128  # of one packet: 64 KiB at an MTU of 576 has 119
-MOST_OCTETS: Final = 1 << 20
+MOST_PACKETS: Final = 64  # incomplete packets
+MOST_PIECES: Final = 128  # fragments of one packet: 64 KiB at an MTU of 576 octets has 119
+MOST_OCTETS: Final = 1 << 20  # in all fragments, headers included
 
 _ECN: Final = 3
 _CE: Final = 3
@@ -28,37 +46,42 @@ _NOT_ECT: Final = 0
 
 
 class Whole(NamedTuple):
-    """A packet made of its fragments, of which ``first`` holds the payload's beginning."""
+    """A reassembled packet, and its first fragment as it arrived."""
 
     octets: bytes
     first: Packet
 
 
 class Partial:
-    """A packet of which fragments are missing."""
+    """An incomplete packet, and its fragments."""
 
     __slots__ = ("end", "expires", "held", "key", "octets", "offsets", "pieces")
 
     def __init__(self, key: bytes, expires: int) -> None:
+        """Begin a packet that expires at ``expires``, in microseconds."""
         self.key: bytes = key
         self.expires: int = expires
-        self.end: int = -1  # the whole length, once the last fragment came
+        self.end: int = -1  # the length of the whole payload, once the last fragment has arrived
         self.held: int = 0  # octets of payload
-        self.octets: int = 0  # of memory: headers too
-        self.offsets: list[int] = []  # ascending
+        self.octets: int = 0  # octets of memory: headers too
+        self.offsets: list[int] = []  # ascending, one for each piece
         self.pieces: list[Packet] = []
 
     @property
     def is_whole(self) -> bool:
+        """Whether all fragments have arrived."""
         return self.held == self.end
 
     @property
     def first(self) -> Packet | None:
-        """The fragment that holds the payload's beginning."""
+        """Fragment with the beginning of the payload; None where it hasn't arrived."""
         return self.pieces[0] if self.offsets and self.offsets[0] == 0 else None
 
     def is_duplicate(self, piece: Packet) -> bool:
-        """The network doubles packets; that isn't an overlap (RFC 8200, 4.5)."""
+        """Whether an equal fragment has arrived before.
+
+        The network may double a packet; that isn't an overlap (RFC 8200, 4.5).
+        """
         index = bisect_left(self.offsets, piece.fragment_offset)
         if index == len(self.offsets) or self.offsets[index] != piece.fragment_offset:
             return False
@@ -68,7 +91,7 @@ class Partial:
         )
 
     def overlaps(self, piece: Packet) -> bool:
-        """Whether the piece covers what another does, or disagrees on where the packet ends."""
+        """Whether a fragment covers octets of another, or contradicts it about the end of the packet."""
         offset, end = piece.fragment_offset, _end(piece)
         index = bisect_left(self.offsets, offset)
         if index < len(self.offsets) and (end > self.offsets[index] or not piece.more_fragments):
@@ -78,6 +101,7 @@ class Partial:
         return self.end >= 0 and (end > self.end or not piece.more_fragments)
 
     def insert(self, piece: Packet) -> None:
+        """Add a fragment that doesn't overlap."""
         index = bisect_left(self.offsets, piece.fragment_offset)
         self.offsets.insert(index, piece.fragment_offset)
         self.pieces.insert(index, piece)
@@ -88,18 +112,22 @@ class Partial:
 
 
 class Fragments:
+    """All incomplete packets of a host."""
+
     __slots__ = ("_counters", "_partials", "held")
 
     def __init__(self, counters: Counters) -> None:
+        """Begin without packets."""
         self._counters = counters
         self._partials: dict[bytes, Partial] = {}  # the oldest first
-        self.held: int = 0  # octets, over all packets
+        self.held: int = 0  # octets of memory for all packets
 
     def __len__(self) -> int:
+        """Number of incomplete packets."""
         return len(self._partials)
 
     def add(self, piece: Packet, now: int) -> "Whole | None":
-        """The whole packet, if ``piece`` was the last that it lacked; else None."""
+        """Add a fragment. Returns the whole packet if it was the last one missing, else None."""
         partial = self._partial_of(piece, now)
         if partial.is_duplicate(piece):
             self._counters.drop("fragment_duplicate", piece.octets, now)
@@ -117,11 +145,13 @@ class Fragments:
         return None
 
     def next_timeout(self) -> int:
+        """Time in microseconds at which the first incomplete packet expires; NEVER where there is none."""
         return min([partial.expires for partial in self._partials.values()]) if self._partials else NEVER
 
     def expire(self, now: int) -> list[Packet]:
-        """Give up what has waited too long; the first fragments of which to send TIME_EXCEEDED (RFC 792; RFC
-        8200, 4.5).
+        """Drop the packets that have expired by ``now``.
+
+        Returns the first fragments of those that have one, for ICMP "time exceeded" (RFC 792; RFC 8200, 4.5).
         """
         firsts = []
         for partial in [partial for partial in self._partials.values() if partial.expires <= now]:
@@ -132,7 +162,7 @@ class Fragments:
 
     def _complete(self, partial: Partial, now: int) -> "Whole | None":
         marks = {piece.traffic_class & _ECN for piece in partial.pieces}
-        if _CE in marks and _NOT_ECT in marks:  # RFC 3168, 5.3: neither may be lost, and no packet is both
+        if _CE in marks and _NOT_ECT in marks:  # RFC 3168, 5.3: one header can't have both marks
             self._give_up(partial, "fragment_mixed_ecn", now)
             return None
         self._remove(partial)
@@ -151,14 +181,12 @@ class Fragments:
             return "fragment_overlap"
         if len(partial.pieces) >= MOST_PIECES:
             return "fragment_excess"
-        if piece.version == 4 and _end(piece) + ip.HEADER_4 > ip.LARGEST:  # the ping of death
+        if piece.version == 4 and _end(piece) + ip.HEADER_4 > ip.LARGEST:  # "ping of death"
             return "fragment_beyond_end"
         return ""
 
     def _relieve(self, now: int) -> None:
-        """The oldest go first: a flood of fragments starves itself, not a packet whose fragments come one
-        right after another.
-        """
+        """Drop the oldest packets until all bounds are met."""
         while len(self._partials) > MOST_PACKETS or self.held > MOST_OCTETS:
             self._give_up(self._partials[next(iter(self._partials))], "fragment_no_room", now)
 
@@ -183,8 +211,9 @@ def _end(piece: Packet) -> int:
 
 
 def _join(pieces: list[Packet], mark: int) -> bytes:
-    """One plain packet, so that it takes the usual way in. Its header is the first fragment's, but for
-    ``mark`` (RFC 8200, 4.5).
+    """Whole packet of these fragments, without a fragment header, so that it is processed as any other.
+
+    Its header is the first fragment's, but for the ECN field ``mark`` (RFC 8200, 4.5).
     """
     first = pieces[0]
     payload = b"".join([piece.payload for piece in pieces])

@@ -1,4 +1,4 @@
-"""The routers by which other networks are reached."""
+"""The routes of a host to other networks, by routers on its link."""
 
 from typing import Final, NamedTuple
 
@@ -9,8 +9,9 @@ HIGHEST_METRIC: Final = 0xFFFFFFFF
 
 
 class Route(NamedTuple):
-    """Packets to ``network`` go to the router ``gateway``. Of two routes to the same network, that with the
-    lower ``metric`` is used.
+    """A route: packets to ``network`` go to the router ``gateway``.
+
+    Of two routes to the same network, the one with the lower ``metric`` is used.
     """
 
     network: Interface
@@ -18,19 +19,21 @@ class Route(NamedTuple):
     metric: int
 
     def __str__(self) -> str:
+        """Route as text, such as "10.0.0.0/8 by 10.7.0.1 metric 0"."""
         return f"{self.network} by {to_text(self.gateway)} metric {self.metric}"
 
 
 class Gateways:
-    """Routes, the best first: the longest prefix, then the lowest metric, then the oldest."""
+    """Table of routes, the best first: longest prefix, then lowest metric, then oldest."""
 
     __slots__ = ("routes",)
 
     def __init__(self) -> None:
+        """Make an empty table."""
         self.routes: tuple[Route, ...] = ()
 
     def add(self, network: Prefix, gateway: bytes, metric: int) -> None:
-        """Add a route, in place of the one with the same network and gateway. Raises ArgumentError."""
+        """Add a route, in place of one with the same network and gateway. Raises ArgumentError."""
         require_number("metric", metric, 0, HIGHEST_METRIC, f"0 to {HIGHEST_METRIC}")
         found = parse_network(network)
         if len(found.address) != len(gateway):
@@ -43,8 +46,9 @@ class Gateways:
         self.routes = tuple(kept)
 
     def remove(self, network: Prefix, gateway: bytes) -> None:
-        """Remove the routes to ``network``; unless ``gateway`` is b"", only the one by it. Raises
-        ArgumentError where there is none.
+        """Remove the routes to ``network``, or only the one by ``gateway`` where that isn't b"".
+
+        Raises ArgumentError where there is none.
         """
         found = parse_network(network)
         kept = [
@@ -55,8 +59,9 @@ class Gateways:
         self.routes = tuple(kept)
 
     def gateway_to(self, destination: bytes, longer_than: int) -> bytes:
-        """The router for ``destination``, by a route with a prefix of more than ``longer_than`` bits; b""
-        where there is none.
+        """Router for ``destination`` by a route with a prefix of more than ``longer_than`` bits.
+
+        Returns b"" where there is none.
         """
         for route in self.routes:
             if route.network.prefix_length <= longer_than:
@@ -67,8 +72,9 @@ class Gateways:
 
 
 def parse_network(given: Prefix) -> Interface:
-    """A network such as "10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything. Raises ArgumentError, for bits
-    behind the prefix too.
+    """Network for text such as "10.0.0.0/8"; "0.0.0.0/0" and "::/0" are all addresses of an IP version.
+
+    Raises ArgumentError, also for bits behind the prefix.
     """
     network = parse_interface(given, "network")
     spare = 8 * len(network.address) - network.prefix_length

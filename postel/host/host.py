@@ -1,11 +1,35 @@
-"""Many connections behind one link: packets, calls and time in; packets and events out.
+"""The host: many connections and sockets behind one link.
 
-The contract is that of `postel.tcp.connection`. The pump, after any call: `next_packet` until None,
-`next_event` until None, again from the start if events led to calls, then arm for `next_timeout`.
+Packets, calls and time go in; packets and events come out.
 
-A segment's way in is one look-up: the addresses and ports stand side by side in a plain packet, octets 12 to
-24 of IPv4 and 8 to 44 of IPv6, and that slice is the key of its connection. Everything that isn't found so
-takes the long way, `_any_packet`.
+The contract is that of `postel.tcp.connection`. After any call the driver runs the *pump*: it takes
+`next_packet` until None, then `next_event` until None, begins again where the events led to new calls, and
+then arms a timer for `next_timeout`.
+
+Theory of operation (demultiplexing). A segment belongs to the connection with the same addresses and ports.
+In a plain packet, one without IPv4 options or IPv6 extension headers, these four fields stand side by side::
+
+    octet     0             12           16           20     22     24
+    IPv4      │ ...         │ source     │ destination│ port │ port │ sequence number ...
+                            └──────────── key ─────────────────────┘
+    octet     0             8            24           40     42     44
+    IPv6      │ ...         │ source     │ destination│ port │ port │ sequence number ...
+                            └──────────── key ─────────────────────┘
+
+So `packet_arrives` finds the connection by one slice and one look-up in a dictionary, however many
+connections there are. This is the short way. All other packets take the long way, `_any_packet`::
+
+    packet_arrives ──► connection in the table ──► checksum ──► Connection.segment_arrives
+         │ otherwise
+         └──► IP header ──► source and destination allowed? ──► fragments: reassemble
+                ├── TCP     checksum ──► exact pair ──► record of TIME-WAIT ──► half-open, or SYN cache
+                │                        ──► listener: SYN, or SYN cookie ──► RST
+                ├── UDP     checksum ──► socket ──► else ICMP "port unreachable"
+                ├── ICMP    checksum ──► echo reply, or an error to the connection or socket that it quotes
+                └── other   ICMP "protocol unreachable"
+
+A packet that isn't used is counted with the reason (`Host.statistics`); the ``octets`` of a packet never
+raise an exception.
 """
 
 from collections.abc import Iterator
@@ -34,34 +58,64 @@ from postel.wire.parcel import Parcel
 from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse_leniently
 from postel.wire.segment import parse as parse_segment
 
-_PLAIN_4: Final = 0x45  # version 4, header of 20 octets
-_NOT_PLAIN: Final = 0xBF  # of octet 6: all but "don't fragment"
+_PLAIN_4: Final = 0x45  # the first octet of IPv4 without options: version 4, header of 20 octets
+_NOT_PLAIN: Final = (
+    0xBF  # bits of octet 6 that are zero in a packet that isn't a fragment: not "don't fragment"
+)
 _LEAST_SEGMENT: Final = 20
-_ECN: Final = 3  # of the traffic class (RFC 3168, 5)
-_LEAST_HEAD: Final = 40  # octets of IPv4's and TCP's headers, of which the short way in looks at each
+_ECN: Final = 3  # the two bits of the traffic class that are the ECN field (RFC 3168, 5)
+_LEAST_HEAD: Final = 40  # octets of the smallest IP and TCP headers, which the short way reads
 
 HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSocket, Event]
 
 
 class Host(Departures):
-    """Many connections and sockets behind one link, for one thread, as each of its connections is.
+    """Many connections and UDP sockets behind one link. A host belongs to one thread.
 
-    ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what no other may
-    guess: initial sequence numbers, ports and cookies follow from it. Without one the host can't be used
-    before a driver, such as `postel.aio.attach`, has drawn one for it. ``mtu`` is the largest packet, 68 …
-    65535 octets; without one it is that of the link on which a driver puts the host, and 1500 until then.
+    A host does no I/O: `postel.aio.attach` and other drivers run it, or your own code, as here::
 
-    Packets to 127.0.0.0/8, ::1 and the host's own addresses stay in the host, which needs no address for
-    that: `next_packet` never gives them, so no link and no `PacketObserver` sees them; an ``observer`` is
-    told of their segments as of all others. They arrive at the moment at which they are sent, in the next
-    `handle_timeout`. Packets from the link with such a source are dropped.
+        the link's packets ──► packet_arrives      next_packet ──► the link
+        the clock          ──► handle_timeout      next_timeout ──► the next call of handle_timeout
+        the program        ──► connect, listen,    next_event ──► the program
+                               datagrams
 
-    ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of
-    ``routes`` for others). ``config`` is what connections choose that are given none of their own, None for
-    `DEFAULT`. ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it.
-    ``memory_limit`` is what all connections may buffer together, in octets. ``orphan_limit`` is how many
-    released connections may go on at once: one more ends the oldest. ``verify_checksums=False`` trusts the
-    link with the segments' checksums.
+    >>> client = Host("10.0.0.1/24", secret=b"the client's secret")
+    >>> server = Host("10.0.0.2/24", secret=b"the server's secret")
+    >>> listener = server.listen(80, now=0)
+    >>> connection = client.connect("10.0.0.2", 80, now=0)
+    >>> for sender, receiver in ((client, server), (server, client), (client, server)):  # SYN, SYN,ACK, ACK
+    ...     while (packet := sender.next_packet(0)) is not None:
+    ...         receiver.packet_arrives(packet, 0)
+    >>> client.next_event()[1], server.next_event()[1], connection.state.value
+    (Opened(), Acceptable(), 'ESTABLISHED')
+
+    It takes these arguments, and raises ArgumentError for values that aren't allowed:
+        addresses: the host's addresses with their networks, such as "10.7.0.2/24" and "fd00::2/64".
+        secret: the octets from which initial sequence numbers, ports and cookies follow. Nothing else makes
+            them unpredictable. A host without a secret can't be used until a driver, such as
+            `postel.aio.attach`, has made one for it.
+        mtu: the size of the largest packet, 68 to 65535 octets. By default it is the MTU of the link to which
+            a driver attaches the host, and 1500 before that.
+        config: the options of connections that aren't given their own; None for `DEFAULT`.
+        observer: an `Observer` that is told of every segment and state change.
+        any_address: whether the host accepts packets to every unicast address, as the end of a tunnel or a
+            test may want.
+        gateway: the address of the default router, or a tuple with one for each IP version. ``routes.add``
+            makes further routes.
+        memory_limit: how many octets all connections may buffer together.
+        orphan_limit: how many released connections may go on at once; one more ends the oldest.
+        verify_checksums: False to accept TCP segments, UDP datagrams and ICMP messages without a check,
+            because the link has checked them.
+
+    Packets to the host's own addresses, to 127.0.0.0/8 and to ::1 stay in the host, and the host needs no
+    address for that. `next_packet` never returns them, so that no link and no `PacketObserver` sees them. The
+    ``observer`` is told of their segments as of all others. They arrive at the time at which they are sent,
+    in the next `handle_timeout`. A packet from the link with such a source address is dropped.
+
+    It has these attributes:
+        config: the default options of connections; replace it at any time.
+        routes: the host's addresses and routes (`Routes.add`, `Routes.add_default`, `Routes.remove`).
+        memory: how much of ``memory_limit`` is used.
     """
 
     def __init__(
@@ -77,6 +131,7 @@ class Host(Departures):
         orphan_limit: int = orphans.MOST,
         verify_checksums: bool = True,
     ) -> None:
+        """Make a host with these addresses and limits, as the class describes."""
         super().__init__(
             addresses,
             secret=secret,
@@ -90,18 +145,18 @@ class Host(Departures):
         )
         require_flag("verify_checksums", verify_checksums)
         self._verifies = verify_checksums
-        self._verify = verify_checksums  # the packet at hand
-        self._stride = 0  # of the parcel at hand
+        self._verify = verify_checksums  # whether to check the packet that is being processed
+        self._stride = 0  # of the parcel that is being processed
         self._table = self._connections.table
-        # A driver that gives packets in batches drains events where this has a listener
+        # Listeners with a full accept queue. A driver that passes packets in batches stops while there are
+        # any, and takes events, so that the program can accept connections
         self.crowded: set[Listener] = self._connections.passive.crowded
         self._fragments = Fragments(self._counters)
         self._packets_arrived = 0
         self._segments_arrived = 0
 
     def join(self, mtu: int, secret: bytes, now: int) -> None:
-        """Settle what the constructor left open: the MTU and the secret. For a driver that puts the host on a
-        link.
+        """Set the MTU and the secret, where the constructor was given none. A driver calls it for its link.
 
         Raises ArgumentError.
         """
@@ -109,7 +164,7 @@ class Host(Departures):
         self._table = self._connections.table
         self.crowded = self._connections.passive.crowded
 
-    # Calls
+    # User calls
 
     def connect(
         self,
@@ -123,14 +178,27 @@ class Host(Departures):
         data: bytes = b"",
         keys: Keychain | None = None,
     ) -> Connection:
-        """An active OPEN. Events follow: Opened, or Closed with what prevented it.
+        """Open a connection to ``address`` and ``port`` (active OPEN: RFC 9293, 3.10.1).
 
-        ``data`` is sent first; as much as the send buffer takes at first is allowed. Where `Config.fast_open`
-        is "client" or "both" it goes with the SYN where the server gave a cookie before, as far as it fits
-        (RFC 7413): for data that may arrive twice (6.1). With ``keys`` for this address every segment is
-        signed, and without a right signature none is heard.
+        The event Opened follows, or Closed with the error that prevented it.
 
-        Raises ArgumentError, NetworkUnreachable, AddressNotAvailable, AddressInUse, InsufficientResources.
+        It takes these arguments:
+            address: the peer's address, as text or as an object of `ipaddress`.
+            port: the peer's port, 1 to 65535.
+            now: the time in microseconds.
+            local_address: the own address to connect from; by default the one nearest to the peer.
+            local_port: the own port; 0 takes a free ephemeral port.
+            config: the options of the connection; by default those of the host.
+            data: octets to send first, at most as many as the send buffer takes at first. With
+                `Config.fast_open` "client" or "both" they go with the SYN as far as they fit, if the server
+                gave a cookie before (RFC 7413). They may then arrive twice (RFC 7413, 6.1).
+            keys: the keys for signed segments. If they have a key for the address, every segment is signed,
+                and segments without a right signature are dropped.
+
+        Raises CallError where the host has no secret; ArgumentError; NetworkUnreachable where no packet can
+        be sent to the address, or it isn't the address of a single host; AddressNotAvailable where
+        ``local_address`` isn't the host's; AddressInUse where the pair of endpoints is in use, or no port is
+        free; InsufficientResources where ``memory_limit`` is reached.
         """
         self.require_secret()
         require_now(now)
@@ -170,15 +238,27 @@ class Host(Departures):
         ask: bool = False,
         answer_within: int = ANSWER_WITHIN,
     ) -> Listener:
-        """A passive OPEN for any remote. Without an ``address``, to all of the host's, of both families; port
-        0 takes a free one, and ANY_PORT all at which no other listener is, of every address there may be
-        where the host has ``any_address``.
+        """Listen to a port for connections from any peer (passive OPEN: RFC 9293, 3.10.1).
 
-        ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers that have
-        ``keys`` must sign. With ``ask`` nothing answers a SYN before the program does: Asked tells of a
-        request, `Listener.next_request` gives it, and `Listener.answer` says what becomes of it. As many as
-        ``backlog`` wait at once, each for ``answer_within`` microseconds. Raises ArgumentError,
-        AddressNotAvailable, AddressInUse.
+        The event Acceptable follows for each connection that `Listener.accept` can take.
+
+        It takes these arguments:
+            port: 1 to 65535; 0 takes a free port, which is then in ``Listener.local``. ANY_PORT listens to
+                every port at which no other listener is.
+            now: the time in microseconds.
+            address: the own address to listen at; by default all addresses of both IP versions, "0.0.0.0" for
+                all of IPv4, "::" for all of IPv6.
+            backlog: how many half-open connections there may be, and how many connections may wait in
+                `accept`.
+            config: the options of the connections; by default those of the host.
+            keys: the keys for signed segments. A peer for which they have a key must sign.
+            ask: whether the program decides about each SYN before it is answered. The event Asked then tells
+                of a request, `Listener.next_request` returns the request, and `Listener.answer` answers it.
+            answer_within: how long a request waits for its answer, in microseconds; at most ``backlog``
+                requests wait.
+
+        Raises CallError where the host has no secret; ArgumentError; AddressNotAvailable where the address
+        isn't the host's; AddressInUse where another listener has the address and port, or no port is free.
         """
         self.require_secret()
         require_now(now)
@@ -199,12 +279,19 @@ class Host(Departures):
     def datagrams(
         self, port: int = 0, *, address: Address | None = None, remote: Endpoint | None = None
     ) -> DatagramSocket:
-        """A UDP socket; with a ``remote``, for that one alone.
+        """Open a UDP socket (RFC 768).
 
-        Without an ``address`` it sends and hears by all of the host's, of both families; with "0.0.0.0" by
-        those of IPv4 alone, with "::" by those of IPv6. A ``remote`` of the other family is an ArgumentError.
+        The event Readable follows when datagrams arrive, and Trouble after ICMP errors about sent ones.
 
-        Raises ArgumentError, AddressNotAvailable, AddressInUse, NetworkUnreachable.
+        It takes these arguments:
+            port: 1 to 65535; 0 takes a free ephemeral port, which is then in ``DatagramSocket.local``.
+            address: the own address for sending and receiving; by default all addresses of both IP versions,
+                "0.0.0.0" for all of IPv4, "::" for all of IPv6.
+            remote: the only endpoint to which the socket sends, and from which it receives.
+
+        Raises CallError where the host has no secret; ArgumentError, also for a ``remote`` of another IP
+        version than ``address``; AddressNotAvailable where the address isn't the host's; AddressInUse where
+        the port is in use or none is free; NetworkUnreachable where no packet can be sent to ``remote``.
         """
         self.require_secret()
         octets = self._own_or_unspecified(address)
@@ -212,14 +299,14 @@ class Host(Departures):
             octets = self._datagrams.source_to(remote, octets)
         return self._datagrams.open(octets, require_port(port, 0), remote, self.routes.wildcard)
 
-    # The network
+    # Packets and events
 
     def packet_arrives(self, octets: bytes, now: int, *, text: bytes = b"") -> None:
-        """A packet from the link, whole, from the IP header on. Whatever it holds, nothing is raised: what
-        can't be used is counted.
+        """Process a whole packet from the link, from its IP header on.
 
-        ``text`` follows ``octets``, where a link has vouched for them and taken them apart behind TCP's
-        header (`parcel_arrives`).
+        Nothing in the packet raises an exception: a packet that can't be used is counted (`statistics`) and
+        dropped. Events and answers follow in `next_event` and `next_packet`. ``text`` is the TCP payload
+        behind ``octets``, where the link has delivered it apart and has checked the whole (`parcel_arrives`).
         """
         self._packets_arrived += 1
         size = len(octets) + len(text)
@@ -261,9 +348,9 @@ class Host(Departures):
                 connection.segment_arrives(segment, now)
 
     def parcel_arrives(self, parcel: Parcel, now: int) -> None:
-        """As `packet_arrives`, from a link that checks and joins packets itself.
+        """Process a packet from a link that checks checksums and joins packets itself.
 
-        What a link says that makes no sense is as harmless as what a packet holds.
+        A contradictory parcel is as harmless as a wrong packet.
         """
         self._verify = self._verifies and not parcel.is_vouched
         self._stride = parcel.stride
@@ -275,10 +362,9 @@ class Host(Departures):
         self._stride = 0
 
     def record_arrives(self, record: PacketRecord, now: int) -> None:
-        """As `packet_arrives`, of a packet that another host of this process made by `next_record`, and that
-        arrives undamaged.
+        """Process a packet that another host of this process made with `next_record`.
 
-        The same record may arrive at one host alone, and once.
+        The packet arrives undamaged. A record may arrive once only, at one host.
         """
         connection = self._table.get(record.key)
         segment = record.segment
@@ -295,7 +381,7 @@ class Host(Departures):
         connection.segment_arrives(segment, now)
 
     def next_event(self) -> HostEvent | None:
-        """The object that it concerns, and the event, oldest first; None where nothing is left to tell."""
+        """Return the oldest event and its connection, listener or UDP socket; None where no event waits."""
         connections = self._connections
         if connections.events.queue:
             return connections.events.pop()
@@ -307,35 +393,41 @@ class Host(Departures):
 
     @property
     def has_output(self) -> bool:
-        """Whether `next_packet` or `next_event` may have something, so that it is time to drain them."""
+        """Whether `next_packet` or `next_event` may return something, so that the driver should call them."""
         is_busy = self._draining is not None or self._connections.has_output
         return is_busy or self._outbound.has_output or bool(self._datagrams.events)
 
-    # Time
+    # Timers
 
     def next_timeout(self) -> int:
-        """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_packet` is not a
-        matter of time.
+        """Return when to call `handle_timeout`, in microseconds; NEVER where no timer runs.
+
+        Packets that wait in `next_packet` don't count.
         """
         first = min(self._connections.next_timeout(), self._fragments.next_timeout())
         return min(first, self._outbound.looped_at)
 
     def handle_timeout(self, now: int) -> None:
-        """Do what has become due by ``now``. Raises ArgumentError for a ``now`` that is negative or no int;
-        packets may bring any.
+        """Process all timers that have expired by ``now``; harmless when none has.
+
+        Raises ArgumentError for a ``now`` that isn't an int or is negative.
         """
         require_now(now)
         self._connections.handle_timeout(now)
         for first in self._fragments.expire(now):
             self._icmp.tell_time_exceeded(first, now)
-        for octets in self._outbound.pop_looped():  # not what these lead to: that comes with the next pump
+        for octets in self._outbound.pop_looped():  # packets that these cause arrive in the next call
             self._any_packet(octets, now, is_looped=True)
 
-    # What there is
+    # State
 
     def statistics(self) -> dict[str, int]:
-        """Totals since the start, gauges, and under ``dropped_…`` what became of every packet that was not
-        used.
+        """Return counters and gauges by name.
+
+        Counters count from the start of the host: ``packets_arrived``, ``segments_sent`` and others. Gauges
+        such as ``connections``, ``half_open``, ``time_wait`` and ``memory_used`` (octets) are the present
+        numbers. ``dropped_REASON`` counts the packets that weren't used, by reason, such as
+        ``dropped_bad_checksum``; ``dropped`` is their sum.
         """
         figures = {
             "packets_arrived": self._packets_arrived,
@@ -350,10 +442,13 @@ class Host(Departures):
         return figures
 
     def connections(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
-        """Local, remote and state of each connection, those in TIME-WAIT included: for display."""
+        """Iterate over local endpoint, remote endpoint and state of each connection.
+
+        Those in TIME-WAIT are included. The iterator is for display: the host must not be called meanwhile.
+        """
         return iter(self._connections)
 
-    # The long way in
+    # The long way: packets that the short way of `packet_arrives` doesn't take
 
     def _any_packet(self, octets: bytes, now: int, *, is_looped: bool) -> None:
         self.bell.ring()
@@ -383,8 +478,8 @@ class Host(Departures):
         if whole is None or packet is None:
             return
         octets, packet.first = whole
-        self._verify = self._verifies  # a link that vouches for a fragment doesn't for the others
-        if packet.is_fragment:  # fragments of fragments: only an attacker makes them
+        self._verify = self._verifies  # the link has checked the last fragment only
+        if packet.is_fragment:  # a fragment of a fragment, which only an attacker makes
             self._counters.drop("fragment_nested", octets, now)
         else:
             self._whole_packet(packet, now)
@@ -405,7 +500,7 @@ class Host(Departures):
             self._counters.drop(reason, packet.octets, now)
 
     def _datagram_arrives(self, packet: Packet, now: int) -> str:
-        """Why it is dropped, "" where a socket took it."""
+        """Give a datagram to its socket. Returns why it is dropped, "" where a socket took it."""
         try:
             datagram = udp.parse(packet, verify=self._verify)
         except WireError as error:
@@ -454,7 +549,7 @@ class Host(Departures):
     def _parse_leniently(
         self, octets: bytes, start: int, end: int, error: WireError, now: int
     ) -> Segment | None:
-        """MUST-7: options that can't be followed are ignored, and counted."""
+        """MUST-7: ignore options that can't be followed, and count the segment."""
         try:
             if error.reason == "bad_option":
                 segment = parse_leniently(octets, start, end)

@@ -1,4 +1,4 @@
-"""ICMP: what to make of a message that arrived, and which packets may be answered with one."""
+"""ICMP of a host: what it does with a message that arrives, and which packets it answers with one."""
 
 from typing import Final
 
@@ -24,11 +24,10 @@ from postel.wire.ip import Packet
 from postel.wire.segment import PROTOCOL
 
 _ANSWERS_A_SECOND: Final = 1000
-_HARD: Final = (
-    icmp.NO_PROTOCOL,
-    icmp.NO_PORT,
-)  # RFC 9293, 3.9.2.2; "fragmentation needed" is a PACKET_TOO_BIG
-_UNBELIEVED: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT, icmp.PROHIBITED)
+# Codes that end a connection: RFC 9293, 3.9.2.2. "Fragmentation needed", a third, is a PACKET_TOO_BIG here
+_HARD: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT)
+_UNBELIEVED: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT, icmp.PROHIBITED)  # codes that RFC 5925, 7.8 ignores
+# Types of IPv4's ICMP that aren't errors (RFC 1122, 3.2.2)
 _QUERIES_4: Final = (
     0,
     8,
@@ -40,18 +39,19 @@ _QUERIES_4: Final = (
     16,
     17,
     18,
-)  # types of IPv4's ICMP that aren't errors (RFC 1122, 3.2.2)
-_FIRST_QUERY_6: Final = 128  # RFC 4443, 2.1
+)
+_FIRST_QUERY_6: Final = 128  # types below it are errors (RFC 4443, 2.1)
 _REDIRECT_6: Final = 137
-_TELL_ALWAYS: Final = 2  # the action of an IPv6 option, its two highest bits
+_TELL_ALWAYS: Final = 2  # the two highest bits of an IPv6 option's type: answer even a multicast packet
 
 
 def protocol_for(address: bytes) -> int:
+    """Protocol number of ICMP in the IP version of this address."""
     return icmp.PROTOCOL_4 if len(address) == 4 else icmp.PROTOCOL_6
 
 
 def error_of(message: IcmpMessage) -> TcpError:
-    """What the user hears of an UNREACHABLE, TIME_EXCEEDED or PARAMETER_PROBLEM."""
+    """Error that the program gets for an UNREACHABLE, TIME_EXCEEDED or PARAMETER_PROBLEM."""
     if message.kind == icmp.TIME_EXCEEDED:
         return HostUnreachable("time exceeded on the way")
     if message.kind == icmp.PARAMETER_PROBLEM:
@@ -64,13 +64,17 @@ def error_of(message: IcmpMessage) -> TcpError:
 
 
 def is_hard(message: IcmpMessage) -> bool:
-    """SHLD-26 against MUST-56: only that the other end itself said no."""
+    """Whether a message says that the other host itself refuses (SHLD-26 against MUST-56).
+
+    It then ends a connection that is being opened. Any other error is only reported.
+    """
     return message.kind == icmp.UNREACHABLE and message.code in _HARD
 
 
 class Icmp:
-    """Sends what a host may say, at a rate that is drawn anew each second: its limit must not be a counter
-    for others to read.
+    """Processes ICMP messages, and sends errors and echo replies.
+
+    The limits of both per second are drawn anew each second, so that others can't use them as a counter.
     """
 
     __slots__ = ("_connections", "_datagrams", "_echoes", "_errors", "_outbound", "_routes")
@@ -78,15 +82,16 @@ class Icmp:
     def __init__(
         self, outbound: Outbound, connections: Connections, datagrams: Datagrams, secret: bytes
     ) -> None:
+        """Use these parts of the host. The limits derive from ``secret``."""
         self._outbound = outbound
         self._routes = outbound.routes
         self._connections = connections
         self._datagrams = datagrams
         self._errors = Budget(_ANSWERS_A_SECOND, secret + b"icmp")  # RFC 4443, 2.4 (f)
-        self._echoes = Budget(_ANSWERS_A_SECOND, secret + b"echo")  # of their own: pings must not hide errors
+        self._echoes = Budget(_ANSWERS_A_SECOND, secret + b"echo")  # apart, so that pings don't use up errors
 
     def arrives(self, packet: Packet, now: int, *, verify: bool) -> str:
-        """Why the message is dropped; "" where something came of it."""
+        """Process a message. Returns why it is dropped; "" where it had an effect."""
         try:
             message = icmp.parse(packet, verify=verify)
         except WireError as error:
@@ -99,10 +104,13 @@ class Icmp:
             return "icmp_other"
         return "" if self._error_arrives(message, now) else "icmp_unrelated"
 
-    # Errors about what we sent
+    # Errors about packets of this host
 
     def _error_arrives(self, message: IcmpMessage, now: int) -> bool:
-        """Whether there is a connection or a socket that sent the quoted packet (MUST-54)."""
+        """Give an error to the connection or socket that sent the quoted packet (MUST-54).
+
+        Returns whether there is one.
+        """
         quoted = icmp.quote(message.body)
         if quoted is None:
             return False
@@ -126,7 +134,7 @@ class Icmp:
     def _segment_too_big(
         self, connection: Connection, message: IcmpMessage, quoted: Quoted, now: int
     ) -> None:
-        """Other connections learn of a smaller MTU when this one is settled."""
+        """Tell a connection of a smaller path MTU. Other connections learn it when this one is settled."""
         mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
         if mtu:
             connection.packet_too_big(mtu, quoted.seq, now)
@@ -139,36 +147,40 @@ class Icmp:
         if self._datagrams.find(local, remote) is None:
             return False
         mtu = self._routes.usable(remote.address, message.mtu, length, now)
-        if 0 < mtu < self._routes.mtu_to(remote.address, now):  # never raised by a claim
-            self._routes.learn(remote.address, mtu, now)  # larger datagrams go as fragments from now on
+        if 0 < mtu < self._routes.mtu_to(remote.address, now):  # an ICMP message never raises it
+            self._routes.learn(remote.address, mtu, now)  # from now on larger datagrams go in fragments
             self._datagrams.trouble(
                 local, remote, MessageTooLong(f"a datagram was lost: the path carries {mtu} octets")
             )
         return True
 
-    # What we say
+    # Errors and replies of this host
 
     def refuse_port(self, packet: Packet, now: int) -> bool:
-        """RFC 1122, 4.1.3.1: no socket takes this datagram."""
+        """Answer a datagram that no socket takes with "port unreachable" (RFC 1122, 4.1.3.1)."""
         return self._answer(icmp.unreachable(icmp.NO_PORT, packet), packet, now)
 
     def refuse_connection(self, code: int, packet: Packet, now: int) -> bool:
-        """RFC 1122, 3.2.2.1: what the program says of a SYN."""
+        """Answer a SYN with "destination unreachable", as the program says (RFC 1122, 3.2.2.1)."""
         return self._answer(icmp.unreachable(code, packet), packet, now)
 
     def refuse_protocol(self, packet: Packet, now: int) -> bool:
-        """RFC 1122, 3.2.2.1; over IPv6 it is an "unrecognized next header" (RFC 4443, 3.4)."""
+        """Answer a packet of an unknown protocol.
+
+        The answer is "protocol unreachable" in IPv4 (RFC 1122, 3.2.2.1), "unrecognized next header" in IPv6
+        (RFC 4443, 3.4).
+        """
         if packet.version == 4:
             return self._answer(icmp.unreachable(icmp.NO_PROTOCOL, packet), packet, now)
         pointer = ip.place_received(packet, packet.named_at)
         return self._answer(icmp.parameter_problem(ip.UNRECOGNIZED_NEXT_HEADER, pointer, packet), packet, now)
 
     def refuse_header(self, octets: bytes, first: Packet | None, error: WireError, now: int) -> bool:
-        """RFC 1122, 3.2.2.5 and 3.3.5; RFC 4443, 3.4: what is wrong with a packet that came, ``first`` its
-        first fragment.
+        """Answer a packet that `ip.parse` refused with a parameter problem.
 
-        Nothing is told where the source is this host: it makes no such packets, so the packet is a forgery
-        from the link.
+        RFC 1122, 3.2.2.5; RFC 4443, 3.4. A failed source route has a message of its own (RFC 1122, 3.3.5).
+        ``first`` is the first fragment of a packet that arrived in fragments. A packet with an own source
+        address isn't answered: this host makes no such packets, so it is forged.
         """
         try:
             packet = ip.outline(octets)
@@ -185,11 +197,13 @@ class Icmp:
         return self._answer(problem, packet, now)
 
     def tell_time_exceeded(self, first: Packet, now: int) -> bool:
+        """Tell the sender of a first fragment that the others didn't arrive in time."""
         return self._answer(icmp.time_exceeded(icmp.IN_REASSEMBLY, first), first, now)
 
     def _answer_echo(self, request: IcmpMessage, packet: Packet, now: int) -> bool:
-        """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't
-        answered (Smurf).
+        """Answer an echo request, from the address to which it was sent (RFC 1122, 3.2.2.6; RFC 4443, 4.2).
+
+        A request to a broadcast address isn't answered ("smurf" attack).
         """
         if not self._routes.owns(packet.destination) or not self._echoes.claim(now):
             return False
@@ -197,17 +211,18 @@ class Icmp:
         return self._send(icmp.echo_reply(request), packet, source, now, _options_back(packet, now))
 
     def _answer(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
-        """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address, or from what is no
-        single host.
+        """Send an error about a packet, where that is allowed, from the address to which the packet was sent.
 
-        Nor about an ICMP error, or IPv4's fragments but the first (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
+        It isn't allowed (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)) about a packet to a broadcast or multicast
+        address, from an address that isn't a single host's, about another ICMP error, and in IPv4 about
+        fragments other than the first.
         """
         if not self._routes.owns(packet.destination) or self._may_not_be_told(packet):
             return False
         return self._errors.claim(now) and self._send(message, packet, packet.destination, now)
 
     def _answer_multicast(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
-        """As `_answer`, from one of our addresses (RFC 4443, 2.2)."""
+        """Send an error about a packet to a multicast address, from an own address (RFC 4443, 2.2)."""
         if self._may_not_be_told(packet):
             return False
         try:
@@ -230,7 +245,10 @@ class Icmp:
 
 
 def _options_back(request: Packet, now: int) -> bytes:
-    """RFC 1122, 3.2.2.6: an echo's Record Route and Timestamp options come back with our entry."""
+    """Options of an echo reply: the request's Record Route and Timestamp, with an own entry.
+
+    RFC 1122, 3.2.2.6.
+    """
     came = request.first or request
     if came.version == 6 or came.start == ip.HEADER_4:
         return b""
@@ -238,9 +256,9 @@ def _options_back(request: Packet, now: int) -> bytes:
 
 
 def _is_ignored(connection: Connection, message: IcmpMessage) -> bool:
-    """RFC5925-7.8: a connection that signs its segments doesn't believe a message without a signature.
+    """RFC5925-7.8: whether a connection that signs its segments ignores this unsigned message.
 
-    ICMPv6's "packet too big" must be believed.
+    ICMPv6's "packet too big" isn't ignored, because in IPv6 routers don't fragment.
     """
     authentication = connection.authentication
     if authentication is None or authentication.heeds_icmp or not hosted.is_synchronized(connection):
@@ -251,8 +269,9 @@ def _is_ignored(connection: Connection, message: IcmpMessage) -> bool:
 
 
 def _is_told_of_multicast(packet: Packet, error: WireError) -> bool:
-    """RFC 4443, 2.4 (e.3); RFC 8200, 4.2: of an option with the action 10 the source is told wherever the
-    packet went.
+    """Whether the sender of a packet to a multicast address is told of an unknown option.
+
+    It is where the option's type begins with the bits 10 (RFC 4443, 2.4 (e.3); RFC 8200, 4.2).
     """
     is_multicast_6 = packet.version == 6 and is_multicast(packet.destination)
     return (
@@ -263,11 +282,10 @@ def _is_told_of_multicast(packet: Packet, error: WireError) -> bool:
 
 
 def _is_error(packet: Packet) -> bool:
-    """Whether the packet is an ICMP error or a redirect; of what is cut before the type, and of unknown
-    types, it is assumed.
+    """Whether a packet is an ICMP error or a redirect, which must not be answered.
 
-    A fragment of ICMPv6 that isn't the first says nothing of its type, and RFC 8200, 4.5 wants answers to bad
-    ones.
+    It is assumed where the type is unknown or cut off. But a fragment of ICMPv6 that isn't the first may be
+    answered: it says nothing of its type, and RFC 8200, 4.5 asks for answers to bad fragments.
     """
     if packet.protocol != protocol_for(packet.source) or packet.fragment_offset:
         return False

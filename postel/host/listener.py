@@ -1,15 +1,20 @@
-"""Passive opens: the listeners, and the two queues between a SYN and `accept`.
+"""Passive opens: listeners, and the two queues between a SYN and `Listener.accept`.
 
-::
+Theory of operation. A SYN makes a half-open connection in SYN-RECEIVED. The client's ACK ends the handshake,
+and the connection waits in the accept queue ("ready") until the program takes it. ``backlog`` bounds each
+queue::
 
-    SYN ──► half-open ──► ready ──► accept()
-            SYN-RECEIVED  ESTABLISHED, or fast open
-            many: SYN     full: SYNs and the ACK of a handshake are dropped, so the child
-            cache         stays half-open, sends its SYN,ACK again and gets in later
-            full: SYN
-            cookies
+    SYN ──► half-open                    ACK ──► ready ──► accept()
+            SYN-RECEIVED                         ESTABLISHED, or earlier by TCP Fast Open
+            many:      the SYN cache keeps       full:      SYNs, and the ACK of a handshake,
+                       small records                        are dropped
+            backlog:   SYN cookies keep nothing
 
-A full queue never answers with RST: to the peer it is a lost packet, and it tries again (EP-LIS-5).
+A full queue never answers with RST. To the client it looks like a lost packet: the connection stays
+half-open, sends its SYN,ACK again, and the client's next ACK succeeds when there is room (EP-LIS-5).
+
+No event tells of a half-open or ready connection, except Acceptable of its listener. Its events wait until
+the program accepts it.
 """
 
 from abc import ABC, abstractmethod
@@ -40,26 +45,38 @@ _HANDSHAKE_BITS: Final = SYN | ACK | RST
 
 
 class AnyPort(Enum):
-    """Its one value stands where a port is asked for, and no number can be mistaken for it."""
+    """Type of `ANY_PORT`: a value that no number can be mistaken for."""
 
     ANY_PORT = "every port"
 
 
 ANY_PORT: Final = AnyPort.ANY_PORT  # for `Host.listen`: every port at which no other listener is
-EVERY_PORT: Final = 0  # how the port of such a listener shows itself; no segment has it (EP-PRE-4)
+EVERY_PORT: Final = 0  # the port of such a listener in `Listener.local`; no segment has it (EP-PRE-4)
 
 
 class Answering(ABC):
-    """Where listeners bring a program's answers."""
+    """Carries out a program's answers to the requests of listeners."""
 
     @abstractmethod
     def answer(self, listener: "Listener", request: Request, answer: Answer, now: int) -> None:
-        """Do what the program says of a request that waited until now."""
+        """Carry out the answer to a request that has waited until now."""
 
 
 class Listener:
-    """Made by `Host.listen`. Events: Acceptable where connections have become ready, Asked where requests
-    have come.
+    """A port at which the host accepts connections. `Host.listen` makes it.
+
+    Events: Acceptable for each connection that becomes ready; Asked for each request, where the listener asks
+    first.
+
+    It has these attributes:
+        local: the own endpoint; a wildcard address shows as 0.0.0.0 or ::, ANY_PORT as 0.
+        backlog: how many half-open connections there may be, and how many may wait in `accept`; change it at
+            any time.
+        config: the options of the connections to come.
+        keys: the keys of the connections to come, or None; replace them at any time.
+        closed: whether `close` was called.
+        context: for the program, which may store any object here.
+        ready: the connections that wait in `accept`.
     """
 
     __slots__ = (
@@ -92,25 +109,27 @@ class Listener:
         passive: "Passive",
         number: int,
     ) -> None:
-        self.address: bytes = address  # b"" listens to all of them
+        """Make a listener of these tables; `Host.listen` does so."""
+        self.address: bytes = address  # b"" for all addresses
         self.local: Endpoint = local
-        self.latest_local: Endpoint = local  # of its connections, which mostly share it
+        self.latest_local: Endpoint = local  # of the latest connection; most connections share one object
         self.backlog: int = backlog
         self.config: Config = config
-        self.keys: Keychain | None = keys  # for connections to come; replace it at any time
+        self.keys: Keychain | None = keys  # of connections to come
         self.context: object = None
         self.closed: bool = False
         self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
-        self.number: int = number  # which no other listener of the host has or had
-        self.cached: int = 0  # how many more are in the SYN cache
+        self.number: int = number  # no other listener of the host has it, or had it before
+        self.cached: int = 0  # further half-open connections, which are records in the SYN cache
         self.ready: deque[Connection] = deque()
-        self.cookies_until: int = 0  # an ACK may bring back a SYN cookie until then
+        self.cookies_until: int = 0  # until this time an ACK may bring a SYN cookie
         self.fast_opens: Pending = Pending()
-        self.requests: Waiting | None = None  # of a listener that asks first
+        self.requests: Waiting | None = None  # None where the listener doesn't ask first
         self._answering: Answering | None = None
         self._passive = passive
 
     def __repr__(self) -> str:
+        """Short text, such as ``<listener 10.0.0.1:80>``."""
         return f"<listener {self.local}{', closed' if self.closed else ''}>"
 
     @property
@@ -124,12 +143,13 @@ class Listener:
         return len(self.half_open) + self.cached >= self.backlog
 
     def keys_of(self, remote: Endpoint) -> tuple[Key, ...]:
-        """The keys that a peer must sign with; () for none."""
+        """Keys with which this peer must sign; () where it need not."""
         return () if self.keys is None else self.keys.for_peer(remote.address)
 
     def accept(self) -> Connection | None:
-        """The connection that has been ready longest, None where none is. What happened to it meanwhile comes
-        as its events.
+        """Remove and return the connection that has been ready longest; None where none is.
+
+        Events of the connection from before, such as Readable or Closed, follow in `Host.next_event`.
         """
         if not self.ready:
             return None
@@ -138,21 +158,33 @@ class Listener:
         return connection
 
     def ask_first(self, answering: Answering, within: int) -> None:
-        """For `Host.listen`: SYNs wait for `answer`, for ``within`` microseconds."""
+        """Let SYNs wait for the program's `answer`, each for ``within`` microseconds.
+
+        `Host.listen` calls it.
+        """
         self._answering = answering
         self.requests = self._passive.asking[self] = Waiting(self.backlog, within)
 
     def next_request(self) -> Request | None:
-        """The oldest request that wasn't given yet; None where there is none. It waits for `answer`."""
+        """Return the oldest request that wasn't returned before; None where there is none.
+
+        It waits for `answer`.
+        """
         return None if self.requests is None else self.requests.next()
 
     def answer(self, request: Request, answer: Answer, now: int) -> bool:
-        """Say what becomes of a request, at once or later. False: it no longer waited, and nothing came of
-        the answer.
+        """Answer a request of `next_request`, at once or later.
 
-        "accept" goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie
-        where the backlog is full; where the accept queue is full the client's next SYN goes on without asking
-        again. Acceptable follows. Raises ArgumentError.
+        ``answer`` is one of these:
+
+        - "accept": the handshake goes on as without asking, with a half-open connection, or with a SYN cookie
+          where the backlog is full. Where the accept queue is full, the client's next SYN goes on without a
+          new request. The event Acceptable follows.
+        - "refuse": the client gets a RST.
+        - "unreachable", "no-network", "prohibited": the client gets an ICMP error.
+        - "ignore": the client gets nothing.
+
+        Returns False where the request no longer waits; the answer then has no effect. Raises ArgumentError.
         """
         require_choice("answer", answer, ANSWERS)
         if self.requests is None or self._answering is None or not self.requests.has(request):
@@ -165,7 +197,12 @@ class Listener:
         return True
 
     def close(self, now: int) -> None:
-        """Listen no longer. Half-open connections vanish; those that weren't accepted are aborted."""
+        """Stop listening.
+
+        Half-open connections are forgotten, and ready ones that weren't accepted are aborted.
+
+        ``now`` is the time in microseconds. Accepted connections go on.
+        """
         if self.closed:
             return
         self.closed = True
@@ -176,10 +213,14 @@ class Listener:
 
 
 class HalfOpen:
-    """A child in SYN-RECEIVED, and when its SYN ``arrived``.
+    """A connection in SYN-RECEIVED of a listener, and what is needed to move it.
 
-    ``syn`` is that SYN, None where the child can't be made again from it; ``predecessor`` is the TIME-WAIT of
-    its pair that the SYN ended (EP-TW-8).
+    It has these attributes:
+        child: the connection.
+        syn: its SYN, or None where the connection can't be made again from the SYN.
+        predecessor: the record of TIME-WAIT that the SYN ended, or None. It comes back if the handshake fails
+            (EP-TW-8).
+        arrived: when the SYN arrived, in microseconds.
     """
 
     __slots__ = ("arrived", "child", "key", "listener", "predecessor", "syn")
@@ -193,6 +234,7 @@ class HalfOpen:
         syn: Segment | None,
         arrived: int,
     ) -> None:
+        """Make an entry for the connection ``child``."""
         self.key: bytes = key
         self.child: Connection = child
         self.listener: Listener = listener
@@ -202,18 +244,16 @@ class HalfOpen:
 
     @property
     def may_be_cached(self) -> bool:
-        """Whether the SYN cache can have the child."""
+        """Whether the connection can become a record of the SYN cache."""
         return self.syn is not None and half_open.can_be_restored(self.child)
 
     def must_wait(self, segment: Segment) -> bool:
-        """Whether this segment would complete the handshake, and there is no room for one more
-        (BAD-FLOOD-4).
-        """
+        """Whether this segment would end the handshake while the accept queue is full (BAD-FLOOD-4)."""
         return self.listener.is_full and segment.flags & _HANDSHAKE_BITS == ACK
 
 
 class Passive:
-    """All listeners of a host and their half-open children."""
+    """All listeners of a host, and their half-open connections."""
 
     __slots__ = (
         "_catching",
@@ -231,22 +271,24 @@ class Passive:
     )
 
     def __init__(self, events: EventQueue[Connection], ephemeral: Ports) -> None:
+        """Begin without listeners."""
         self.events: EventQueue[Connection] = events
         self._ephemeral = ephemeral
         self.half_open: dict[bytes, HalfOpen] = {}
         self.cache: SynCache = SynCache()
         self.asking: dict[Listener, Waiting] = {}  # listeners that ask first
-        self.crowded: set[Listener] = set()  # `Host.crowded`
+        self.crowded: set[Listener] = set()  # with a full accept queue (`Host.crowded`)
         self._listeners: dict[tuple[bytes, int], Listener] = {}
         self._numbered: dict[int, Listener] = {}
         self._serial = 0
-        self._catching = 0  # listeners to every port
-        self._ports: dict[int, int] = {}  # how many listen to each
-        self._silent: set[Connection] = set()  # half-open or ready: their events aren't told yet
+        self._catching = 0  # number of listeners to every port
+        self._ports: dict[int, int] = {}  # number of listeners at each port
+        self._silent: set[Connection] = set()  # half-open or ready: the program doesn't get their events yet
 
     def open(
         self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None = None
     ) -> Listener:
+        """Make a listener. Raises AddressInUse where another has the same address and port."""
         key = (address, local.port)
         if key in self._listeners:
             raise AddressInUse(f"a listener is at {local} already")
@@ -260,7 +302,10 @@ class Passive:
         return listener
 
     def find(self, address: bytes, port: int) -> Listener | None:
-        """EP-DMX-1: the exact port before every port, and of each the exact address before the wildcards."""
+        """EP-DMX-1: listener for a SYN to this endpoint, or None.
+
+        The exact port goes before every port, and for each the exact address before the wildcards.
+        """
         listener = self._at(address, port)
         return self._at(address, EVERY_PORT) if listener is None and self._catching else listener
 
@@ -273,27 +318,29 @@ class Passive:
         )  # fmt: skip
 
     def offers(self, port: int) -> bool:
-        """RFC6056-3.2: a port with a listener is no ephemeral one."""
+        """RFC6056-3.2: whether a listener has this port, so that it isn't an ephemeral one."""
         return port in self._ports
 
     def ports(self) -> list[int]:
-        """Those that `offers` answers True for."""
+        """Ports for which `offers` is true."""
         return list(self._ports)
 
     def admit(self, entry: HalfOpen) -> None:
+        """Add a half-open connection."""
         self.half_open[entry.key] = entry
         entry.listener.half_open[entry.key] = entry
         self._silent.add(entry.child)
 
     def drop(self, entry: HalfOpen) -> None:
-        """Forget a child after its attempt has ended. No event has told of it."""
+        """Forget a half-open connection that has ended. The program gets none of its events."""
         self._leave(entry)
         self._silent.discard(entry.child)
         hosted.forget_events(entry.child)
 
     def keep(self, entry: HalfOpen) -> None:
-        """Move a child that `may_be_cached` to the SYN cache: a tenth of the memory, until a segment or its
-        timer needs it.
+        """Replace a half-open connection that `may_be_cached` by a record in the SYN cache.
+
+        The record takes a tenth of the memory. A segment or a timer makes it a connection again.
         """
         listener, syn = entry.listener, entry.syn
         if syn is None:
@@ -304,30 +351,35 @@ class Passive:
         listener.cached += 1
 
     def claim(self, key: bytes) -> tuple[Listener, Remains]:
-        """Take a half-open connection out of the cache: its listener, and what to restore it from."""
+        """Remove a record from the SYN cache, and return its listener and the record."""
         number, remains = self.cache.claim(key)
         listener = self._numbered[number]
         listener.cached -= 1
         return listener, remains
 
     def count(self) -> int:
+        """Number of half-open connections, records included."""
         return len(self.half_open) + len(self.cache)
 
     def has(self, key: bytes) -> bool:
+        """Whether the pair with this key is half-open."""
         return key in self.half_open or key in self.cache
 
     def make_ready(self, entry: HalfOpen) -> None:
+        """Move a connection from half-open to its listener's accept queue."""
         self._leave(entry)
         entry.listener.ready.append(entry.child)
         if entry.listener.is_full:
             self.crowded.add(entry.listener)
 
     def is_silent(self, connection: Connection) -> bool:
+        """Whether the events of this connection wait until the program accepts it."""
         return connection in self._silent
 
     def release(self, connection: Connection) -> None:
-        """A program accepts the connection: tell its events, those that waited too. Not Opened, for
-        Acceptable told that.
+        """Queue the events of a connection that the program accepts.
+
+        Opened isn't among them, because Acceptable has told it.
         """
         if connection.state is CLOSED:
             hosted.let_text_go(connection)
@@ -339,6 +391,7 @@ class Passive:
             event = connection.next_event()
 
     def remove(self, listener: Listener, now: int) -> None:
+        """Forget a listener that is closed, with its half-open and ready connections."""
         del self._listeners[listener.address, listener.local.port]
         del self._numbered[listener.number]
         self.crowded.discard(listener)
@@ -357,15 +410,17 @@ class Passive:
             self._silent.discard(connection)
 
     def next_request_expires(self) -> int:
+        """Time in microseconds at which the first request expires. There is a listener that asks first."""
         return min([waiting.next_timeout() for waiting in self.asking.values()])
 
     def expire_requests(self, now: int) -> list[Request]:
-        """Forget requests that have waited for as long as they may. Those that got no answer."""
+        """Forget the requests that have expired by ``now``. Returns those that had no answer."""
         return [request for waiting in self.asking.values() for request in waiting.expire(now)]
 
     def leave(self, address: bytes, now: int) -> list[Connection]:
-        """The host has lost this address: half-open connections to it, which end, and what is in the cache or
-        asked goes with it.
+        """Forget half-open connections and requests to an address that the host has lost.
+
+        Returns the connections that ended; records of the SYN cache aren't among them.
         """
         entries = [entry for entry in self.half_open.values() if entry.child.local.address == address]
         for entry in entries:

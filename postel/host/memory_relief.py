@@ -1,7 +1,18 @@
-"""What is done when the host's memory is used up, and which connection gets what becomes free.
+"""What a host does when its memory is used up, and which connection gets memory that becomes free.
 
-Each of the three means is bounded: no call looks at all connections, however many there are. What one call
-leaves undone the next does, and there is one for each packet that met the limit.
+Theory of operation. All buffers of all connections count against one limit, `Host`'s ``memory_limit``
+(`postel.tcp.memory`). When a connection asks for memory in vain, the host makes an eighth of the limit free,
+in this order::
+
+    1. buffers that grew       shrink to the size at which they began
+    2. data behind a gap       is thrown away: the peer still has it, and sends it again (RFC 2018, 8)
+    3. released connections    end, the oldest first, where their peer doesn't take what is left to send
+
+Connections that wait for memory then get it in the order in which they began to wait: *writers* have data to
+send, and get the event Writable; *readers* advertised a window of nearly zero, and send a window update.
+
+Each of these is bounded: no call looks at more than 64 connections, however many there are. What one call
+leaves to do the next one does, and there is one for each packet that met the limit.
 """
 
 from itertools import islice
@@ -14,32 +25,34 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import WRITABLE, Event
 from postel.tcp.memory import Holder, Memory
 
-_AT_ONCE: Final = 64  # connections that one call looks at, for each of the means
+_AT_ONCE: Final = 64  # connections that one call looks at, in each step
 
 
 class Relief:
+    """Makes memory free, and passes free memory on."""
+
     __slots__ = ("_heeded", "_memory", "_orphans", "_table", "_unvisited", "_waits_heeded")
 
     def __init__(self, memory: Memory, table: dict[bytes, Connection], orphans: Orphans) -> None:
+        """Look after this memory, with the connections in ``table`` and the released ones in ``orphans``."""
         self._memory = memory
         self._table = table
         self._orphans = orphans
-        self._unvisited: list[bytes] = []  # keys of connections that this round has not looked at yet
-        self._heeded = 0  # refusals of memory that were looked into
-        self._waits_heeded = 0  # and writers
+        self._unvisited: list[bytes] = []  # keys of connections with buffers to shrink in this round
+        self._heeded = 0  # the value of `Memory.refused` when memory was last made free
+        self._waits_heeded = 0  # the value of `Memory.waits` when a writer was last cared for
 
     def has_memory(self, now: int) -> bool:
-        """Whether there is memory for a new connection; what can be made free is."""
+        """Whether there is memory for a new connection, after an attempt to make some free."""
         if self._memory.free == 0:
             self.relieve(now)
         return self._memory.free > 0
 
     def attend(self, now: int) -> None:
-        """What `Memory.is_wanted` asks for: make memory free if some was refused, and let peers hear of it
-        that wait for a window.
+        """Make memory free if some was refused, and send window updates. Called while `Memory.is_wanted`.
 
-        For a writer that waits only released connections end: what lies behind gaps belongs to connections as
-        good as its own.
+        For a writer that waits, only released connections end: data behind gaps belongs to connections as
+        good as the writer's.
         """
         memory = self._memory
         if memory.refused != self._heeded:
@@ -52,11 +65,10 @@ class Relief:
         memory.is_wanted = len(memory.readers) > 0
 
     def relieve(self, now: int) -> None:
-        """Make an eighth of the memory free.
+        """Make an eighth of the memory free: shrink buffers, drop data behind gaps, end released connections.
 
-        First goes what waits behind gaps: its peers still have it (RFC 2018, 8), and segments that never join
-        must not fill the host (BAD-SEQ-6). Then the oldest released connections end whose peers don't take
-        what is left (BAD-WIN-7). Buffers that grew go back.
+        Segments that never join must not fill the host (BAD-SEQ-6). Nor must connections with peers that
+        never take the last data (BAD-WIN-7).
         """
         self._heeded = self._memory.refused
         self._shrink_buffers()
@@ -66,8 +78,9 @@ class Relief:
         self._end_orphans(now)
 
     def next_writer(self) -> tuple[Connection, Event] | None:
-        """The connection that waits longest for memory to send, when some is free, and what to tell its
-        user.
+        """Connection that has waited longest for memory to send, with the event Writable.
+
+        Returns None where no memory is free, or no connection waits.
         """
         while (holder := self._memory.next_writer()) is not None:
             connection = self._of(holder)
@@ -76,13 +89,13 @@ class Relief:
         return None
 
     def _of(self, holder: Holder) -> Connection | None:
-        """The connection whose part of the memory this is; None where it is over."""
+        """Connection that holds this part of the memory; None where it has ended."""
         local, remote = hosted.ends(holder)
         connection = self._table.get(key_of(local, remote))
         return connection if connection is not None and hosted.is_of(holder, connection) else None
 
     def _serve_readers(self) -> None:
-        """Those that wait longest first, until what is free is no window worth telling of."""
+        """Send window updates, to the longest waiting first, while the free memory is worth one."""
         readers = self._memory.readers
         for _ in range(min(len(readers), _AT_ONCE)):
             holder = next(iter(readers))
@@ -92,7 +105,7 @@ class Relief:
             del readers[holder]
 
     def _shrink_buffers(self) -> None:
-        """Of so many connections at once, all in turn."""
+        """Shrink the buffers of the next 64 connections; after the last, begin again with the first."""
         unvisited = self._unvisited
         if not unvisited:
             unvisited.extend(self._table)
@@ -108,7 +121,10 @@ class Relief:
             self._orphans.relieve(excess, now)
 
     def _give_up_gaps(self, excess: int) -> None:
-        """Free so many octets: among the connections with the oldest gaps, those that hold most give most."""
+        """Free this many octets of data behind gaps.
+
+        Among the 64 connections with the oldest gaps, those that hold most give most.
+        """
         oldest = list(islice(self._memory.gaps, _AT_ONCE))
         freed = 0
         for holder in sorted(oldest, key=hosted.gap_weight, reverse=True):

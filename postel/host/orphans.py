@@ -1,5 +1,6 @@
-"""Released connections: how many there are, and which end first when they are too many or hold memory that
-others need.
+"""Released connections, also called orphans: connections that go on to close, though no program holds them.
+
+They are bounded in number, and some end early when they hold memory that other connections need.
 """
 
 from collections import OrderedDict
@@ -9,28 +10,31 @@ from postel.tcp import hosted
 from postel.tcp.connection import Connection
 from postel.times import MINUTE
 
-MOST: Final = 8192  # as kernels have it where memory is small
-_SPARED: Final = MINUTE  # for so long after its release a connection that makes progress is spared
-_LOOKS: Final = 32  # connections that are looked at in vain, each time
+MOST: Final = 8192  # the limit of Linux on machines with little memory
+_SPARED: Final = MINUTE  # after its release a connection that makes progress is spared for this time
+_LOOKS: Final = 32  # connections that one call looks at and spares
 
 
 class Orphans:
-    """In the order of their release, apart from those that were spared (see `relieve`). ``ended`` counts
-    those that ended early.
+    """Released connections, in the order of their release. ``ended`` counts those that ended early.
+
+    Connections that `relieve` has spared are at the end.
     """
 
     __slots__ = ("_limit", "_released", "ended")
 
     def __init__(self, limit: int) -> None:
+        """Begin without connections; ``limit`` bounds their number."""
         self._limit = limit
-        self._released: OrderedDict[Connection, int] = OrderedDict()  # when
+        self._released: OrderedDict[Connection, int] = OrderedDict()  # when they were released
         self.ended: int = 0
 
     def __len__(self) -> int:
+        """Number of released connections."""
         return len(self._released)
 
     def note(self, connection: Connection, now: int) -> None:
-        """``connection`` was released, now or before. One too many ends the oldest."""
+        """Add a released connection, unless it is here already. One too many ends the oldest."""
         if connection in self._released:
             return
         self._released[connection] = now
@@ -38,14 +42,15 @@ class Orphans:
             self._end(next(iter(self._released)), now)
 
     def forget(self, connection: Connection) -> None:
+        """Remove a connection that has ended."""
         if self._released:
             self._released.pop(connection, None)
 
     def relieve(self, octets: int, now: int) -> None:
-        """End the oldest until they have given back so many octets.
+        """End the oldest connections until they have freed this many octets.
 
-        A connection is spared while its peer takes what it is sent, for a minute; then it goes to the end of
-        the queue. A few of those are looked at each time, so that the cost is bounded by what comes of it.
+        A connection is spared while its peer takes the data, for a minute; it then goes to the end of the
+        queue. Each call spares 32 at most, so that its cost is bounded.
         """
         freed = spared = 0
         while freed < octets and spared < min(_LOOKS, len(self._released)):

@@ -1,6 +1,4 @@
-"""Packets that no connection sends: datagrams, ICMP, resets; and the way back into the host for packets to
-its own addresses.
-"""
+"""Packets that no connection sends (datagrams, ICMP, resets), and packets of the host to itself."""
 
 from collections import deque
 from hashlib import blake2b
@@ -12,21 +10,24 @@ from postel.tcp.bell import Bell
 from postel.times import NEVER
 from postel.wire import ip
 
-MOST: Final = 1024  # packets that wait for the driver
-_COUNTERS: Final = 256
+MOST: Final = 1024  # packets that wait for the driver at most
+_COUNTERS: Final = 256  # counters of identifications, which the pairs of addresses share
 
 
 class Outbound:
+    """Queues of packets that wait for the link, and for the host itself."""
+
     __slots__ = ("_key", "_numbers", "bell", "counters", "looped", "looped_at", "queue", "routes")
 
     def __init__(self, routes: Routes, counters: Counters, secret: bytes, bell: Bell) -> None:
+        """Make empty queues. Identifications derive from ``secret``."""
         self.routes: Routes = routes
         self.bell: Bell = bell
         self.queue: deque[bytes] = deque()
-        self.looped: deque[bytes] = (
-            deque()
-        )  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
-        self.looped_at: int = NEVER  # when that is due
+        # Packets to the host itself. They arrive in the next `handle_timeout`, not at once, so that no call
+        # recurses
+        self.looped: deque[bytes] = deque()
+        self.looped_at: int = NEVER  # when they arrive
         self.counters: Counters = counters
         self._key = blake2b(secret, digest_size=32, person=b"identification").digest()
         self._numbers = [0] * _COUNTERS
@@ -43,10 +44,10 @@ class Outbound:
         traffic_class: int = 0,
         options: bytes = b"",
     ) -> bool:
-        """Queue one packet, or its fragments where it is larger than the path carries. False: the queue is
-        full.
+        """Queue one packet, or its fragments where it is larger than the path's MTU.
 
-        ``options`` are IPv4's, and such as belong into the first fragment alone.
+        ``options`` are IPv4 options that belong in the first fragment only. Returns False where the queue is
+        full; the packet is then counted as dropped.
         """
         queue = self.looped if self.routes.loops(destination) else self.queue
         if len(queue) >= MOST:
@@ -85,28 +86,28 @@ class Outbound:
         return bool(self.queue) or (bool(self.looped) and self.looped_at == NEVER)
 
     def let_looped_arrive(self, now: int) -> None:
-        """What the host sends to itself is complete for now, and due."""
+        """Make the packets of the host to itself due ``now``."""
         self.looped_at = now if self.looped else NEVER
 
     def pop_looped(self) -> list[bytes]:
-        """The packets of the host to itself, oldest first."""
+        """Remove and return the packets of the host to itself, oldest first."""
         packets = list(self.looped)
         self.looped.clear()
         self.looped_at = NEVER
         return packets
 
     def forget(self, source: bytes) -> None:
-        """Drop what waits to be sent from this address."""
+        """Drop the packets that wait to be sent from an address that the host has lost."""
         for queue in (self.queue, self.looped):
             kept = [octets for octets in queue if source_of(octets) != source]
             queue.clear()
             queue.extend(kept)
 
     def identification(self, source: bytes, destination: bytes) -> int:
-        """What tells this packet's fragments from another's: a counter with a secret start for each pair (RFC
-        7739, 5.3).
+        """Identification for the next packet of a pair of addresses that may be fragmented (RFC 7739, 5.3).
 
-        16 bits for IPv4 (RFC 6864: only what may be fragmented needs one), 32 for IPv6.
+        It is a counter with a secret start for each pair: 16 bits for IPv4, where only packets that may be
+        fragmented need one (RFC 6864), and 32 bits for IPv6.
         """
         digest = blake2b(source + destination, digest_size=8, key=self._key).digest()
         index = digest[4] % _COUNTERS
@@ -116,5 +117,5 @@ class Outbound:
 
 
 def source_of(octets: bytes) -> bytes:
-    """The source address of a packet that this host made."""
+    """Source address of a packet that this host made."""
     return octets[12:16] if octets[0] >> 4 == 4 else octets[8:24]

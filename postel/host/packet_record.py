@@ -1,4 +1,4 @@
-"""A packet that no link carries: between two hosts of one process it need not be written out."""
+"""A packet that isn't written out, because it goes to another host of the same process."""
 
 from postel.wire.ip import HEADER_4, HEADER_6, Envelope
 from postel.wire.options import OptionLayout
@@ -6,10 +6,13 @@ from postel.wire.segment import Segment, encode_summed
 
 
 class PacketRecord:
-    """A packet of a connection, made by `Host.next_record` for `Host.record_arrives` of another host.
+    """Packet of a connection, made by `Host.next_record` for `Host.record_arrives` of another host.
 
-    ``destination`` is its address, ``length`` its octets if it were written out, and ``key`` finds the
-    connection that it is for.
+    It has these attributes:
+        segment: the TCP segment.
+        destination: the address to which the packet goes.
+        length: the size in octets that the packet would have.
+        key: the key of the receiving connection (`postel.host.pairs`).
     """
 
     __slots__ = ("_around", "_layout", "destination", "key", "length", "segment")
@@ -23,6 +26,7 @@ class PacketRecord:
         around: Envelope,
         layout: OptionLayout,
     ) -> None:
+        """Make a record; ``header`` is the length of the TCP header in octets."""
         self.segment: Segment = segment
         self.destination: bytes = destination
         self.key: bytes = key
@@ -31,6 +35,6 @@ class PacketRecord:
         self._layout = layout
 
     def octets(self) -> bytes:
-        """The packet written out, as `Host.next_packet` would have given it."""
+        """Octets of the packet, as `Host.next_packet` would have returned it."""
         payload = encode_summed(self.segment, self._around.words, self._layout)
         return self._around.header(len(payload), self.segment.ecn) + payload

@@ -1,5 +1,6 @@
-"""Connections that listeners make: from a SYN, or the ACK of a SYN cookie, to one that is ready for
-`Listener.accept`.
+"""Connections of listeners, from a SYN or the ACK of a SYN cookie to `Listener.accept`.
+
+`postel.host.listener` describes the two queues on the way.
 """
 
 from abc import ABC, abstractmethod
@@ -30,30 +31,29 @@ from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, Segment, encode_for
 
-MOST_HALF_OPEN: Final = (
-    32  # as connections, for most are answered before they are so many; the others are in the SYN cache
-)
+# Half-open connections that aren't records of the SYN cache. Mostly clients answer before there are so many
+MOST_HALF_OPEN: Final = 32
 
 _CONTROL_BITS: Final = SYN | ACK | RST
 _HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
 _HEADERS_6: Final = 40 + 60
-_STEP_BEYOND: Final = (
-    1 << 16
-)  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
+# Distance of a new ISS from the old SND.MAX, where the ISS generator gives none above it
+_STEP_BEYOND: Final = 1 << 16
 
 
 class PassiveOpens(ABC):
-    """The half of `Connections` that deals with passive opens, and makes connections for both halves."""
+    """The half of `Connections` for passive opens, and for what both halves need to make connections."""
 
     def __init__(
         self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes
     ) -> None:
+        """Make empty tables. Initial sequence numbers and cookies derive from ``secret``."""
         self.table: dict[bytes, Connection] = {}
         self.time_wait: TimeWait = TimeWait(ports)
         self.events: EventQueue[Connection] = EventQueue()
         self.acceptable: EventQueue[Listener] = EventQueue()
         self.passive: Passive = Passive(self.events, ports)
-        self.offload = 0  # octets of the largest packet that the link cuts itself
+        self.offload = 0  # size in octets of the largest packet that the link cuts itself
         self.most_half_open = MOST_HALF_OPEN
         self._outbound = outbound
         self._routes = outbound.routes
@@ -67,7 +67,7 @@ class PassiveOpens(ABC):
         self._gate = Gate(secret)
         self._timers = Deadlines()
         self._agenda = Turns(outbound.bell)
-        self._looped = Turns(outbound.bell)  # of connections whose packets stay in the host
+        self._looped = Turns(outbound.bell)  # of connections to the host itself
 
     @abstractmethod
     def _forget(self, connection: Connection, now: int) -> None:
@@ -85,7 +85,10 @@ class PassiveOpens(ABC):
         octets: bytes,
         now: int,
     ) -> None:
-        """LISTEN: RST and the rest are dropped, a SYN makes a child. An ACK is left to the caller."""
+        """Process a segment to a listener. A SYN makes a half-open connection, other segments are dropped.
+
+        The caller handles an ACK.
+        """
         if segment.flags & _CONTROL_BITS != SYN:  # EP-LIS-1, EP-LIS-6
             self._counters.drop("not_a_syn", octets, now)
         elif segment.flags & FIN and listener.config.drop_syn_fin:
@@ -102,11 +105,11 @@ class PassiveOpens(ABC):
     def give_cookie(
         self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int
     ) -> bool:
-        """An ACK to a listener: where cookies went out lately it may bring one back, and text with it
-        (EP-DMX-1, BAD-FLOOD-3).
+        """Process an ACK to a listener that has sent SYN cookies lately (EP-DMX-1, BAD-FLOOD-3).
 
-        False: it brings none. While the accept queue is full that isn't certain: the ACK with the cookie may
-        have been dropped for want of room, and what follows it must not be answered with RST.
+        The ACK may return a cookie, and bring data. Returns False where it returns none. While the accept
+        queue is full, this isn't certain: the ACK with the cookie may have been dropped because there was no
+        room, and a later segment must not be answered with RST.
         """
         if now >= listener.cookies_until or segment.flags & SYN:
             return False
@@ -120,7 +123,10 @@ class PassiveOpens(ABC):
         return True
 
     def _has_room(self, listener: Listener, octets: bytes, now: int) -> bool:
-        """EP-LIS-5: where there is none, the SYN is lost, never refused."""
+        """EP-LIS-5: whether there is room for one more connection.
+
+        Where there is none, the SYN is dropped, not refused.
+        """
         if listener.is_full:
             self._counters.drop("accept_queue_full", octets, now)
         elif not self.relief.has_memory(now):
@@ -132,8 +138,10 @@ class PassiveOpens(ABC):
     def _may_pass(
         self, listener: Listener, local: Endpoint, remote: Endpoint, octets: bytes, now: int
     ) -> bool:
-        """Whether a SYN, in the packet ``octets``, goes on at once: the listener doesn't ask first, or was
-        answered ACCEPT.
+        """Whether a SYN, in the packet ``octets``, may go on at once.
+
+        It may where the listener doesn't ask first, or the program has answered "accept". Otherwise the SYN
+        becomes a request.
         """
         waiting = listener.requests
         if waiting is None:
@@ -163,7 +171,7 @@ class PassiveOpens(ABC):
         predecessor: TimeWaitRecord | None,
         now: int,
     ) -> None:
-        """A SYN makes a child in SYN-RECEIVED."""
+        """Make a half-open connection of a SYN."""
         iss = self._numbers.iss(local, remote, now)
         if predecessor is not None:
             iss = beyond(iss, predecessor.snd_max)
@@ -171,8 +179,8 @@ class PassiveOpens(ABC):
             listener.latest_local = local
         child = self._make(listener.latest_local, remote, listener.config, iss, authentication, now)
         child.open_passive(now)
-        # A predecessor takes its pair back if this comes to nothing, so its end is not told yet; a signature
-        # leaves no room for a cookie.
+        # If the handshake fails, the predecessor in TIME-WAIT comes back. So such a pair doesn't begin with
+        # data, and stays out of the SYN cache. A signature leaves no room for a cookie
         is_plain = predecessor is None and authentication is None
         if is_plain:
             hosted.open_fast(
@@ -181,7 +189,7 @@ class PassiveOpens(ABC):
         child.segment_arrives(syn, now)
         entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syn if is_plain else None, now)
         if listener.requests is not None:
-            listener.requests.discard(entry.key)  # from now on the pair's segments are the child's
+            listener.requests.discard(entry.key)  # the half-open connection gets its segments now
         self.passive.admit(entry)
         if hosted.is_fast(child):
             self._make_ready(entry)
@@ -200,11 +208,12 @@ class PassiveOpens(ABC):
         *,
         predecessor: Connection | None = None,
     ) -> None:
-        """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than
-        that.
+        """RFC4987-3.6: answer a SYN with a SYN cookie.
 
-        There is none where a signature is due: a cookie has no room for what must be signed. ``predecessor``:
-        the pair is in TIME-WAIT.
+        The connection that makes the SYN,ACK is then thrown away.
+
+        Where a signature is due, nothing is sent: a cookie has no room for what must be signed.
+        ``predecessor`` is the connection of a pair in TIME-WAIT.
         """
         self._counters.drop("half_open_full", octets, now)
         config = listener.config
@@ -246,7 +255,7 @@ class PassiveOpens(ABC):
         octets: bytes,
         now: int,
     ) -> None:
-        """``segment`` brings back the cookie that stands for ``syn``."""
+        """Open the connection for which ``segment`` returns a cookie. The cookie was made for ``syn``."""
         if not self._has_room(listener, octets, now):
             return
         child = self._make(local, remote, listener.config, seq.add(segment.ack, -1), None, now)
@@ -260,12 +269,11 @@ class PassiveOpens(ABC):
         self._give_to_child(entry, segment, octets, now)
 
     def _brings_earlier_cookie(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> bool:
-        """Whether an ACK for a half-open connection brings back a cookie, and opens the connection that this
-        stands for.
+        """Whether an ACK for a half-open connection returns a cookie. The cookie's connection is then opened.
 
-        The SYN had a cookie for its first answer, and was repeated when the queue had room again, before the
-        ACK of that answer came: the client is in ESTABLISHED with the cookie's numbers, and would be reset by
-        the half-open connection.
+        The first answer to the SYN was a cookie. Then the SYN came again while the queue had room, before the
+        ACK of the first answer came. The client is in ESTABLISHED with the numbers of the cookie, and the
+        half-open connection would reset it.
         """
         child, listener = entry.child, entry.listener
         if now >= listener.cookies_until:
@@ -278,13 +286,13 @@ class PassiveOpens(ABC):
         if syn is None:
             return False
         if self._has_room(listener, octets, now):
-            entry.predecessor = None  # its pair has a successor in any case
+            entry.predecessor = None  # its pair has a new connection now, so it won't come back
             hosted.discard(child, None, now)
             self._forget(child, now)
             self._open_by_cookie(listener, child.local, child.remote, syn, segment, octets, now)
         return True
 
-    # Children: the half-open connections of listeners
+    # Half-open connections
 
     def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
         if entry.must_wait(segment):  # BAD-FLOOD-4
@@ -316,8 +324,9 @@ class PassiveOpens(ABC):
         return entry
 
     def _goes_to_cache(self, child: Connection) -> bool:
-        """Whether a half-open connection has become a record of the SYN cache: beyond the first few, all do
-        that can be made again.
+        """Move a half-open connection to the SYN cache once more than 32 exist. Returns whether it was moved.
+
+        Only a connection that can be made again from a record is moved.
         """
         if len(self.passive.half_open) <= self.most_half_open:
             return False
@@ -333,7 +342,7 @@ class PassiveOpens(ABC):
         self.table[entry.key] = entry.child
         self.acceptable.put(entry.listener, ACCEPTABLE, len(entry.listener.ready))
 
-    # What a new connection needs, passive or active
+    # New connections, passive or active
 
     def _make(
         self,
@@ -369,7 +378,8 @@ class PassiveOpens(ABC):
 
 
 def beyond(iss: int, snd_max: int) -> int:
-    """An ISS above the numbers of the pair's incarnation before, even where the clock alone isn't (EP-TW-8,
-    MAY-2).
+    """ISS above the sequence numbers of the pair's previous connection (EP-TW-8, MAY-2).
+
+    It is ``iss`` where that is above them already.
     """
     return iss if seq.gt(iss, snd_max) else seq.add(snd_max, _STEP_BEYOND)

@@ -1,13 +1,16 @@
-"""Ephemeral ports by RFC 6056, 3.3.4: algorithm 4, "double-hash".
+"""Ephemeral ports by algorithm 4 of RFC 6056, 3.3.4, "double-hash port selection".
 
-Connections to one remote endpoint take ports one after another, which keeps a pair's next use as far away as
-can be; where the sequence starts, and which of the counters it shares, is known to the holder of the secret
-alone.
+Theory of operation. Connections to one remote endpoint get ports one after another, so that a port isn't used
+again for as long as possible. Where the sequence starts is a secret: an attacker must not guess the port. It
+is the sum of an offset, a keyed hash of the two addresses and the remote port, and one of 1024 counters,
+which other bits of the hash select::
 
-The algorithm tries one port after another until it meets a free one. Where a run of ports is taken,
-`Ports.find` doesn't go through them one by one: for each destination to which many ports are taken it keeps
-the set of the free ones, as the bits of one integer, and finds the port at which the algorithm would have
-arrived by shifting that. So a search costs about the same whether many ports are free, one or none.
+    port = 1024 + (offset + counter) % 64512;  counter += 1;  repeat while the port is taken
+
+`Ports.find` tries 16 ports like this. If all are taken, it would take long to go on one by one. So for each
+destination to which many ports are taken there is a set of the free ones (a "crowd"), as the bits of one
+integer. The port at which the algorithm would arrive is found by shifting that integer. A search then costs
+about the same whether many ports are free, one, or none.
 """
 
 from abc import ABC, abstractmethod
@@ -23,16 +26,16 @@ HIGHEST: Final = 65535
 _COUNT: Final = HIGHEST - LOWEST + 1
 _ZERO: Final = 0x30  # digits
 _ONE: Final = 0x31
-_TABLE: Final = 1024  # counters; RFC 6056 found 10 to help already
-_TRIES: Final = 16  # ports tried one by one before the set of the free ones is asked, or made
-_FEW: Final = 8  # as few taken ports toward a destination don't need a set any more
+_TABLE: Final = 1024  # counters; by RFC 6056 even 10 are a help
+_TRIES: Final = 16  # ports that are tried one by one, before the set of the free ones is used
+_FEW: Final = 8  # with so few taken ports a destination needs no set any more
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Search(ABC):
-    """What `Ports.find` asks about one search for a free port.
+    """One search for a free port: the questions that `Ports.find` asks.
 
-    ``destination`` names it in the table of sets: a port is freed under the same name.
+    ``destination`` is the key of its set of free ports. A port is freed under the same key.
     """
 
     __slots__ = ("destination", "local_address", "remote_address", "remote_port")
@@ -40,6 +43,7 @@ class Search(ABC):
     def __init__(
         self, destination: bytes, local_address: bytes, remote_address: bytes, remote_port: int
     ) -> None:
+        """Search a port from ``local_address`` to this remote endpoint."""
         self.destination: bytes = destination
         self.local_address: bytes = local_address
         self.remote_address: bytes = remote_address
@@ -51,47 +55,50 @@ class Search(ABC):
 
     @abstractmethod
     def taken(self) -> Iterable[int]:
-        """Ports that are taken for the destination. Asked once, when its set of free ports is made.
+        """Ports that are taken for the destination.
 
-        A port that is missing here is struck off the set when `is_free` refuses it.
+        `Ports.find` asks once, when it makes the set of free ports.
+
+        A taken port that is missing here is removed from the set when `is_free` refuses it.
         """
 
     def waiting(self) -> Iterable[int]:
-        """Those of the `taken` that may become free by the passing of time alone."""
+        """Those of the `taken` ports that may become free only because time passes."""
         return ()
 
     def is_waiting(self, port: int) -> bool:
-        """Whether the port may become free by the passing of time alone."""
+        """Whether this port may become free only because time passes."""
         return False
 
 
 class _Crowd:
-    """Ports toward a destination to which many are taken, each set as the bits of an integer (`_set`)."""
+    """Sets of ports toward a destination to which many are taken, as the bits of integers (`_set`)."""
 
     __slots__ = ("free", "waiting")
 
     def __init__(self, taken: Iterable[int], waiting: Iterable[int]) -> None:
+        """Make the sets from lists of ports."""
         self.free = _set(taken, _ZERO, _ONE)
         self.waiting = _set(waiting, _ONE, _ZERO)
 
 
 class Ports:
-    """Chooses ephemeral ports. A port that becomes free again must be told with `free` or
-    `free_everywhere`.
+    """Chooses ephemeral ports.
+
+    Each port that becomes free must be reported to `free` or `free_everywhere`.
     """
 
     __slots__ = ("_crowded", "_secret", "_table")
 
     def __init__(self, secret: bytes) -> None:
+        """Derive offsets and the starts of the counters from ``secret``."""
         self._secret = blake2b(secret, digest_size=32, person=b"ports").digest()
         start = blake2b(b"table", digest_size=64, key=self._secret).digest()
         self._table = [int.from_bytes(start[2 * (i % 32) : 2 * (i % 32) + 2], "big") for i in range(_TABLE)]
         self._crowded: dict[bytes, _Crowd] = {}
 
     def candidates(self, local_address: bytes, remote_address: bytes, remote_port: int) -> Iterator[int]:
-        """Every ephemeral port once, in the order in which to try them: bounded, so that exhaustion ends
-        (RFC6056-3.3c).
-        """
+        """Iterate over all ephemeral ports once, in the order in which to try them (RFC6056-3.3c)."""
         offset, index = self._start(local_address, remote_address, remote_port)
         for _ in range(_COUNT):
             port = LOWEST + (offset + self._table[index]) % _COUNT
@@ -99,7 +106,7 @@ class Ports:
             yield port
 
     def find(self, search: Search) -> int:
-        """The first free port in the order of `candidates`; 0 where none is free (RFC6056-3.3c)."""
+        """First free port in the order of `candidates`; 0 where none is free (RFC6056-3.3c)."""
         candidates = self.candidates(search.local_address, search.remote_address, search.remote_port)
         for port in islice(candidates, _TRIES):
             if search.is_free(port):
@@ -115,8 +122,9 @@ class Ports:
         return self._find_waiting(search, crowd)
 
     def _find_waiting(self, search: Search, crowd: _Crowd) -> int:
-        """As `find`, where only ports that wait for their time are left. Not all of them are asked; the next
-        search goes on.
+        """First free port among those that wait for their time; 0 where none is found.
+
+        One call asks about 16 ports at most, and the next call goes on.
         """
         for _ in range(_TRIES):
             if not crowd.waiting:
@@ -129,22 +137,21 @@ class Ports:
         return 0
 
     def wait(self, destination: bytes, port: int) -> None:
-        """Note that a port, still taken for this destination, may become free by the passing of time
-        alone.
-        """
+        """Note that a taken port may become free for this destination only because time passes."""
         crowd = self._crowded.get(destination)
         if crowd is not None and port >= LOWEST:
             crowd.waiting |= 1 << port - LOWEST
 
     @property
     def is_crowded(self) -> bool:
-        """Whether there is a destination to which many ports are taken: only then `free` has anything to
-        do.
-        """
+        """Whether any destination has a set of free ports. Only then `free` has an effect."""
         return bool(self._crowded)
 
     def free(self, destination: bytes, port: int) -> None:
-        """Note that a port is no longer taken for this destination. Harmless where it wasn't, or still is."""
+        """Note that a port is free again for this destination.
+
+        Harmless where it wasn't taken, or still is.
+        """
         crowd = self._crowded.get(destination)
         if crowd is None or port < LOWEST:
             return
@@ -154,19 +161,22 @@ class Ports:
             del self._crowded[destination]
 
     def free_everywhere(self, port: int) -> None:
-        """As `free`, of what took the port for all destinations: a listener, or a socket without a remote."""
+        """Note that a port is free again for all destinations.
+
+        A listener, or a socket without a remote endpoint, had it before.
+        """
         for destination in list(self._crowded):
             self.free(destination, port)
 
     def _start(self, local_address: bytes, remote_address: bytes, remote_port: int) -> tuple[int, int]:
-        """RFC 6056's F and G: where the destination's sequence starts, and the counter that it shares."""
+        """Offset of this destination, and index of its counter: functions F and G of RFC 6056."""
         port = remote_port.to_bytes(2, "big")
         text = b"".join((bytes([len(local_address)]), local_address, remote_address, port))
         digest = blake2b(text, digest_size=8, key=self._secret).digest()
         return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big") % _TABLE
 
     def _first(self, search: Search, free: int) -> int:
-        """The port of ``free`` at which the algorithm arrives from here.
+        """Port of the set ``free`` at which the algorithm arrives next.
 
         The counter moves on as if each port on the way had been tried.
         """
@@ -183,9 +193,10 @@ def _lowest_bit(value: int) -> int:
 
 
 def _set(ports: Iterable[int], theirs: int, others: int) -> int:
-    """A set in which these ports have the digit ``theirs``: written as binary digits, which is quickly read.
+    """Set in which these ports have the digit ``theirs``, and all others the digit ``others``.
 
-    Bit i stands for port LOWEST + i. (A constant with all bits set would be too large for mypyc.)
+    Bit i stands for port LOWEST + i. The set is written as binary digits, which `int` converts fast. (mypyc
+    doesn't take an integer constant with all bits set.)
     """
     digits = bytearray((others,)) * _COUNT
     for port in ports:

@@ -1,4 +1,4 @@
-"""Octets of which very many are kept, each until its time comes: found by key, ordered by deadline."""
+"""A table of very many small records, each kept until its deadline: found by key, ordered by deadline."""
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
@@ -7,32 +7,39 @@ from typing import Final
 
 from postel.times import NEVER
 
-_HEAD: Final = Struct("!QB")  # the deadline, and how long the key is that follows
-_FEW: Final = 64  # void ones that are never worth a sweep
+_HEAD: Final = Struct("!QB")  # the deadline, and the length of the key that follows
+_FEW: Final = 64  # so few void records aren't worth a search
 
 
 class Records:
-    """One record is one string of octets that begins with its deadline. So the same octets stand in the table
-    and in the queue, in their place; those that the table no longer has are void."""
+    """Table and priority queue of records; each record is one string of octets.
+
+    A record begins with its deadline as a big-endian number, so that records compare by deadline. The same
+    bytes object stands in the table and in the queue. A record in the queue that the table no longer has is
+    *void*, and ignored.
+    """
 
     __slots__ = ("_queue", "_table")
 
     def __init__(self) -> None:
+        """Make an empty table."""
         self._table: dict[bytes, bytes] = {}
         self._queue: list[bytes] = []
 
     def __len__(self) -> int:
+        """Number of records."""
         return len(self._table)
 
     def __contains__(self, key: bytes) -> bool:
+        """Whether there is a record for ``key``."""
         return key in self._table
 
     def __iter__(self) -> Iterator[bytes]:
-        """The keys, those that were put first first."""
+        """Iterate over the keys, in the order in which they were first put."""
         return iter(self._table)
 
     def put(self, key: bytes, deadline: int, content: bytes) -> None:
-        """Another of this key is gone then."""
+        """Insert or replace the record for ``key``. ``deadline`` is in microseconds."""
         octets = b"".join((_HEAD.pack(deadline, len(key)), key, content))
         if self._table.get(key) == octets:
             return
@@ -43,22 +50,31 @@ class Records:
             heapify(self._queue)
 
     def deadline(self, key: bytes) -> int:
+        """Deadline of the record for ``key``, in microseconds."""
         return int.from_bytes(self._table[key][:8], "big")
 
     def content(self, key: bytes) -> bytes:
+        """Content of the record for ``key``."""
         return self._table[key][_HEAD.size + len(key) :]
 
     def discard(self, key: bytes) -> None:
+        """Remove the record for ``key``; harmless where there is none."""
         octets = self._table.pop(key, None)
         if octets is not None and self._queue[0] is octets:
             heappop(self._queue)
 
     def next_timeout(self) -> int:
-        """The first deadline, or that of a void one before it."""
+        """Earliest deadline in microseconds, or NEVER where there is no record.
+
+        It may be that of a void record.
+        """
         return int.from_bytes(self._queue[0][:8], "big") if self._queue else NEVER
 
     def due(self, now: int) -> bytes | None:
-        """The key whose deadline has come, the first of them; what is void before it is gone for good."""
+        """Key of the record with the earliest deadline, if that is ``now`` or earlier; else None.
+
+        Void records before it are removed. The record itself stays.
+        """
         while self.next_timeout() <= now:
             octets = self._queue[0]
             key = octets[_HEAD.size : _HEAD.size + octets[8]]

@@ -1,6 +1,4 @@
-"""What a host is made of, and the calls that change that while it lives: its addresses, its MTU, what its
-link cuts.
-"""
+"""The parts of a host, and the calls that change a living host: addresses, MTU, offload."""
 
 from typing import Final
 
@@ -24,11 +22,11 @@ from postel.wire import ip
 from postel.wire.address import Address, is_unspecified, octets_of, parse_interface
 
 _LEAST_MTU: Final = 68
-_USUAL_MTU: Final = 1500  # of a host on no link yet
+_USUAL_MTU: Final = 1500  # of a host that isn't attached to a link yet
 
 
 class Settings:
-    """The base of `Host`, which gives packets, calls and time to its parts."""
+    """The base class of `Host`: it makes the parts of the host, such as `Routes` and `Connections`."""
 
     def __init__(
         self,
@@ -43,6 +41,7 @@ class Settings:
         memory_limit: int,
         orphan_limit: int,
     ) -> None:
+        """Check the arguments of `Host`, and make its parts."""
         if mtu is not None:
             _require_mtu(mtu)
         require_number("memory_limit", memory_limit, 0, NEVER, "0 octets or more")
@@ -58,8 +57,8 @@ class Settings:
             "an Observer, or None; `postel.links.Observed` tells of packets",
         )
         self.config = config
-        self.is_attached = False  # to a link, by a driver
-        self.bell: Bell = Bell()  # for a driver of many hosts
+        self.is_attached = False  # whether a driver has attached the host to a link
+        self.bell: Bell = Bell()  # tells a driver of many hosts that this one may have output
         self.memory: Memory = Memory(memory_limit)
         self.routes: Routes = Routes(
             tuple([parse_interface(address) for address in addresses]),
@@ -75,11 +74,12 @@ class Settings:
         self._furnish(secret or b"")
 
     def __repr__(self) -> str:
+        """Short text with the addresses, such as ``<host 10.7.0.2/24>``."""
         addresses = [str(interface) for interface in self.routes.interfaces]
         return f"<host {', '.join(addresses) or 'without an address'}>"
 
     def _furnish(self, secret: bytes) -> None:
-        """Make the parts, which draw what no other may guess from ``secret``."""
+        """Make the parts of the host. They derive unpredictable numbers from ``secret``."""
         self._ports = Ports(secret)
         self._outbound = Outbound(self.routes, self._counters, secret, self.bell)
         self._connections = Connections(self._outbound, self._ports, self.memory, self._orphan_limit, secret)
@@ -90,19 +90,20 @@ class Settings:
 
     @property
     def groups(self) -> frozenset[bytes]:
-        """The multicast groups to which packets are accepted, 16 octets each: those that neighbour discovery
-        needs for the host's IPv6 addresses (RFC 4861, 7.2.1): all nodes, and the solicited-node group of each
-        address.
+        """Multicast groups from which the host accepts packets, as 16 octets each.
+
+        Neighbour discovery needs them for the host's IPv6 addresses: all nodes, and the solicited-node group
+        of each address (RFC 4861, 7.2.1).
         """
         return self.routes.groups
 
     @property
     def mtu(self) -> int:
-        """The largest packet in octets that the host sends and that its link carries."""
+        """Size in octets of the largest packet that the host sends, and that its link carries."""
         return self.routes.mtu
 
     def join(self, mtu: int, secret: bytes, now: int) -> None:
-        """As `Host.join`."""
+        """Set the MTU and the secret, where the constructor was given none (`Host.join`)."""
         _require_mtu(mtu)
         if not self.has_secret:
             _require_secret(secret)
@@ -112,18 +113,20 @@ class Settings:
             self.set_mtu(mtu, now)
 
     def require_secret(self) -> None:
-        """Raise CallError where nothing can be sent yet, because without a secret an attacker could guess its
-        numbers.
+        """Raise CallError where the host has no secret.
+
+        Without one an attacker could guess the numbers of its connections.
         """
         if not self.has_secret:
             raise CallError(
-                "this host has no secret yet: give it one, as Host(..., secret=...), or to a driver, as by "
-                "postel.aio.attach"
+                "this host has no secret yet: give it one, as in Host(..., secret=...), or attach it, as "
+                "with postel.aio.attach"
             )
 
     def _own_or_unspecified(self, address: Address | None) -> bytes:
-        """The octets of an own address, or of "0.0.0.0" or "::"; b"" for None. Raises ArgumentError,
-        AddressNotAvailable.
+        """Octets of an own address, of "0.0.0.0" or of "::"; b"" for None.
+
+        Raises ArgumentError, AddressNotAvailable.
         """
         octets = b"" if address is None else octets_of(address)
         if octets and not is_unspecified(octets):
@@ -131,35 +134,38 @@ class Settings:
         return octets
 
     def add_address(self, address: Address) -> None:
-        """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it
-        already.
+        """Add an address with its network, such as "10.7.0.3/24". Harmless where the host has it already.
 
-        Listeners and sockets without an address, and those to this one, hear at it from now on. Raises
+        Listeners and sockets without an address, and those with this one, receive at it from now on. Raises
         ArgumentError.
         """
         self.routes.add_interface(parse_interface(address))
 
     def remove_address(self, address: Address, now: int) -> None:
-        """Give up an address. Connections from it end with AddressNotAvailable, and nothing is told to their
-        peers, for nothing may be sent from it any more; half-open ones, requests and pairs in TIME-WAIT go
-        silently.
+        """Take an address away from the host.
 
-        Listeners and sockets to this address stay, and hear again when it is added again. Raises
-        ArgumentError, AddressNotAvailable.
+        Connections from the address end with AddressNotAvailable. Their peers aren't told, because nothing
+        may be sent from the address any more. Half-open connections, requests and pairs in TIME-WAIT end
+        without an event. Listeners and sockets with this address stay, and receive again once it is added
+        again.
+
+        Raises ArgumentError; AddressNotAvailable where the host doesn't have the address.
         """
         require_now(now)
         octets = octets_of(address)
         self.routes.remove_interface(octets)
-        if not self.routes.owns(octets):  # else by `any_address` it is still the host's
+        if not self.routes.owns(octets):  # with `any_address` the host still accepts its packets
             self._connections.leave(octets, now)
             self.bell.ring()
 
     def set_mtu(self, mtu: int, now: int) -> None:
-        """Change the link's MTU, in octets. Where it shrinks, connections send smaller segments at once, and
-        what is in flight may come again in these; where it grows, new connections use it, and others find out
-        what their paths carry (`Config.mtu_probing`).
+        """Change the MTU of the link, in octets (68 to 65535).
 
-        Raises ArgumentError; also where it would be more than `use_offload` was told.
+        Where it becomes smaller, connections send smaller segments at once, and octets in flight may be sent
+        again in these. Where it becomes larger, new connections use it, and the others find out what their
+        paths carry (`Config.mtu_probing`).
+
+        Raises ArgumentError, also where ``mtu`` is larger than the packets of `use_offload`.
         """
         require_now(now)
         _require_mtu(mtu)
@@ -171,15 +177,19 @@ class Settings:
         self._connections.resize(mtu, now)
 
     def use_offload(self, largest: int) -> None:
-        """Connections made from now on may send packets of up to ``largest`` octets for the link to cut
-        (`next_parcel`), or for `next_packet`; 0: none larger than the MTU."""
+        """Let new connections make packets of up to ``largest`` octets, which the link cuts.
+
+        `next_parcel` returns such packets; `next_packet` cuts them itself. 0 means none larger than the MTU.
+        Raises ArgumentError for other values below the MTU or above 65535.
+        """
         allowed = f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets"
         require_number("largest", largest, self.routes.mtu if largest else 0, ip.LARGEST, allowed)
         self._connections.offload = largest
 
     def forget_cookies(self) -> None:
-        """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a
-        client is the same.
+        """Forget which servers support TCP Fast Open, and their cookies.
+
+        A server could recognise this client by its cookie.
         """
         self._connections.servers.clear()
 
@@ -189,9 +199,8 @@ def _require_mtu(mtu: int) -> None:
 
 
 def _require_secret(secret: bytes) -> None:
-    if (
-        not isinstance(secret, bytes) or not secret
-    ):  # which isn't shown, for it may be the secret in another form
+    # The message doesn't show the value, because it may be the secret in another form
+    if not isinstance(secret, bytes) or not secret:
         raise ArgumentError(
             "secret", type(secret) if secret else secret, "bytes that no other can guess, at least one"
         )

@@ -1,8 +1,23 @@
-"""The SYN cache (RFC 4987, 3.5): half-open connections as small records, where there are very many. Of a
-flood hardly one is answered.
+"""The SYN cache (RFC 4987, 3.5): half-open connections as small records.
 
-A record takes some 220 octets of memory in all over IPv4. When a segment or the timer needs the connection,
-it is made again: see `postel.tcp.half_open`.
+Theory of operation. In a flood of SYNs nearly all half-open connections are never answered, and a
+`Connection` for each is much memory. Once more than 32 half-open connections exist, a further one becomes a
+record as soon as its SYN,ACK is sent. Over IPv4 a record takes about 220 octets of memory in all, a tenth of
+the connection::
+
+    SYN ──► Connection in SYN-RECEIVED ──► SYN,ACK sent ──► record: the SYN, when it arrived, and what
+               ▲                                            repeated SYNs and refused segments changed
+               │                                              │
+               └──── a segment of the pair arrives, or ◄──────┘
+                     the SYN,ACK must be retransmitted
+
+A half-open connection follows from its SYN: the ISS is a keyed hash of the pair and of the time when the SYN
+arrived (RFC 9293, 3.4.1). So a new connection gets the same SYN once more, and its answer is thrown away,
+because it was sent before (`postel.tcp.half_open`). Then the connection processes the segment, or its timer,
+as any other.
+
+In contrast to SYN cookies (`postel.host.cookies`), a record keeps all options of the SYN, and the SYN,ACK is
+retransmitted. Beyond the listener's backlog cookies are used.
 """
 
 from struct import Struct
@@ -11,25 +26,25 @@ from typing import Final
 from postel.host.records import Records
 from postel.tcp.half_open import Changes, Remains
 
-_HEAD: Final = Struct(
-    "!IQB"
-)  # the number of the listener, when the SYN arrived, retransmissions; changes and the SYN follow
+# The listener's number, when the SYN arrived, and retransmissions with a flag; changes and the SYN follow
+_HEAD: Final = Struct("!IQB")
 _CHANGES: Final = Struct("!QQIHHHBB")
-_CHANGED: Final = 0x80  # beside the retransmissions: the changes follow
+_CHANGED: Final = 0x80  # the flag beside the retransmissions: changes follow
 
 
 class SynCache(Records):
-    """All of a host. A ``listener`` is its number."""
+    """All records of a host, by the key of their pair. A ``listener`` is its number."""
 
     __slots__ = ()
 
     def keep(self, key: bytes, listener: int, remains: Remains) -> None:
+        """Insert a record. Its deadline is when the SYN,ACK must be retransmitted."""
         changes = b"" if remains.changes is None else _CHANGES.pack(*remains.changes)
         again = remains.retransmissions | (_CHANGED if changes else 0)
         self.put(key, remains.deadline, _HEAD.pack(listener, remains.arrived, again) + changes + remains.syn)
 
     def claim(self, key: bytes) -> tuple[int, Remains]:
-        """Take a connection out of the cache, to be restored."""
+        """Remove a record, and return the listener's number and what the connection is restored from."""
         content = self.content(key)
         listener, arrived, again = _HEAD.unpack_from(content)
         start, changes = _HEAD.size, None
@@ -41,7 +56,7 @@ class SynCache(Records):
         return listener, remains
 
     def forget(self, listener: int) -> None:
-        """The listener of this number is closed."""
+        """Remove the records of a listener that is closed."""
         for key in [key for key in self if self._listener(key) == listener]:
             self.discard(key)
 

@@ -1,10 +1,22 @@
-"""TIME-WAIT as a small record: what is needed to answer for the old connection, and nothing else.
+"""TIME-WAIT as small records: what is needed to answer for an old connection, and nothing else.
 
-A connection in TIME-WAIT is frozen into a `TimeWaitRecord`, whether its program released it or not. The host
-forgets it; a program that still holds it can read what arrived, and its state follows the record. A segment
-for the pair thaws the record into a `Connection`, so that the rules are written once, in `tcp.arrives`; when
-that has answered it is frozen again. `TimeWait` keeps a record as octets, some 230 of memory in all where
-addresses are IPv4's.
+Theory of operation. A connection that closes first stays in TIME-WAIT for 2MSL (RFC 9293, 3.6.1), so that old
+duplicates die out, and the last ACK can be sent again. A busy server has very many of them. So the host
+replaces the connection by a `TimeWaitRecord`, and keeps this as octets, over IPv4 some 230 octets of memory
+in all::
+
+    FIN-WAIT-2 ──FIN──► TIME-WAIT ──► record (frozen) ──────── 2MSL ────────► forgotten
+                                        │     ▲
+             a segment of the pair ──►  ▼     │  after its answer
+                                     Connection (thawed)
+
+The connection becomes a record whether its program has released it or not. A program that still holds the
+connection can read what arrived before, and the connection's state follows the record.
+
+A segment for the pair makes a `Connection` of the record, so that the rules are written once, in
+`postel.tcp.arrives`. When it has answered, it becomes a record again. A SYN may open the pair anew: from the
+peer by RFC 6191, or by `connect` of this host where the timestamps make it safe
+(`TimeWaitRecord.may_be_taken`).
 """
 
 from collections.abc import Iterator
@@ -22,15 +34,23 @@ from postel.tcp.keeper import Keeper
 from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint
 
-MOST: Final = 1 << 17  # records: beyond, the one that would expire first goes early, as a kernel's does
+MOST: Final = 1 << 17  # records; beyond them the one that expires first goes early, as in Linux
 
 _NUMBER: Final = Struct("!I")
-_REUSE_AFTER: Final = SECOND  # since the peer was last heard: far above a tick of either's timestamps
+_REUSE_AFTER: Final = (
+    SECOND  # since the last segment of the peer: far more than a tick of both timestamp clocks
+)
 
 
 class TimeWaitRecord(NamedTuple):
-    """``state`` holds the variables of the Tcb, packed; ``key`` remote and local address, remote and local
-    port.
+    """A pair in TIME-WAIT.
+
+    It has these attributes:
+        key: the key of the pair (`postel.host.pairs`).
+        expires: when its 2MSL end, in microseconds.
+        state: the variables of the connection, packed (`postel.tcp.time_wait_state`).
+        config: the options of the connection.
+        authentication: the keys of signed segments, or None.
     """
 
     key: bytes
@@ -41,20 +61,20 @@ class TimeWaitRecord(NamedTuple):
 
     @property
     def ends(self) -> tuple[Endpoint, Endpoint]:
-        """Local and remote."""
+        """Local and remote endpoint."""
         return ends_of(self.key)
 
     @property
     def snd_max(self) -> int:
-        """Above which the next incarnation's ISS must lie (EP-TW-8)."""
+        """SND.MAX of the connection. The ISS of the pair's next connection must be above it (EP-TW-8)."""
         return time_wait_state.snd_max_of(self.state)
 
     def may_be_taken(self, config: Config, now: int) -> bool:
-        """Whether an active OPEN with this ``config`` may take the pair, as with kernels' ``tcp_tw_reuse``.
+        """Whether `connect` with this ``config`` may use the pair now, as with Linux's ``tcp_tw_reuse``.
 
-        The new SYN has a larger timestamp than all that the peer saw, by which it reopens the pair even where
-        the peer is in TIME-WAIT too (RFC 6191), and old duplicates have smaller ones than the new connection
-        (RFC 7323, 5).
+        The new SYN then has a larger timestamp than all that the peer has seen. By it the peer accepts the
+        SYN even if it is in TIME-WAIT too (RFC 6191). And old duplicates have smaller timestamps than the new
+        connection (RFC 7323, 5).
         """
         kept = time_wait_state.variables(self.state)
         is_stamped = config.timestamps and kept.has_timestamps
@@ -67,7 +87,7 @@ class TimeWaitRecord(NamedTuple):
 
 
 def record_of(key: bytes, connection: Connection) -> TimeWaitRecord:
-    """The record of a connection in TIME-WAIT."""
+    """Record of a connection in TIME-WAIT."""
     state = time_wait_state.frozen(connection)
     return TimeWaitRecord(
         key, time_wait_state.expires(connection), state, connection.config, connection.authentication
@@ -75,36 +95,42 @@ def record_of(key: bytes, connection: Connection) -> TimeWaitRecord:
 
 
 class TimeWait(Keeper):
-    """All records of a host, found by their key and ordered by expiry."""
+    """All records of a host, found by key and ordered by expiry.
+
+    A *thawed* record is at present a `Connection`; it stays here until `put` replaces it.
+    """
 
     __slots__ = ("_authentications", "_configs", "_numbers", "_ports", "_records", "_thawed")
 
     def __init__(self, ports: Ports) -> None:
+        """Make an empty table. ``ports`` is told which ports become free."""
         self._ports = ports
-        self._records = Records()  # each the number of its configuration and its state
+        self._records = Records()  # each content is the number of a configuration, and the state
         self._thawed: set[bytes] = set()
         self._authentications: dict[bytes, Authentication] = {}
         self._configs: list[Config] = []
         self._numbers: dict[Config, int] = {}
 
     def __len__(self) -> int:
+        """Number of records, thawed ones included."""
         return len(self._records)
 
     def __contains__(self, key: bytes) -> bool:
+        """Whether there is a record for this pair."""
         return key in self._records
 
     def __iter__(self) -> Iterator[TimeWaitRecord]:
-        """Those that aren't thawed."""
+        """Iterate over the records that aren't thawed."""
         for key in self._records:
             if key not in self._thawed:
                 yield self._read(key)
 
     def keys(self) -> Iterator[bytes]:
-        """Those of all records, thawed ones too."""
+        """Iterate over the keys of all records, thawed ones included."""
         return iter(self._records)
 
     def put(self, record: TimeWaitRecord) -> None:
-        """Keep what answers for this pair until its 2MSL are over."""
+        """Insert or replace the record of a pair, until its 2MSL have passed."""
         key = record.key
         self._thawed.discard(key)
         if record.authentication is not None:
@@ -115,41 +141,43 @@ class TimeWait(Keeper):
             self._remove(first)
 
     def get(self, key: bytes) -> TimeWaitRecord | None:
-        """The record of a pair, which stays."""
+        """Record of a pair, or None. The record stays."""
         return self._read(key) if key in self._records else None
 
     def thaw(self, key: bytes) -> TimeWaitRecord | None:
-        """It will be a connection, which knows its time by itself, until it is put back."""
+        """Record of a pair, or None. It counts as thawed until `put` replaces it."""
         if key not in self._records:
             return None
         self._thawed.add(key)
         return self._read(key)
 
     def discard(self, key: bytes) -> TimeWaitRecord | None:
-        """The pair is free again."""
+        """Remove and return the record of a pair; None where there is none."""
         return self._remove(key) if key in self._records else None
 
     def clear(self) -> None:
+        """Remove all records."""
         for key in list(self._records):
             self._remove(key)
 
     def keeps(self, local: Endpoint, remote: Endpoint, iss: int) -> bool:
-        """Whether the record of this connection is here, not one of an incarnation before or after it."""
+        """Whether the pair's record is that of this connection, and not of an earlier or later one."""
         key = key_of(local, remote)
         return (
             key in self._records and time_wait_state.iss_of(self._records.content(key)[_NUMBER.size :]) == iss
         )
 
     def give_up(self, local: Endpoint, remote: Endpoint, now: int) -> None:
-        """Let the record of this connection be due at once."""
+        """Let the record of this connection expire now."""
         key = key_of(local, remote)
         self._records.put(key, now, self._records.content(key))
 
     def next_timeout(self) -> int:
+        """Earliest expiry in microseconds; NEVER where there is no record."""
         return self._records.next_timeout()
 
     def pop_due(self, now: int) -> list[TimeWaitRecord]:
-        """Forget the records whose 2MSL are over. Returns those that weren't thawed."""
+        """Remove the records that have expired by ``now``. Returns those that weren't thawed."""
         due: list[TimeWaitRecord] = []
         while (key := self._records.due(now)) is not None:
             is_thawed = key in self._thawed
@@ -177,7 +205,7 @@ class TimeWait(Keeper):
         )
 
     def _number(self, config: Config) -> int:
-        """Few are different, so each record needs but a number."""
+        """Number of a configuration. Few are different, so each record only has a number."""
         number = self._numbers.get(config)
         if number is None:
             number = self._numbers[config] = len(self._configs)

@@ -1,6 +1,4 @@
-"""Segments of no connection: they are for a listener, or are answered with RST (RFC 9293, 3.10.7.1 and
-3.10.7.2).
-"""
+"""Segments of no connection: for a listener, or answered with RST (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
 
 from typing import Final
 
@@ -14,21 +12,25 @@ from postel.wire.address import Endpoint
 from postel.wire.ip import Packet
 from postel.wire.segment import ACK, PROTOCOL, RST, Segment, encode_for
 
-_ECN: Final = 3  # of the traffic class (RFC 3168, 5)
+_ECN: Final = 3  # the two bits of the traffic class that are the ECN field (RFC 3168, 5)
 
 
 class Unclaimed:
+    """Finds the listener for a segment, or answers it with RST."""
+
     __slots__ = ("_connections", "_counters", "_outbound", "_resets")
 
     def __init__(self, connections: Connections, outbound: Outbound, secret: bytes) -> None:
+        """Use these parts of the host. The limit of RSTs derives from ``secret``."""
         self._connections = connections
         self._counters = outbound.counters
         self._outbound = outbound
         self._resets = Resets(secret)
 
     def arrives(self, packet: Packet, segment: Segment, config: Config, now: int) -> None:
-        """EP-CLO-1 to 3; EP-LIS-2 answers an ACK alike. ``config`` is the host's, for answers where nothing
-        listens.
+        """EP-CLO-1 to 3, EP-LIS-2: give a segment to its listener, or answer it with RST.
+
+        ``config`` is the host's, for the RST where there is no listener.
         """
         local = Endpoint(packet.destination, segment.destination)
         remote = Endpoint(packet.source, segment.source)
@@ -53,7 +55,7 @@ class Unclaimed:
             self._send(reset, local, remote, config, now)
 
     def refuse(self, syn: Segment, local: Endpoint, remote: Endpoint, config: Config, now: int) -> None:
-        """Answer a SYN with RST, as the program says, and not within a budget therefore."""
+        """Answer a SYN with RST because the program says so. The limit of RSTs per second doesn't apply."""
         self._send(reset_for(syn), local, remote, config, now)
 
     def _send(self, reset: Segment, local: Endpoint, remote: Endpoint, config: Config, now: int) -> None:
@@ -70,7 +72,10 @@ class Unclaimed:
     def _is_authentic(
         self, authentication: Authentication, segment: Segment, packet: Packet, now: int
     ) -> bool:
-        """To a listener only a SYN can be: the other numbers aren't known yet (RFC 5925, 5.2)."""
+        """Whether a SYN to a listener with keys has a right signature.
+
+        Other segments can't have one: the sequence numbers that it needs aren't known yet (RFC 5925, 5.2).
+        """
         reason = authentication.objection(packet.octets, packet.start, packet.end, segment, 0, UNKNOWN)
         if reason:  # RFC5925-7.3
             self._counters.drop(reason, packet.octets, now)

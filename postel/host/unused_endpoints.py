@@ -1,4 +1,4 @@
-"""The endpoints and ports that TCP may still take: none of a connection, of TIME-WAIT or of a listener."""
+"""Local endpoints and ports that TCP may use: not in use by a connection, by TIME-WAIT or by a listener."""
 
 from postel.errors import AddressInUse
 from postel.host.listener import Passive
@@ -11,11 +11,12 @@ from postel.wire.address import Endpoint
 
 
 class _PairSearch(Search):
-    """For an ephemeral port to one remote endpoint."""
+    """Search for an ephemeral port to one remote endpoint (`Ports.find`)."""
 
     __slots__ = ("_config", "_now", "_remote", "_unused")
 
     def __init__(self, unused: "Unused", address: bytes, remote: Endpoint, config: Config, now: int) -> None:
+        """Search a port from ``address`` for a connection with this ``config``, at time ``now``."""
         super().__init__(destination_of(address, remote), address, remote.address, remote.port)
         self._unused = unused
         self._remote = remote
@@ -23,58 +24,66 @@ class _PairSearch(Search):
         self._now = now
 
     def is_free(self, port: int) -> bool:
+        """Whether the connection may have this port."""
         if port == self.remote_port and self.local_address == self.remote_address:
-            # the connection would be with itself: a simultaneous open that the program did not ask for
+            # The connection would be with itself: a simultaneous open that the program didn't ask for
             return False
         return not self._unused.is_taken(
             Endpoint(self.local_address, port), self._remote, self._config, self._now
         )
 
     def taken(self) -> list[int]:
+        """Ports in use to the remote endpoint."""
         return self._unused.ports_to(self.destination)
 
     def waiting(self) -> list[int]:
+        """Ports to the remote endpoint in TIME-WAIT."""
         return self._unused.ports_in_time_wait(self.destination)
 
     def is_waiting(self, port: int) -> bool:
+        """Whether the port to the remote endpoint is in TIME-WAIT."""
         return self._unused.is_in_time_wait(key_of(Endpoint(self.local_address, port), self._remote))
 
 
 class _ListenerSearch(Search):
-    """For a port at which no listener is."""
+    """Search for a port without a listener (`Ports.find`)."""
 
     __slots__ = ("_passive",)
 
     def __init__(self, passive: Passive, address: bytes) -> None:
+        """Search a port for a listener at ``address``, b"" for all addresses."""
         super().__init__(b"listen" + address, address, b"", 0)
         self._passive = passive
 
     def is_free(self, port: int) -> bool:
+        """Whether no listener has this port."""
         return not self._passive.offers(port)
 
     def taken(self) -> list[int]:
+        """Ports of all listeners."""
         return self._passive.ports()
 
 
 class Unused:
-    """Finds what an OPEN may take as its local endpoint."""
+    """Finds local endpoints for connections and listeners."""
 
     __slots__ = ("_passive", "_ports", "_table", "_time_wait")
 
     def __init__(
         self, table: dict[bytes, Connection], passive: Passive, time_wait: TimeWait, ports: Ports
     ) -> None:
+        """Look into these tables."""
         self._table = table
         self._passive = passive
         self._time_wait = time_wait
         self._ports = ports
 
     def endpoint(self, address: bytes, port: int, remote: Endpoint, config: Config, now: int) -> Endpoint:
-        """A local endpoint such that no other connection has the same pair (RFC6056-3.3c), TIME-WAIT that may
-        be reused aside.
+        """Local endpoint for a connection to ``remote``: no other connection has the pair (RFC6056-3.3c).
 
-        Port 0 asks for an ephemeral port: one at which no listener is, and which doesn't make the connection
-        one with itself. A ``port`` that the program asks for may do so. Raises AddressInUse.
+        A pair in TIME-WAIT is allowed where it may be reused. Port 0 takes an ephemeral port: one without a
+        listener, and not one with which the connection would be with itself. A ``port`` that the program
+        names may be either. Raises AddressInUse.
         """
         if port:
             local = Endpoint(address, port)
@@ -87,28 +96,29 @@ class Unused:
         return Endpoint(address, port)
 
     def port_to_listen(self, address: bytes) -> int:
-        """An ephemeral port at which no listener is. Raises AddressInUse."""
+        """Ephemeral port without a listener. Raises AddressInUse."""
         port = self._ports.find(_ListenerSearch(self._passive, address))
         if port == 0:
             raise AddressInUse("no port is free to listen to")
         return port
 
     def is_taken(self, local: Endpoint, remote: Endpoint, config: Config, now: int) -> bool:
-        """Whether the local port is no ephemeral one toward ``remote``."""
+        """Whether an ephemeral search for a port to ``remote`` must not take this local endpoint."""
         return self._passive.offers(local.port) or self._has(key_of(local, remote), config, now)
 
     def ports_to(self, destination: bytes) -> list[int]:
-        """Local ports in use toward a destination."""
+        """Local ports in use to a destination (`postel.host.pairs.destination_of`)."""
         ports = self._passive.ports()
         for keys in (self._table, self._passive.half_open, self._passive.cache, self._time_wait.keys()):
             ports += [key[-2] << 8 | key[-1] for key in keys if key[:-2] == destination]
         return ports
 
     def ports_in_time_wait(self, destination: bytes) -> list[int]:
-        """The ports that TIME-WAIT holds, of those that are taken."""
-        return [key[-2] << 8 | key[-1] for key in self._time_wait.keys() if key[:-2] == destination]  # noqa: SIM118
+        """Local ports to a destination that are in TIME-WAIT."""
+        return [key[-2] << 8 | key[-1] for key in self._time_wait.keys() if key[:-2] == destination]  # noqa: SIM118 - iter gives records
 
     def is_in_time_wait(self, key: bytes) -> bool:
+        """Whether the pair with this key is in TIME-WAIT."""
         return key in self._time_wait
 
     def _has(self, key: bytes, config: Config, now: int) -> bool:
