@@ -6,8 +6,9 @@ r"""Blocking programs over Postel: sockets that are accepted wherever `socket.so
         with network.create_connection(("server", 80)) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
 
-A thread drives the host; programs call from any other. Libraries that make their own sockets, such as
-requests, run unmodified inside ``with network.replacing_sockets():``, and whole programs by ``postel run``.
+A thread of the network drives the host; programs call from any other thread. Libraries that make their own
+sockets, such as requests, run unmodified inside ``with network.replacing_sockets():``, and whole programs by
+the command ``postel run``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,11 +31,34 @@ def attach(
     resolver: BlockingResolver | None = None,
     linger: float = LINGER,
 ) -> BlockingNetwork:
-    """The network that ``host`` reaches by ``link``, open inside ``with``; leaving closes the link.
+    """Make the network that ``host`` reaches by ``link``. It is open inside ``with``.
 
-    ``names`` are names with their address, or their addresses, the preferred one first. Others are asked for
-    at name ``servers``, addresses with or without a port, by way of the host; or at a ``resolver`` of your
-    own. On leaving, connections that were closed get up to ``linger`` seconds to deliver what was written
-    and to hear the peer's end; all others are aborted.
+    Leaving the block closes the network and its link. Connections that the program has closed get up to
+    ``linger`` seconds, 0 or more, to deliver their data and to receive the peer's FIN; all others are
+    aborted.
+
+    ``names`` maps names to an address, or to a list of addresses, the preferred one first. For other names,
+    ``servers`` are asked, name servers given as addresses with or without a port, over this network; or a
+    ``resolver`` of your own. Raises ArgumentError for a host or a link that is in use or can't be used
+    together, and for both ``servers`` and ``resolver``.
+
+    >>> from threading import Thread
+    >>> from postel import Host
+    >>> from postel.links import pair
+    >>> left, right = pair()
+    >>> with attach(Host("10.7.0.1/24"), left) as near, attach(Host("10.7.0.2/24"), right) as far:
+    ...     server = far.create_server(("10.7.0.2", 80))
+    ...     def answer():
+    ...         accepted, _ = server.accept()
+    ...         with accepted:
+    ...             accepted.sendall(accepted.recv(100).upper())
+    ...     thread = Thread(target=answer)
+    ...     thread.start()
+    ...     with near.create_connection(("10.7.0.2", 80)) as sock:
+    ...         sock.sendall(b"hello")
+    ...         print(sock.recv(100))
+    ...     thread.join()
+    ...     server.close()
+    b'HELLO'
     """
     return BlockingNetwork(host, link, names=names or {}, servers=servers, resolver=resolver, linger=linger)

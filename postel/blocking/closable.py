@@ -22,6 +22,7 @@ class ClosableChannel(Channel, Generic[C]):
     """
 
     def __init__(self, pump: PumpThread, calls: C, end: socket.socket) -> None:
+        """Join ``calls`` and ``end``."""
         self.calls: C = calls
         self.error: OSError | None = None
         self._pump = pump

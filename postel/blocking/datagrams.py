@@ -1,5 +1,10 @@
-"""A UDP socket of the host with the descriptor that the program has of it: each message there has its sender
-in front.
+"""Channel between a UDP socket of the host and the program's descriptor of it.
+
+Datagrams pass a socket pair of the system as messages, each with its sender in front::
+
+    port (2 octets) | address as text (46 octets) | datagram
+
+A message with an empty address says that an error waits to be raised.
 """
 
 import socket
@@ -16,15 +21,16 @@ from postel.sockets.names import Name
 
 _HEADER: Final = Struct("=H46s")  # port, and the address as text
 HEADER: Final = _HEADER.size
-_AN_ERROR: Final = bytes(HEADER)  # no datagram: an error is to be told
+_AN_ERROR: Final = bytes(HEADER)  # no datagram, but an error that the next call raises
 
 
 def framed(data: bytes, sender: Name) -> bytes:
+    """Make the message of a datagram."""
     return _HEADER.pack(sender[1], sender[0].encode("ascii")) + data
 
 
 def sender_in(header: bytes | bytearray | memoryview, family: int) -> Name | None:
-    """None where the message tells of an error."""
+    """Return the sender in the front of a message, as a socket of ``family`` shows it; None for an error."""
     port, text = _HEADER.unpack(header)
     host = text.rstrip(b"\0").decode("ascii")
     if not host:
@@ -33,46 +39,49 @@ def sender_in(header: bytes | bytearray | memoryview, family: int) -> Name | Non
 
 
 class DatagramChannel(ClosableChannel[DatagramCalls]):
-    """Datagrams between the host's socket of ``calls`` and the pump's ``end`` of a pair.
+    """Channel of datagrams between the host's socket ``calls`` and ``end``, the pump's end of a socket pair.
 
-    What the pair has no room for stays in the host's queue, which loses more. ``error`` is what an ICMP
-    message or the network's end said, until it is told.
+    Datagrams for which the pair has no room stay in the host's queue, which loses more when it is full.
+    ``error`` is what an ICMP message or the network's end said, until the program has been told of it.
     """
 
     def __init__(self, pump: PumpThread, calls: DatagramCalls, end: socket.socket) -> None:
+        """Join ``calls`` and ``end``."""
         super().__init__(pump, calls, end)
-        self._waiting = b""  # a message that the pair had no room for
+        self._waiting = b""  # a message for which the pair had no room
 
     def ready(self, mask: int) -> None:
+        """Deliver datagrams where there is room again; end the socket where the program has closed it."""
         if mask & OUT and not mask & GONE:
             self._changed()
         super().ready(mask)
 
     def cut_off(self, error: OSError) -> None:
+        """End the socket with ``error``, which the program's next call raises."""
         self._tell(error)
         self.close()
 
     def _tell(self, error: OSError) -> None:
+        """Let the program's next call raise ``error``."""
         self.error = renewed(error)
-        with suppress(OSError):  # full: what waits there wakes the program as well
+        with suppress(OSError):  # full: a message that waits there wakes the program as well
             self._end.send(_AN_ERROR)
 
     def _changed(self) -> None:
+        """Deliver the datagrams that have come, as far as the pair has room."""
         while self._waiting or self._take():
             try:
                 self._end.send(self._waiting)
             except BlockingIOError:
                 self._pump.watch(self._number, OUT, self)
                 return
-            except (
-                OSError
-            ):  # shut down for reading, or too large for the pair: lost, as where a queue is full
+            except OSError:  # shut down for reading, or too large for the pair: the datagram is lost
                 pass
             self._waiting = b""
         self._pump.watch(self._number, 0, self)
 
     def _take(self) -> bool:
-        """Whether a datagram has come."""
+        """Take the next datagram from the host. Returns False where there is none."""
         while True:
             try:
                 received: tuple[bytes, Any] = self.calls.recvfrom(_LARGEST)

@@ -1,29 +1,27 @@
-"""Socket pairs of the system: one end is the program's descriptor, the pump moves octets between the other
-and a connection.
-"""
+"""Socket pairs of the system. One end is the program's descriptor, the pump has the other."""
 
 import os
 import socket
-from _socket import socketpair  # the system's own, whatever stands in the module `socket` meanwhile
+from _socket import socketpair  # the system's own, even while the module `socket` has Postel's sockets
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 MachineSocket: Final = socket.socket
 
-_STUFFING: Final = bytes(
-    64 << 10
-)  # more than a quarter of what a socket pair holds, above which Linux says that it isn't writable
+# More than a quarter of what a socket pair holds: Linux says then that it isn't writable
+_STUFFING: Final = bytes(64 << 10)
 
 
 def stream_pair() -> tuple[socket.socket, socket.socket]:
-    """The pump's end, which never blocks, and the program's."""
+    """Make a pair for a stream. Returns the pump's end, which never blocks, and the program's."""
     return _pair(socket.SOCK_STREAM)
 
 
 def message_pair() -> tuple[socket.socket, socket.socket]:
-    """As `stream_pair`, for whole messages: of a kind that tells of its other end's close, where the system
-    has it.
+    """Make a pair for whole messages. Returns the pump's end, which never blocks, and the program's.
+
+    Where the system has such pairs, each end learns that the other was closed.
     """
     try:
         return _pair(socket.SOCK_SEQPACKET)
@@ -32,6 +30,7 @@ def message_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def _pair(kind: int) -> tuple[socket.socket, socket.socket]:
+    """Make a pair of this kind."""
     ours, theirs = [
         MachineSocket(socket.AF_UNIX, kind, 0, end.detach()) for end in socketpair(socket.AF_UNIX, kind)
     ]
@@ -40,14 +39,15 @@ def _pair(kind: int) -> tuple[socket.socket, socket.socket]:
 
 
 def lone(kind: int) -> int:
-    """A descriptor of a socket that isn't connected, and says so to ``poll`` as one of TCP does."""
+    """Make a descriptor of a socket that isn't connected, and that ``poll`` reports as it does one of TCP."""
     with MachineSocket(socket.AF_UNIX, kind) as made:
         return made.detach()
 
 
 def replace(descriptor: int, end: socket.socket) -> None:
-    """Let ``descriptor`` of the program be ``end`` from now on; its number and its blocking mode stay. Closes
-    ``end``.
+    """Let the number ``descriptor`` of the program stand for ``end`` from now on. Closes ``end``.
+
+    The number and its blocking mode stay.
     """
     with end:
         end.setblocking(os.get_blocking(descriptor))
@@ -55,31 +55,32 @@ def replace(descriptor: int, end: socket.socket) -> None:
 
 
 def identity(descriptor: int) -> int:
-    """What all copies of a descriptor have in common while one of them is open."""
+    """Return a number that all copies of a descriptor have in common, while one of them is open."""
     return os.fstat(descriptor).st_ino
 
 
 def fill(end: socket.socket) -> int:
-    """Fill the program's ``end`` so that it isn't writable: with how many octets, which the other end must
-    `skip`.
+    """Fill the program's ``end``, so that it isn't writable.
+
+    Returns how many octets the other end must `skip`.
     """
     end.setblocking(False)  # noqa: FBT003
     return end.send(_STUFFING)
 
 
 def skip(end: socket.socket, octets: int) -> None:
-    """Pass over what `fill` wrote."""
+    """Read and drop the octets that `fill` wrote."""
     while octets > 0 and (count := len(end.recv(octets))):
         octets -= count
 
 
 def break_off(end: socket.socket, number: int, descriptor: int) -> None:
-    """Close the pump's ``end`` so that the program's has an error, ECONNRESET, and not an orderly end.
+    """Close the pump's ``end`` so that the program's calls raise ECONNRESET, not report an orderly end.
 
-    The system tells ECONNRESET where the closed end had unread octets. One is written for that, by a copy of
-    the program's descriptor, which has the identity ``number``: probably ``descriptor``, but another file may
-    have that by now. Where the program has closed it, or has shut it down for writing, it can't be done, and
-    the program sees an orderly end.
+    The system reports ECONNRESET where the closed end had unread octets. So one octet is written into it, by
+    a copy of the program's descriptor. That has the identity ``number``, and is probably ``descriptor``,
+    unless another file has that number by now. Where the program has closed the descriptor, or has shut it
+    down for writing, this isn't possible, and the program sees an orderly end.
     """
     if not _wrote_one(descriptor, number):
         _wrote_one(find_open(number), number)
@@ -87,7 +88,7 @@ def break_off(end: socket.socket, number: int, descriptor: int) -> None:
 
 
 def _wrote_one(descriptor: int, number: int) -> bool:
-    """Whether the descriptor has this identity. Then an octet was written to it, as far as that can be."""
+    """Write an octet to ``descriptor``, if it has the identity ``number``. Returns whether it has."""
     try:
         copy = os.dup(descriptor)
     except OSError:
@@ -103,8 +104,9 @@ def _wrote_one(descriptor: int, number: int) -> bool:
 
 
 def find_open(number: int) -> int:
-    """A descriptor of this process with this identity, where the system lists them; -1 where there is
-    none.
+    """Return an open descriptor of this process with the identity ``number``; -1 where none is found.
+
+    Only systems with /proc list the descriptors.
     """
     with suppress(OSError):
         for entry in Path("/proc/self/fd").iterdir():

@@ -1,4 +1,4 @@
-"""A host on a link, driven by a thread: sockets for blocking programs."""
+"""Host on a link, driven by a thread, and sockets on it for blocking programs."""
 
 import math
 import os
@@ -25,28 +25,31 @@ from postel.wire.address import Address, octets_of, to_text
 LINGER: Final = 2.0  # seconds
 _SECRET: Final = 16  # octets that are drawn for a host without a secret
 _REPLACED: Final = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
-_REPLACING: Final = Lock()  # held while a network stands in the module `socket`
+_REPLACING: Final = Lock()  # held while the module `socket` has a network's sockets
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class BlockingResolver(Protocol):
-    """What a network asks for the addresses of a name."""
+    """Object that a network asks for the addresses of a name."""
 
     def addresses(self, name: str) -> list[str]:
-        """The addresses of ``name`` as text, the preferred one first; none where there is no such name, or
-        NotResolved.
+        """Return the addresses of ``name`` as text, the preferred one first.
+
+        Returns none, or raises NotResolved, where there is no such name. It may block.
         """
 
 
 class BlockingNetwork:
-    """Made by `postel.blocking.attach`, open inside ``with``. Its methods may be called by any thread of this
-    process.
+    """Network of one host on one link, for blocking programs; made by `postel.blocking.attach`.
 
-    ``socket`` is a class in the place of `socket.socket`: its sockets are of that class too, with a
-    descriptor of the system inside, and talk by way of the network's host. The other methods are those of the
-    module `socket`, by name and by argument. Errors are OSErrors with the kernel's numbers (`postel.errors`).
+    It is open inside ``with``. Any thread of this process may call its methods.
+
+    ``socket`` is a class that can be used in the place of `socket.socket`. Its sockets are objects of that
+    class, too, each with a descriptor of the system inside, and their data goes over this network. The other
+    methods have the names and arguments of the functions of the module `socket`. Errors are OSErrors with the
+    kernel's numbers: see `postel.errors`.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class BlockingNetwork:
         resolver: BlockingResolver | None,
         linger: float,
     ) -> None:
+        """Make a network that isn't open yet: see `postel.blocking.attach`."""
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         if servers and resolver is not None:
@@ -78,9 +82,11 @@ class BlockingNetwork:
         self._states: SocketStates | None = None
 
     def __repr__(self) -> str:
+        """Show the host."""
         return f"<blocking network of {self.host!r}>"
 
     def __enter__(self) -> Self:
+        """Open the network, and start its thread. Raises CallError for a second time."""
         if self._states is not None:
             raise CallError("a network is entered once")
         require_free(self.host, self.link)
@@ -93,22 +99,22 @@ class BlockingNetwork:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Close the network."""
         self.close()
 
     def close(self) -> None:
-        """What the program closed finishes closing, for ``linger`` seconds at most; what stands is aborted;
-        then the link is closed.
+        """Close the network, and its link.
 
-        A second call does nothing. Calls on sockets that are still open raise what happened."""
+        Connections that the program has closed get up to ``linger`` seconds to end; all others are aborted at
+        once. Calls on sockets that are still open raise what happened. A second call does nothing.
+        """
         if self._states is not None:
             self._states.pump.close(self._linger)
             self.link.close()
 
     @property
     def states(self) -> SocketStates:
-        """For sockets: those that there are. Raises CallError before the beginning, and what ended the
-        network after that.
-        """
+        """Sockets of the network. Raises CallError before it is open, and what ended it after its end."""
         if self._states is None:
             raise CallError("a network is open inside `with`")
         self._states.pump.require_process()
@@ -117,13 +123,15 @@ class BlockingNetwork:
         return self._states
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What ``function`` returns or raises, called in the thread that drives the host: for the methods of
-        ``host``, which is that thread's alone, and for what must see no packet in between. It must not wait.
+        """Call ``function`` in the thread that drives the host.
+
+        Returns what it returns, or raises what it raises. It is for methods of ``host``, which only that
+        thread may call. No packet passes during the call; it must not wait.
         """
         return self.states.pump.call(function, *args, **kwargs)
 
     def now(self) -> int:
-        """Microseconds of the clock of the host, as its methods want them inside `call`."""
+        """Return the time of the host's clock, in microseconds, as its methods want it inside `call`."""
         return self.states.pump.now()
 
     # The module socket's
@@ -136,7 +144,7 @@ class BlockingNetwork:
         *,
         all_errors: bool = False,
     ) -> DescriptorSocket:
-        """As `socket.create_connection`."""
+        """Open a connection, as `socket.create_connection` does. Returns the socket."""
         errors: list[OSError] = []
         for family, kind, proto, _, name in self.getaddrinfo(*address, 0, socket.SOCK_STREAM):
             made = self.socket(family, kind, proto)
@@ -167,7 +175,7 @@ class BlockingNetwork:
         reuse_port: bool = False,
         dualstack_ipv6: bool = False,
     ) -> DescriptorSocket:
-        """As `socket.create_server`."""
+        """Listen, as `socket.create_server` does. Returns the socket."""
         if dualstack_ipv6 and family != socket.AF_INET6:
             raise ArgumentError("family", family, "AF_INET6 with dualstack_ipv6")
         made = self.socket(family, socket.SOCK_STREAM)
@@ -193,31 +201,34 @@ class BlockingNetwork:
         proto: int = 0,
         flags: int = 0,
     ) -> list[AddressInfo]:
-        """As `socket.getaddrinfo`, with the names that `attach` was told of. Raises NotResolved, which is a
-        ``socket.gaierror``.
+        """Resolve a name, as `socket.getaddrinfo` does, by the names and the resolver of `attach`.
+
+        Raises NotResolved, which is a ``socket.gaierror``.
         """
         return _result(
             lookup.getaddrinfo(self, host, port, family=family, type=type, proto=proto, flags=flags)
         )
 
     def getnameinfo(self, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
-        """As `socket.getnameinfo`, but for names of addresses: the answer has the address as it is
-        written.
+        """Return the address as text, and the service.
+
+        No name is looked up, unlike in `socket.getnameinfo`.
         """
         return lookup.getnameinfo(self, sockaddr, flags)
 
     def gethostbyname(self, hostname: str) -> str:
-        """As `socket.gethostbyname`: the first IPv4 address. Raises NotResolved."""
-        # What the module socket says
+        """Return the first IPv4 address of a name, as `socket.gethostbyname` does. Raises NotResolved."""
+        # The module socket returns this for an empty name
         return "0.0.0.0" if hostname == "" else self._addresses_4(hostname)[0]  # noqa: S104
 
     def gethostbyname_ex(self, hostname: str) -> tuple[str, list[str], list[str]]:
-        """As `socket.gethostbyname_ex`: the name, no aliases, and the IPv4 addresses."""
+        """Return the name, no aliases, and the IPv4 addresses, as `socket.gethostbyname_ex` does."""
         return hostname, [], self._addresses_4(hostname)
 
     def gethostbyaddr(self, ip_address: str) -> tuple[str, list[str], list[str]]:
-        """As `socket.gethostbyaddr`, with the names that `attach` was told of. Raises ``socket.herror`` for
-        another address.
+        """Return the name of an address, as `socket.gethostbyaddr` does, by the names of `attach`.
+
+        Raises ``socket.herror`` for an address without a name.
         """
         addresses = sorted(
             {str(entry[4][0]) for entry in self.getaddrinfo(ip_address, 0, type=socket.SOCK_STREAM)}
@@ -229,14 +240,16 @@ class BlockingNetwork:
 
     @contextmanager
     def replacing_sockets(self) -> Iterator[None]:
-        """Inside, the module `socket` has this network's sockets and names, in all threads, for programs that
-        can't be given a socket.
+        """Put this network's sockets and names into the module `socket`, inside ``with``, for all threads.
 
-        `socket.socket`, ``create_connection``, ``create_server``, ``getaddrinfo`` and the other look-ups of
-        names are replaced, and put back at the end. Sockets of other families, such as AF_UNIX, and
-        ``socketpair`` stay the machine's. Sockets that were made inside stay the network's afterwards. What
-        was imported by name before, as by ``from socket import socket``, isn't replaced, nor are libraries
-        that call the system by themselves. Raises CallError where a network is in this place already.
+        It is for programs and libraries that make their own sockets. `socket.socket`, ``getaddrinfo`` and the
+        other look-ups of names are replaced, and put back at the end; so ``socket.create_connection`` and
+        ``socket.create_server`` use the network, too. Sockets of other families, such as AF_UNIX, and
+        ``socketpair`` stay the machine's. Sockets that were made inside stay the network's afterwards.
+
+        Names that were imported before, as by ``from socket import socket``, aren't replaced; nor are
+        libraries that call the system themselves. Raises CallError where another network has replaced the
+        sockets.
         """
         if not _REPLACING.acquire(blocking=False):
             raise CallError(
@@ -251,7 +264,7 @@ class BlockingNetwork:
                 "__module__": "socket",
             }
             try:
-                # What the user asked for
+                # An assignment would not type-check: the module's class is replaced
                 setattr(socket, "socket", type("socket", (self.socket,), inside))  # noqa: B010
                 for name in _REPLACED:
                     setattr(socket, name, getattr(self, name))
@@ -265,7 +278,10 @@ class BlockingNetwork:
     # For sockets
 
     def named(self, address: Any, family: int) -> Name:  # noqa: ANN401 - what a program passes
-        """For sockets: ``address`` with an address in the place of a name. Raises NotResolved, KindError."""
+        """Return ``address`` with an address in the place of a name. Sockets call this.
+
+        Raises NotResolved, KindError.
+        """
         if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
             raise KindError("address", address, "a tuple of host and port")
         host, port, *more = address
@@ -274,19 +290,21 @@ class BlockingNetwork:
             or host in ("", "<broadcast>", b"")
             or not isinstance(port, int)
         ):
-            return address  # nothing to look up: the host's door says what is wrong
+            return address  # nothing to look up: `endpoint_of` checks it
         found = self.getaddrinfo(host, 0, family, socket.SOCK_DGRAM)[0][4][0]
         return (found, port, *more)
 
     def _addresses_4(self, name: str) -> list[str]:
+        """Return the IPv4 addresses of a name. Raises NotResolved."""
         return [
             str(entry[4][0]) for entry in self.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
         ]
 
 
 class _Names:
-    """The names of a network: those of a mapping, the machine's own, which is that of the host, and those
-    that a resolver knows.
+    """Names of a network.
+
+    They are those of a mapping, the machine's own name, which stands for the host, and those of a resolver.
     """
 
     def __init__(
@@ -302,7 +320,10 @@ class _Names:
                 octets_of(text, f"address of {name}")
 
     async def addresses(self, name: str) -> list[str]:
-        """Never waits, though it could: `postel.sockets.lookup` is for drivers of both kinds."""
+        """Return the addresses of a name; none where it is unknown.
+
+        This is a coroutine that never waits: `postel.sockets.lookup` is for asyncio, too.
+        """
         found = self._known.get(_plain(name))
         if found is not None:
             return found
@@ -311,16 +332,17 @@ class _Names:
         return [] if self._resolver is None else self._resolver.addresses(name)
 
     def name_of(self, address: str) -> str | None:
-        """The first name that has this address."""
+        """Return the first name that has this address; None where none has."""
         return next((name for name, addresses in self._known.items() if address in addresses), None)
 
 
 def _plain(name: str) -> str:
+    """Return the name in lower case and without a dot at its end."""
     return name.rstrip(".").lower()
 
 
 def _result(looking_up: Coroutine[Any, Any, T]) -> T:
-    """Of a coroutine that never waits."""
+    """Return the result of a coroutine that never waits. Raises CallError for one that waits."""
     try:
         looking_up.send(None)
     except StopIteration as done:

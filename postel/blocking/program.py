@@ -1,6 +1,4 @@
-"""A Python program, run as ``python program.py`` or ``python -m module`` would run it, but inside this
-process.
-"""
+"""Run a Python program as ``python program.py`` or ``python -m module`` does, but inside this process."""
 
 import runpy
 import sys
@@ -15,15 +13,16 @@ from typing import Final
 from postel.errors import ArgumentError
 
 FAILED: Final = 1
-# They open the system's sockets by themselves, and would talk to the machine's network without a word
+# They open the system's sockets themselves, so their packets would silently use the machine's network
 _OUT_OF_REACH: Final = ("uvloop", "gevent", "eventlet", "pycurl")
 
 
 def run(name: str, arguments: Sequence[str], *, is_module: bool) -> int:
-    """The exit status of the program: ``name`` is a file, a folder with a ``__main__.py``, or a module.
+    """Run a program: ``name`` is a file, a folder with a ``__main__.py``, or a module.
 
-    It ends once its threads have ended, other than daemons. An exception that leaves it is told as the
-    interpreter does, from the program's first line on. KeyboardInterrupt is raised, once told.
+    Returns its exit status. It ends once its threads have ended, other than daemon threads. An exception that
+    leaves the program is printed as the interpreter does, with the traceback from the program's first line
+    on. KeyboardInterrupt is printed and raised. Raises ArgumentError where there is no such file.
     """
     with _as_main(name, arguments, is_module=is_module), _out_of_reach():
         try:
@@ -47,7 +46,7 @@ def run(name: str, arguments: Sequence[str], *, is_module: bool) -> int:
 
 @contextmanager
 def _as_main(name: str, arguments: Sequence[str], *, is_module: bool) -> Iterator[None]:
-    """What a program sees of how it was called; put back at the end."""
+    """Set ``sys.argv``, ``sys.path`` and ``__main__`` for the program, and put all back at the end."""
     file = Path(name)
     if not is_module and not file.exists():
         raise ArgumentError("program", name, "a Python program that is there, or -m and a module")
@@ -62,6 +61,7 @@ def _as_main(name: str, arguments: Sequence[str], *, is_module: bool) -> Iterato
 
 @contextmanager
 def _out_of_reach() -> Iterator[None]:
+    """Refuse imports of libraries that can't use Postel."""
     finder = _Refusal()
     sys.meta_path.insert(0, finder)
     try:
@@ -71,11 +71,13 @@ def _out_of_reach() -> Iterator[None]:
 
 
 class _Refusal(MetaPathFinder):
-    """Programs that can do without one of these take asyncio's own loop then; others are told why they
-    can't.
+    """Import hook that refuses libraries which open the system's sockets themselves.
+
+    A program that can do without such a library then uses asyncio's own loop; another one shows the reason.
     """
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Raise ImportError for such a library."""
         if fullname in _OUT_OF_REACH:
             raise ImportError(
                 f"{fullname} opens the system's sockets itself, so it can't be used over Postel",
@@ -84,7 +86,7 @@ class _Refusal(MetaPathFinder):
 
 
 def _wait_for_threads() -> None:
-    """As the interpreter does before it ends: for all that are no daemons, those that they start too."""
+    """Wait for all threads but daemons, as the interpreter does before it ends."""
     own = threading.current_thread()
     while threads := [thread for thread in threading.enumerate() if thread is not own and not thread.daemon]:
         for thread in threads:
@@ -92,16 +94,17 @@ def _wait_for_threads() -> None:
 
 
 def _status(code: object) -> int:
+    """Return the exit status for the argument of SystemExit."""
     if code is None:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    print(code, file=sys.stderr)  # noqa: T201 - as the interpreter does
+    print(code, file=sys.stderr)  # noqa: T201 - the interpreter prints it, too
     return FAILED
 
 
 def _of_program(traceback: TracebackType | None) -> TracebackType | None:
-    """Without the lines that lead to the program."""
+    """Return the traceback without the entries of this module and of `runpy`."""
     own = {__file__, runpy.__file__, "<frozen runpy>"}
     while traceback is not None and traceback.tb_frame.f_code.co_filename in own:
         traceback = traceback.tb_next

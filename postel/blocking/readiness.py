@@ -1,29 +1,32 @@
-"""Which descriptors are ready: the system's epoll where there is one, else poll. Unlike `selectors` they tell
-of a hang-up as well.
+"""Readiness of descriptors: the system's epoll where there is one, else poll.
+
+Unlike the module `selectors`, these report a hang-up as well.
 """
 
 import select
 from typing import Final
 
-IN: Final = 1  # POSIX leaves the numbers open; epoll and poll of all known systems have these
+IN: Final = 1  # POSIX doesn't fix these numbers; epoll and poll of all known systems have them
 OUT: Final = 4
 ERR: Final = 8
 HUP: Final = 16
-GONE: Final = ERR | HUP  # told whether it was asked for or not
+GONE: Final = ERR | HUP  # reported whether asked for or not
 
 
 class Poller:
-    """Descriptors and what is waited for at each: a mask of `IN` and `OUT`, or 0 for a hang-up alone. For one
-    thread.
+    """Set of descriptors to wait for, each with a mask: `IN`, `OUT`, both, or 0 for a hang-up alone.
+
+    It is for one thread.
     """
 
     def __init__(self) -> None:
+        """Wait for nothing yet."""
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._poll = select.poll() if self._epoll is None else None
         self._masks: dict[int, int] = {}
 
     def watch(self, descriptor: int, mask: int) -> None:
-        """Wait for these from now on, in place of what was waited for before."""
+        """Wait for ``mask`` at the descriptor from now on, in the place of an earlier mask."""
         before = self._masks.get(descriptor)
         if before == mask:
             return
@@ -36,7 +39,10 @@ class Poller:
             self._epoll.modify(descriptor, mask)
 
     def forget(self, descriptor: int) -> None:
-        """Before the descriptor is closed. Harmless for one that isn't watched."""
+        """Wait no longer for the descriptor. Called before it is closed.
+
+        Does nothing for one that isn't watched.
+        """
         if self._masks.pop(descriptor, None) is None:
             return
         if self._poll is not None:
@@ -45,20 +51,25 @@ class Poller:
             self._epoll.unregister(descriptor)
 
     def wait(self, seconds: float | None) -> list[tuple[int, int]]:
-        """Descriptors and masks; none when the time has passed. None waits for as long as it takes."""
+        """Wait up to ``seconds``, or without limit with None.
+
+        Returns the ready descriptors with their masks.
+        """
         if self._epoll is not None:
             return self._epoll.poll(seconds)
-        assert self._poll is not None  # noqa: S101 - one of the two
+        assert self._poll is not None  # noqa: S101 - one of the two is set
         return self._poll.poll(None if seconds is None else seconds * 1000)
 
     def close(self) -> None:
+        """Give back the epoll descriptor."""
         if self._epoll is not None:
             self._epoll.close()
 
 
 def is_hung_up(descriptor: int) -> bool:
-    """Whether the other end of a socket pair is closed for both directions; no, if it was only shut down for
-    writing.
+    """Tell whether the other end of a socket pair is closed for both directions.
+
+    False where it was only shut down for writing.
     """
     asked = select.poll()
     asked.register(descriptor, 0)

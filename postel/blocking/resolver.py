@@ -1,5 +1,6 @@
-"""From names to addresses for blocking programs: a stub resolver (RFC 1034, 5.3.1) over sockets of the
-network itself.
+"""Resolver of names for blocking programs: it asks name servers by UDP and TCP sockets of the network.
+
+It is a stub resolver (RFC 1034, 5.3.1).
 """
 
 import socket
@@ -36,23 +37,27 @@ _LARGEST = 65535
 
 
 class ResolverNetwork(Protocol):
-    """The network over which name servers are asked."""
+    """Network over which name servers are asked."""
 
     host: Host
     socket: type[DescriptorSocket]
 
 
 class StubResolver:
-    """Asks ``servers``, addresses with or without a port, in this order."""
+    """Asks name servers: ``servers`` are addresses with or without a port, tried in this order."""
 
     def __init__(self, network: ResolverNetwork, servers: Sequence[Address]) -> None:
+        """Make a resolver. Raises KindError and ArgumentError."""
         require_kind("servers", servers, (list, tuple), "a list of addresses, with a port or without")
         self._network = network
         self._servers = [server(where) for where in servers]
         self._random = SystemRandom()
 
     def addresses(self, name: str) -> list[str]:
-        """Of the families that the host itself has, IPv6 first. Raises NotResolved."""
+        """Return the addresses of ``name`` as text, IPv6 first. Raises NotResolved.
+
+        Only families are asked for of which the host has an address.
+        """
         lengths = {len(interface.address) for interface in self._network.host.routes.interfaces}
         asked = encoded(name)
         found: list[bytes] = []
@@ -91,11 +96,13 @@ class StubResolver:
         raise failure
 
     def _ask(self, question: Question, where: Endpoint, patience: float) -> DnsMessage:
+        """Ask one server: by UDP, and again by TCP where the answer doesn't fit."""
         query = DnsMessage(self._random.randrange(1 << 16), question)
         answer = self._ask_over_udp(query, where, patience)
         return self._ask_over_tcp(query, where, patience) if answer.is_truncated else answer
 
     def _ask_over_udp(self, query: DnsMessage, where: Endpoint, patience: float) -> DnsMessage:
+        """Ask one server by UDP, for up to ``patience`` seconds."""
         deadline = time.monotonic() + patience
         with self._network.socket(_family(where), socket.SOCK_DGRAM) as sock:
             self._bind_by_chance(sock)
@@ -104,14 +111,15 @@ class StubResolver:
             while True:
                 sock.settimeout(max(0.001, deadline - time.monotonic()))
                 octets = sock.recv(_LARGEST)
-                with suppress(WireError):  # any host may have sent it: the right answer may still come
+                with suppress(WireError):  # any host may have sent this: the right answer may still come
                     answer = dns.parse(octets)
                     if answers(answer, query):
                         return answer
 
     def _bind_by_chance(self, sock: DescriptorSocket) -> None:
-        """To a port that is hard to guess (RFC 5452, 9.2): the host's own choice is made to be different from
-        others.
+        """Bind to a random port, which is hard to guess (RFC 5452, 9.2). Raises AddressInUse.
+
+        A port that the host chooses is only different from others, not random.
         """
         for _ in range(ATTEMPTS_AT_A_PORT):
             with suppress(AddressInUse):
@@ -120,7 +128,7 @@ class StubResolver:
         raise AddressInUse("no UDP port is free")
 
     def _ask_over_tcp(self, query: DnsMessage, where: Endpoint, patience: float) -> DnsMessage:
-        """RFC 7766: each message has its length in front."""
+        """Ask one server by TCP. Each message has its length in front (RFC 7766, 8)."""
         octets = dns.encode(query)
         with self._network.socket(_family(where), socket.SOCK_STREAM) as sock:
             sock.settimeout(patience)
@@ -134,4 +142,5 @@ class StubResolver:
 
 
 def _family(where: Endpoint) -> int:
+    """Return the family of a server's address."""
     return socket.AF_INET if len(where.address) == 4 else socket.AF_INET6

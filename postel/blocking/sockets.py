@@ -1,5 +1,23 @@
-"""Sockets that are accepted wherever `socket.socket` is: a descriptor of the system inside, and a socket of
-Postel's host behind it.
+"""Sockets that are accepted wherever `socket.socket` is, with a socket of Postel's host behind each.
+
+Theory of operation
+-------------------
+
+A `DescriptorSocket` is a real `socket.socket`. Its descriptor is one end of a socket pair of the system, and
+the network's pump has the other end (`postel.blocking.pump`). So most calls on data are the system's own, and
+take no lock of Postel: ``recv``, ``sendall``, `select.select`, timeouts, ``makefile``, TLS.
+
+- *Opening* and *options* are calls in the pump's thread: `_call`. They change the host's socket, and may put
+  another socket pair behind the same descriptor number (`descriptors.replace`).
+- *The outcome of connect* is told by ``settled`` of the channel. With a timeout of 0, the descriptor is
+  filled, so that polls find it unwritable until then.
+- *Errors* are told once: the system has only ECONNRESET for a closed pair. The channel keeps the real error,
+  and the call that finds the stream at its end raises it.
+- *Datagrams* are messages with the sender in front, which `recvfrom` splits off.
+- *Copies* of a descriptor, by ``dup`` or ``fileno=``, share one `SocketState`, which is found by the identity
+  of the descriptor.
+
+Where ``_state`` is None, the socket is one of the machine's, and each method calls `socket.socket`'s own.
 """
 
 import errno
@@ -37,31 +55,35 @@ _PROTOCOLS: Final = {socket.SOCK_STREAM: socket.IPPROTO_TCP, socket.SOCK_DGRAM: 
 
 
 class SocketsNetwork(Protocol):
-    """What sockets need of their network."""
+    """Network of sockets with a descriptor."""
 
     @property
     def states(self) -> SocketStates:
-        """Its sockets. Raises what ended the network."""
+        """Sockets of the network. Raises what ended it."""
 
     def named(self, address: Any, family: int) -> Name:
-        """``address`` with an address written out in the place of a name. Raises NotResolved."""
+        """Return ``address`` with an address in the place of a name. Raises NotResolved."""
 
 
 class DescriptorSocket(socket.socket):
-    """A `socket.socket` on the network of its class: `BlockingNetwork.socket` is such a class.
+    """Socket of a network, accepted wherever `socket.socket` is: `BlockingNetwork.socket` is such a class.
 
-    Its descriptor is one end of a socket pair of the system, of which the network's pump has the other. So
-    octets, blocking, timeouts and readiness are the system's own; addresses, options and what opens and ends
-    a connection are Postel's.
+    Its descriptor is one end of a socket pair of the system. Data, blocking, timeouts and readiness are the
+    system's; addresses, options, opening and ending are Postel's. Methods are those of `socket.socket`, with
+    the same arguments; errors are OSErrors with Linux's numbers. ``family`` is AF_INET or AF_INET6, ``type``
+    SOCK_STREAM or SOCK_DGRAM. Raises SocketKindUnknown, an OSError, for other kinds.
+
+    ``network`` is the network of the class. Where ``allows_machine`` is True, sockets of other families are
+    the machine's.
     """
 
     network: ClassVar[SocketsNetwork]
-    allows_machine: ClassVar[bool] = (
-        False  # sockets of other families, and descriptors of others, are the machine's
-    )
+    # Whether sockets of other families, and foreign descriptors, are sockets of the machine
+    allows_machine: ClassVar[bool] = False
     _state: SocketState | None
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        """Make a socket; with ``fileno``, another object for a descriptor of the network."""
         is_blocking = type == -1 or not type & getattr(socket, "SOCK_NONBLOCK", 0)
         if fileno is not None:
             self._state = self._found(fileno)
@@ -85,7 +107,8 @@ class DescriptorSocket(socket.socket):
             self.setblocking(False)  # noqa: FBT003
 
     def _found(self, descriptor: int) -> SocketState | None:
-        with suppress(OSError):  # of the network's end: then the descriptor is none of its any more
+        """Return the state of a descriptor; None for one of the machine. Raises SocketKindUnknown."""
+        with suppress(OSError):  # the network has ended, and none of its descriptors is left
             state = self.network.states.find(descriptor)
             if state is not None or self.allows_machine:
                 return state
@@ -98,12 +121,14 @@ class DescriptorSocket(socket.socket):
     # Names and options
 
     def getsockname(self) -> Any:
+        """Return the own address and port; zeros before `bind` and `connect`."""
         if self._state is None:
             return super().getsockname()
         self._require_open()
         return self._state.calls.getsockname()
 
     def getpeername(self) -> Any:
+        """Return the peer's address and port. Raises ConnectionDoesNotExist."""
         if self._state is None:
             return super().getpeername()
         state = self._state
@@ -113,6 +138,10 @@ class DescriptorSocket(socket.socket):
         return state.calls.getpeername()
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
+        """Return the value of an option: an int, or with ``buflen`` octets.
+
+        Raises OptionUnknown, OptionInvalid.
+        """
         if self._state is None:
             return (
                 super().getsockopt(level, optname, buflen) if buflen else super().getsockopt(level, optname)
@@ -120,12 +149,13 @@ class DescriptorSocket(socket.socket):
         state = self._state
         self._require_open()
         if (level, optname) == (socket.SOL_SOCKET, socket.SO_ERROR):
-            super().getsockopt(level, optname)  # told now, it isn't told again
+            super().getsockopt(level, optname)  # clears the error that the system has for the pair
             error = self._claim_error()
             return 0 if error is None else error.errno
         return self._configure(state.calls.getsockopt, level, optname, buflen)
 
     def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None) -> None:
+        """Set an option. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists."""
         if self._state is None:
             given = (value,) if optlen is None else (value, optlen)
             super().setsockopt(level, optname, *given)
@@ -137,6 +167,7 @@ class DescriptorSocket(socket.socket):
     # Opening
 
     def bind(self, address: Any) -> None:
+        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
         if self._state is None:
             super().bind(address)
             return
@@ -147,6 +178,7 @@ class DescriptorSocket(socket.socket):
         self._call(state.calls.bind, name)
 
     def listen(self, backlog: int = min(socket.SOMAXCONN, 128)) -> None:
+        """Accept connections; up to ``backlog`` may wait for `accept`."""
         if self._state is None:
             super().listen(backlog)
             return
@@ -154,11 +186,16 @@ class DescriptorSocket(socket.socket):
         self._require_open()
         if not isinstance(state.calls, StreamCalls):
             raise SocketCallUnknown
-        end = self._call(state.listen, max(0, backlog) + 1)  # as Linux has it: one more than asked for
+        end = self._call(state.listen, max(0, backlog) + 1)  # Linux, too, accepts one more than asked for
         if end is not None:
             descriptors.replace(self.fileno(), end)
 
     def accept(self) -> tuple[socket.socket, Any]:
+        """Return a new socket for the connection that waits longest, and the peer's address.
+
+        Waits for a connection as long as the timeout allows. Raises SocketCallInvalid where the socket
+        doesn't listen.
+        """
         state = self._state
         if state is None:
             return super().accept()
@@ -174,7 +211,7 @@ class DescriptorSocket(socket.socket):
         return made, peer
 
     def _wait_for_connection(self, state: SocketState) -> None:
-        """As long as the socket's timeout allows."""
+        """Wait for a connection, as long as the timeout allows."""
         channel = state.channel
         if not isinstance(channel, ListenerChannel):
             raise SocketCallInvalid("the socket doesn't listen")
@@ -190,10 +227,14 @@ class DescriptorSocket(socket.socket):
 
     @classmethod
     def _plain(cls) -> "type[DescriptorSocket]":
-        """The network's own class, of which TLS's and the program's classes are subclasses."""
+        """Return the network's own class, of which the classes of TLS and of the program are subclasses."""
         return next(kind for kind in cls.__mro__ if "network" in vars(kind))
 
     def connect(self, address: Any) -> None:
+        """Open a connection, and wait as long as the timeout allows; or choose the peer of a UDP socket.
+
+        Raises ConnectionBegun with a timeout of 0, and what prevented the connection.
+        """
         if self._state is None:
             super().connect(address)
             return
@@ -207,12 +248,13 @@ class DescriptorSocket(socket.socket):
             self._call(state.calls.connect, name)
 
     def connect_ex(self, address: Any) -> int:
+        """Connect as `connect` does, but return the number of its error, or 0."""
         if self._state is None:
             return super().connect_ex(address)
         try:
             self.connect(address)
         except TimeoutError as error:
-            return error.errno or errno.EAGAIN  # as of every socket when its timeout has passed
+            return error.errno or errno.EAGAIN  # what `socket.connect_ex` returns after the timeout
         except socket.gaierror:
             raise
         except OSError as error:
@@ -220,6 +262,7 @@ class DescriptorSocket(socket.socket):
         return 0
 
     def _connect(self, state: SocketState, name: Name) -> None:
+        """Open a connection, unless this call asks for the outcome of an earlier one."""
         if (
             isinstance(state.channel, StreamChannel)
             and state.channel.settled.is_set()
@@ -230,27 +273,34 @@ class DescriptorSocket(socket.socket):
         channel, end = self._call(state.connect, name, fills=timeout == 0)
         descriptors.replace(self.fileno(), end)
         channel.descriptor = self.fileno()
-        channel.awaits_answer = (
-            timeout is not None
-        )  # as Linux has it of a socket that doesn't block, which one with a timeout is
+        # On Linux a second `connect` of a non-blocking socket returns the outcome of the first. A socket with
+        # a timeout is non-blocking to the system
+        channel.awaits_answer = timeout is not None
         if timeout == 0:
             raise ConnectionBegun
         if not channel.settled.wait(timeout):
-            raise TimeoutError("timed out")  # as of every socket: without a number
+            raise TimeoutError("timed out")  # the text of the module socket, without a number
         if (error := channel.claim_error()) is not None:
             raise error
 
     def _answers(self, channel: StreamChannel) -> bool:
-        """Whether this `connect` is told of the outcome of the one before. Raises what prevented that one."""
+        """Tell whether this `connect` returns the outcome of an earlier one.
+
+        Raises what prevented that one.
+        """
         is_answer, channel.awaits_answer = channel.awaits_answer, False
         if (error := channel.claim_error()) is not None:
             raise error
         return is_answer and not channel.is_broken_off
 
-    # Reading. Of a stream the system's calls do it all; they tell ECONNRESET or an end for whatever ended the
-    # connection
+    # Reading. For a stream, the system's calls do all of it. They report ECONNRESET or an end for whatever
+    # ended the connection
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Return up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream.
+
+        Raises what ended the connection, once all data before it was read.
+        """
         state = self._state
         if state is None:
             return super().recv(bufsize, flags)
@@ -267,6 +317,7 @@ class DescriptorSocket(socket.socket):
         return octets
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into ``buffer`` as `recv` does. Returns how many octets."""
         state = self._state
         if state is None:
             return super().recv_into(buffer, nbytes, flags)
@@ -283,6 +334,7 @@ class DescriptorSocket(socket.socket):
         return count
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        """Receive as `recv` does. Returns the octets and their sender, which is None for a stream."""
         if self._state is None:
             return super().recvfrom(bufsize, flags)
         if isinstance(self._state.channel, DatagramChannel):
@@ -291,6 +343,7 @@ class DescriptorSocket(socket.socket):
         return self.recv(bufsize, flags), None
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """Receive into ``buffer`` as `recv` does. Returns how many octets, and their sender."""
         if self._state is None:
             return super().recvfrom_into(buffer, nbytes, flags)
         if not isinstance(self._state.channel, DatagramChannel):
@@ -302,6 +355,10 @@ class DescriptorSocket(socket.socket):
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0
     ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+        """Receive as `recvfrom` does, with no ancillary data.
+
+        The flag MSG_TRUNC says that a datagram was longer.
+        """
         if self._state is None:
             return super().recvmsg(bufsize, ancbufsize, flags)
         if isinstance(self._state.channel, DatagramChannel):
@@ -312,6 +369,7 @@ class DescriptorSocket(socket.socket):
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
     ) -> tuple[int, list[tuple[int, int, bytes]], int, Any]:
+        """Receive into ``buffers`` as `recvmsg` does. Returns how many octets in the place of them."""
         if self._state is None:
             return super().recvmsg_into(buffers, ancbufsize, flags)
         if isinstance(self._state.channel, DatagramChannel):
@@ -324,8 +382,9 @@ class DescriptorSocket(socket.socket):
         return count, [], told, None
 
     def _end_of_stream(self, error: ConnectionResetError) -> bytes:
-        """What the system calls a reset, by its own name. Where that was told already, it is the end of the
-        stream.
+        """Raise what ended the connection, where the system reports a reset.
+
+        Once raised, the stream is at its end.
         """
         if isinstance(self._state and self._state.channel, StreamChannel):
             self._tell_error()
@@ -333,34 +392,36 @@ class DescriptorSocket(socket.socket):
         raise error
 
     def _tell_error(self) -> None:
-        """Raise what ended the connection, where it wasn't told yet."""
+        """Raise what ended the connection, where it wasn't raised yet."""
         error = self._claim_error()
         if error is not None:
             raise error
 
     def _claim_error(self) -> OSError | None:
+        """Return the error that wasn't raised yet, once; None for none."""
         channel = None if self._state is None else self._state.channel
         return None if channel is None or isinstance(channel, ListenerChannel) else channel.claim_error()
 
     def _require_connection(self, state: SocketState) -> None:
+        """Raise ConnectionDoesNotExist for a TCP socket without a connection."""
         if isinstance(state.calls, StreamCalls) and not isinstance(state.channel, StreamChannel):
             self._require_open()
             raise ConnectionDoesNotExist
 
     def _datagram(self, limit: int, flags: int) -> tuple[bytes, int, Any]:
-        """The oldest datagram, what `recvmsg` tells in its flags, and the sender."""
+        """Return the oldest datagram, the flags of `recvmsg`, and the sender."""
         room = bytearray(limit)
         count, told, sender = self._datagram_into([room], flags)
         return bytes(memoryview(room)[:count]), told, sender
 
     def _datagram_into(self, buffers: Iterable[Any], flags: int) -> tuple[int, int, Any]:
-        """As `_datagram`; how many octets."""
+        """Receive the oldest datagram. Returns how many octets, the flags of `recvmsg`, and the sender."""
         header = bytearray(HEADER)
         parts = [header, *buffers]
         while True:
             count, _, told, _ = super().recvmsg_into(parts, 0, flags)
             if count < HEADER:
-                return 0, 0, None  # it was shut down
+                return 0, 0, None  # the socket was shut down
             sender = sender_in(header, self.family)
             if sender is not None:
                 return count - HEADER, told & ~getattr(socket, "MSG_EOR", 0), sender
@@ -371,6 +432,10 @@ class DescriptorSocket(socket.socket):
     # Writing
 
     def send(self, data: Any, flags: int = 0) -> int:
+        """Send as much as there is room for, or one datagram. Returns how many octets.
+
+        Raises what ended the connection.
+        """
         state = self._state
         if state is None:
             return super().send(data, flags)
@@ -384,6 +449,7 @@ class DescriptorSocket(socket.socket):
         return self._send_datagram(state, lambda octets: state.calls.send(octets, flags), data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of ``data``, as long as the timeout allows. Raises what ended the connection."""
         state = self._state
         if state is None or not isinstance(state.channel, StreamChannel):
             if state is None:
@@ -399,6 +465,10 @@ class DescriptorSocket(socket.socket):
             raise
 
     def sendto(self, data: Any, *more: Any) -> int:
+        """Send one datagram to an address, the last argument; flags may stand before it.
+
+        Returns how many octets.
+        """
         state = self._state
         if state is None:
             return super().sendto(data, *more)
@@ -411,6 +481,10 @@ class DescriptorSocket(socket.socket):
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None
     ) -> int:
+        """Send the octets of all buffers, as `send` does, or to ``address``, as `sendto` does.
+
+        Raises SocketCallInvalid for ancillary data.
+        """
         if self._state is None:
             return super().sendmsg(buffers, ancdata, flags, address)
         if list(ancdata):
@@ -419,15 +493,17 @@ class DescriptorSocket(socket.socket):
         return self.send(octets, flags) if address is None else self.sendto(octets, flags, address)
 
     def _require_sendable(self, channel: StreamChannel, flags: int) -> None:
+        """Raise SocketCallUnknown for urgent data, and what ended the connection."""
         if flags & socket.MSG_OOB:
             raise SocketCallUnknown("urgent data can't be sent through a descriptor of the system")
         if channel.error is not None:
             self._tell_error()
 
     def _send_datagram(self, state: SocketState, send: Callable[[Data], int], data: Any) -> int:
+        """Send a datagram in the pump's thread, by ``send``."""
         self._require_open()
         if isinstance(state.calls, StreamCalls):
-            raise ConnectionClosing("the socket has no connection")  # EPIPE, as Linux has it
+            raise ConnectionClosing("the socket has no connection")  # EPIPE, Linux's error for that
         self._tell_error()
         self._have_datagrams(state)
         return self._call(send, bytes(memoryview(data)))
@@ -435,6 +511,7 @@ class DescriptorSocket(socket.socket):
     # Ending
 
     def shutdown(self, how: int) -> None:
+        """End reading, writing or both: SHUT_RD, SHUT_WR, SHUT_RDWR. Raises ConnectionDoesNotExist."""
         state = self._state
         if state is None:
             super().shutdown(how)
@@ -448,6 +525,7 @@ class DescriptorSocket(socket.socket):
         super().shutdown(how)
 
     def detach(self) -> int:
+        """Give the descriptor to the caller, and return its number. The object can't be used any more."""
         descriptor = super().detach()
         taken = None if self._state is None else tls.taker(sys._getframe(1))  # noqa: SLF001
         if taken is not None:
@@ -456,7 +534,8 @@ class DescriptorSocket(socket.socket):
         return descriptor
 
     def _real_close(self) -> None:
-        # A detached socket has no descriptor: what has the descriptor closes it.
+        """Close the descriptor; with SO_LINGER, wait until the peer has all data."""
+        # A detached socket has no descriptor: the object that has it now closes it.
         state, linger = (None if self.fileno() < 0 else self._state), 0
         if state is not None and isinstance(state.channel, StreamChannel):
             linger = self._linger(state.channel)
@@ -472,23 +551,26 @@ class DescriptorSocket(socket.socket):
     # Inside
 
     def _call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a function in the pump's thread."""
         return self.network.states.pump.call(function, *args, **kwargs)
 
     def _configure(self, function: Callable[..., T], *args: Any) -> T:
-        """Get or set an option: in the pump's thread, unless the socket is new, and none of its concern."""
+        """Get or set an option: in the pump's thread, unless the socket is new and unknown to that."""
         is_new = self._state is not None and self._state.channel is None
         return function(*args) if is_new else self._call(function, *args)
 
     def _have_datagrams(self, state: SocketState) -> None:
+        """Put a pair for datagrams behind the descriptor of a new UDP socket."""
         if state.channel is None and not isinstance(state.calls, StreamCalls):
             descriptors.replace(self.fileno(), self._call(state.open_datagrams))
 
     def _require_open(self) -> None:
+        """Raise SocketClosed where the socket was closed."""
         if self.fileno() < 0:
             raise SocketClosed
 
     def _linger(self, channel: StreamChannel) -> int:
-        """Seconds for which `close` waits."""
+        """Return for how many seconds `close` waits."""
         if self.gettimeout() == 0 or channel.calls.is_closed:
             return 0
         option = channel.calls.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size)
@@ -496,6 +578,7 @@ class DescriptorSocket(socket.socket):
         return int(seconds) if is_on else 0
 
     def _wait_until_delivered(self, channel: StreamChannel, seconds: int) -> None:
+        """Wait until the peer has acknowledged all data, for up to ``seconds``."""
         pump = self.network.states.pump
         pump.call(pump.lingering.add, channel)
         channel.delivered.wait(seconds)
@@ -503,5 +586,6 @@ class DescriptorSocket(socket.socket):
 
 
 def _is_over(channel: StreamChannel) -> bool:
+    """Tell whether the connection has ended."""
     connection = channel.calls.connection
     return connection is None or connection.state in (CLOSED, TIME_WAIT)

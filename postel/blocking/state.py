@@ -1,5 +1,6 @@
-"""What all copies of a socket's descriptor have in common: the socket of the host, and the channel between
-the two.
+"""State that all copies of a socket's descriptor share.
+
+It is the host's socket, and the channel between that and the descriptor.
 """
 
 import socket
@@ -17,20 +18,19 @@ from postel.sockets.stream import StreamCalls
 
 
 class SocketStates:
-    """The sockets of a network by the identity of their descriptors. Methods that say so are for the pump's
-    thread.
-    """
+    """Sockets of a network, by the identity of their descriptors."""
 
     def __init__(self, pump: PumpThread) -> None:
+        """Start without sockets, on the network of ``pump``."""
         self.pump = pump
         self._known: WeakValueDictionary[int, SocketState] = WeakValueDictionary()
 
     def find(self, descriptor: int) -> "SocketState | None":
-        """The socket that this descriptor, or a copy of it, belongs to."""
+        """Return the socket to which this descriptor belongs, itself or as a copy; None for another."""
         return self._known.get(descriptors.identity(descriptor))
 
     def new(self, family: int, kind: int) -> "tuple[SocketState, int]":
-        """A new socket and its descriptor."""
+        """Make a socket. Returns it and its descriptor."""
         calls = (StreamCalls if kind == socket.SOCK_STREAM else DatagramCalls)(
             self.pump, family, self.pump.host.config
         )
@@ -40,33 +40,36 @@ class SocketStates:
         return state, descriptor
 
     def note(self, descriptor: int, state: "SocketState") -> int:
-        """The descriptor is one of this socket: its identity."""
+        """Note that the descriptor belongs to the socket ``state``. Returns the descriptor's identity."""
         identity = descriptors.identity(descriptor)
         self._known[identity] = state
         return identity
 
 
 class SocketState:
-    """One socket. ``channel`` is None until there is something to wait for."""
+    """One socket. ``calls`` is the host's; ``channel`` is None until data or connections can come.
+
+    The methods are for the pump's thread. Those that return a socket of the system return the program's new
+    end of a pair, which takes the place of the program's descriptor.
+    """
 
     __slots__ = ("__weakref__", "_all", "calls", "channel")
 
     def __init__(self, all_of_them: SocketStates, calls: StreamCalls | DatagramCalls) -> None:
+        """Keep the socket ``calls`` of the host."""
         self.calls: StreamCalls | DatagramCalls = calls
         self.channel: StreamChannel | ListenerChannel | DatagramChannel | None = None
         self._all = all_of_them
 
-    # In the pump's thread. What is returned is the program's new descriptor
-
     def connect(self, name: Name, *, fills: bool) -> tuple[StreamChannel, socket.socket]:
-        """Open a connection. With ``fills`` the descriptor isn't writable before that has come to its end."""
-        assert isinstance(self.calls, StreamCalls)  # noqa: S101 - the caller has looked
+        """Open a connection. With ``fills`` the descriptor isn't writable before it is open or has failed."""
+        assert isinstance(self.calls, StreamCalls)  # noqa: S101 - the caller has checked it
         with suppress(ConnectionBegun):
             self.calls.connect(name)
         return self._stream(self.calls, fills=fills)
 
     def listen(self, backlog: int) -> socket.socket | None:
-        """Listen; None where it does already."""
+        """Listen. Returns None where the socket listens already."""
         assert isinstance(self.calls, StreamCalls)  # noqa: S101 - as above
         self.calls.listen(backlog)
         if isinstance(self.channel, ListenerChannel):
@@ -79,19 +82,21 @@ class SocketState:
         return theirs
 
     def accept(self) -> tuple[socket.socket, Name] | None:
-        """A connection's, and its peer; None where none waits."""
+        """Accept a connection.
+
+        Returns the program's end for it, and the peer's name; None where none waits.
+        """
         assert isinstance(self.channel, ListenerChannel)  # noqa: S101 - as above
         accepted = self.channel.accept()
         if accepted is None:
             return None
         calls, name = accepted
-        # Of the same class
-        channel, end = SocketState(self._all, calls)._stream(calls, fills=False)  # noqa: SLF001
+        channel, end = SocketState(self._all, calls)._stream(calls, fills=False)  # noqa: SLF001 - own class
         channel.begin()
         return end, name
 
     def open_datagrams(self) -> socket.socket:
-        """Have a channel for datagrams."""
+        """Make a channel for datagrams."""
         assert isinstance(self.calls, DatagramCalls)  # noqa: S101 - as above
         ours, theirs = descriptors.message_pair()
         self._all.note(theirs.fileno(), self)
@@ -100,6 +105,7 @@ class SocketState:
         return theirs
 
     def _stream(self, calls: StreamCalls, *, fills: bool) -> tuple[StreamChannel, socket.socket]:
+        """Make a channel for a connection."""
         ours, theirs = descriptors.stream_pair()
         identity = self._all.note(theirs.fileno(), self)
         self.channel = channel = StreamChannel(
@@ -109,8 +115,9 @@ class SocketState:
         return channel, theirs
 
     def closed(self) -> None:
-        """A copy of the descriptor was closed. What has a channel hears of the last one's close by itself,
-        but not at once.
+        """Look whether the socket has ended, because a copy of the descriptor was closed.
+
+        A channel learns by itself that the last copy was closed, but not at once.
         """
         if self.channel is not None:
             self.channel.look()

@@ -1,4 +1,4 @@
-"""A connection and a listener, each with the descriptor that the program has of it."""
+"""Channels of connections and listeners to the program's descriptors."""
 
 import socket
 from contextlib import suppress
@@ -22,20 +22,27 @@ _DELIVERED: Final = (FIN_WAIT_2, TIME_WAIT, CLOSED)  # the peer has acknowledged
 
 
 class StreamChannel(Channel):
-    """Octets between the connection of ``calls`` and the pump's ``end`` of a socket pair.
+    """Channel of data between the connection of ``calls`` and ``end``, the pump's end of a socket pair.
 
-    ``to_skip`` octets were written there before the program could (`descriptors.fill`). ``settled`` is set
-    once the connection is open, or can't be opened. ``error`` is what ended the connection, until it was
-    told. ``delivered`` is set once the peer has all that the program wrote, in `PumpThread.lingering`.
+    - ``settled`` is set once the connection is open, or has failed.
+    - ``error`` is what ended the connection, until the program has been told of it.
+    - ``delivered`` is set once the peer has acknowledged all that the program wrote; only while the channel
+      is in `PumpThread.lingering`.
+    - ``to_skip`` octets were written into the pair before the program could write (`descriptors.fill`).
+    - ``descriptor`` is the program's, as far as it is known.
+
+    At most 256 KiB wait in each direction: while data waits for room, no more is taken from the other side.
+    So TCP's window closes when the program doesn't read, and the program blocks when the peer doesn't.
     """
 
     def __init__(
         self, pump: PumpThread, calls: StreamCalls, end: socket.socket, identity: int, to_skip: int = 0
     ) -> None:
+        """Join ``calls`` and ``end``. ``identity`` is that of the program's end."""
         self.calls = calls
-        self.descriptor = -1  # the program's, as far as known
+        self.descriptor = -1  # the program's, as far as it is known
         self.error: OSError | None = None
-        self.awaits_answer = False  # the program wasn't told yet by `connect` that the connection is open
+        self.awaits_answer = False  # the program's next `connect` returns the outcome of the first
         self.settled: Flag = Flag()
         self.delivered: Flag = Flag()
         self._pump = pump
@@ -43,11 +50,11 @@ class StreamChannel(Channel):
         self._end: socket.socket | None = end
         self._number = end.fileno()
         self._to_skip = to_skip
-        self._to_program = _NONE  # taken from the connection, and the descriptor had no room for it
-        self._to_peer = _NONE  # taken from the descriptor, and the connection had no room for it
+        self._to_program = _NONE  # data of the connection for which the descriptor had no room
+        self._to_peer = _NONE  # data of the program for which the connection had no room
         self._program_reads = True
-        self._program_has_ended = False  # its octets
-        self._program_is_gone = False  # it closed the descriptor, or shut it down for both directions
+        self._program_has_ended = False  # the program writes no more
+        self._program_is_gone = False  # the program closed the descriptor, or shut down both directions
         self._has_failed = False  # an error has ended the connection
         self._end_is_told = False
         calls.changed = self._changed
@@ -55,6 +62,7 @@ class StreamChannel(Channel):
         pump.watch(self._number, 0, self)
 
     def ready(self, mask: int) -> None:
+        """Move data in the directions that are ready; begin to close where the program has closed."""
         if mask & HUP and not self._program_is_gone:
             self._program_has_gone()
         else:
@@ -65,18 +73,19 @@ class StreamChannel(Channel):
         self._watch()
 
     def begin(self) -> None:
-        """The connection may be open already."""
+        """Look at a connection that may be open already."""
         self._changed()
 
     @property
     def is_broken_off(self) -> bool:
-        """Whether an error has ended the connection and the program's descriptor: nothing tells of its close
-        any more.
+        """Whether an error has ended the connection and the program's descriptor.
+
+        The pump doesn't learn from the descriptor that the program closes it, then.
         """
         return self._has_failed and self._end is None
 
     def _changed(self) -> None:
-        """An event of the connection."""
+        """Handle an event of the connection."""
         if self._end is None and not self._to_peer:
             return
         if not self.settled.is_set() and not self._settle():
@@ -88,13 +97,13 @@ class StreamChannel(Channel):
         self._watch()
 
     def _settle(self) -> bool:
-        """Whether the handshake has come to its end, a good or a bad one."""
+        """Look whether the handshake has ended. Returns whether the connection is open."""
         if not self.calls.is_writable:
             return False
         connection = self.calls.connection
         if connection is None or connection.state is CLOSED:
             self._fail(self.calls.claim_error() or ConnectionAborted())
-        self.settled.set()  # before the descriptor says so
+        self.settled.set()  # before the descriptor becomes writable
         if self._has_failed:
             self._deliver()
         elif self._end is not None:
@@ -104,7 +113,7 @@ class StreamChannel(Channel):
     # From the connection to the program
 
     def _deliver(self) -> None:
-        """All that has come, as far as the descriptor takes it; then the end, where that has come."""
+        """Give received data to the program, as far as the descriptor has room, and then the end."""
         while self._end is not None and (not self._to_program or self._push(self._end)):
             try:
                 octets = self.calls.recv(CHUNK)
@@ -120,20 +129,20 @@ class StreamChannel(Channel):
                 self._to_program = memoryview(octets)
 
     def _push(self, end: socket.socket) -> bool:
-        """Whether the descriptor took all."""
+        """Write data into the descriptor. Returns whether it took all."""
         try:
             self._to_program = self._to_program[end.send(self._to_program) :]
         except BlockingIOError:
             return False
         except OSError:
-            if is_hung_up(self._number):  # closed: `_program_has_gone` decides what becomes of these octets
+            if is_hung_up(self._number):  # closed: `_program_has_gone` decides about this data
                 return False
-            self._program_reads = False  # shut down for reading: nothing is kept from now on
+            self._program_reads = False  # shut down for reading: received data is dropped from now on
             self._to_program = _NONE
         return not self._to_program
 
     def _tell_end(self, end: socket.socket) -> None:
-        """The program has all octets. The peer's FIN is their end, an error is the end of both directions."""
+        """Show the program the end of the data: the peer's FIN in this direction, an error in both."""
         if self._has_failed:
             self._break_off()
         elif not self._end_is_told:
@@ -142,13 +151,14 @@ class StreamChannel(Channel):
                 end.shutdown(socket.SHUT_WR)
 
     def _break_off(self) -> None:
-        """The program's calls have ECONNRESET from now on."""
+        """Let the program's calls raise ECONNRESET from now on."""
         end = self._let_go()
         if end is not None:
             descriptors.break_off(end, self._identity, self.descriptor)
         self._forget()
 
     def _fail(self, error: OSError) -> None:
+        """Note what ended the connection."""
         self._has_failed = True
         self.error = renewed(error)
         self._to_peer = _NONE
@@ -156,6 +166,7 @@ class StreamChannel(Channel):
     # From the program to the connection
 
     def _take_from_program(self) -> None:
+        """Read data from the descriptor, and send it."""
         for _ in range(BURST):
             if self._end is None or self._to_peer or self._program_has_ended or not self.settled.is_set():
                 return
@@ -163,7 +174,7 @@ class StreamChannel(Channel):
                 octets = self._end.recv(CHUNK)
             except BlockingIOError:
                 return
-            except OSError:  # closed with octets that it hadn't read
+            except OSError:  # the program closed the descriptor with unread data
                 self._reset()
                 return
             if octets:
@@ -173,6 +184,7 @@ class StreamChannel(Channel):
                 self._program_ended()
 
     def _send(self) -> None:
+        """Send the data that waits, as far as the connection has room."""
         while self._to_peer:
             try:
                 self._to_peer = self._to_peer[self.calls.send(self._to_peer) :]
@@ -185,28 +197,28 @@ class StreamChannel(Channel):
                     self._deliver()
 
     def _flush(self) -> None:
-        """The connection may have room again."""
+        """Go on sending: the connection may have room again."""
         if self._to_peer:
             self._send()
             if self._program_is_gone:
                 self._take_the_rest()
 
     def _program_ended(self) -> None:
-        """The connection has all that the program wrote: now the FIN may follow."""
+        """Send a FIN: the connection has all data that the program wrote."""
         self._program_has_ended = True
         if self._program_is_gone or is_hung_up(self._number):
             self._close()
         else:
-            with suppress(OSError):  # it may be over
+            with suppress(OSError):  # the connection may have ended
                 self.calls.shutdown(socket.SHUT_WR)
 
     def _program_has_gone(self) -> None:
-        """The program closed its descriptor: it reads no more, and what it wrote is still sent."""
+        """Begin to close: the program closed its descriptor. What it wrote before is still sent."""
         has_unread = bool(self._to_program)
         self._program_is_gone = True
         self._program_reads = False
         self._to_program = _NONE
-        self._pump.forget(self._number)  # a hang-up is told again and again
+        self._pump.forget(self._number)  # the system would report the hang-up again and again
         if has_unread or not self.settled.is_set() or self._resets_on_close():
             self._reset()
         elif self._program_has_ended:
@@ -215,22 +227,24 @@ class StreamChannel(Channel):
             self._take_the_rest()
 
     def _take_the_rest(self) -> None:
-        """What the program wrote before it closed the descriptor, as far as the connection has room."""
+        """Read what the program wrote before it closed the descriptor, as far as the connection has room."""
         while self._end is not None and not (self._to_peer or self._program_has_ended):
             self._take_from_program()
 
     def _resets_on_close(self) -> bool:
+        """Tell whether SO_LINGER is set to 0 seconds."""
         value = self.calls.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size)
         return isinstance(value, bytes) and LINGER.unpack(value) == (1, 0)
 
     # The end
 
     def _reset(self) -> None:
-        """As a socket that is closed with octets unread: the peer gets a RST."""
+        """Close the connection with a RST, as a socket with unread data is closed."""
         self.calls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.pack(1, 0))
         self._close()
 
     def _close(self) -> None:
+        """Close the connection. TCP still delivers what it has."""
         end = self._let_go()
         if end is not None:
             end.close()
@@ -238,10 +252,12 @@ class StreamChannel(Channel):
         self.calls.close()
 
     def network_closes(self, error: OSError) -> None:
+        """End the connection with ``error``, unless the program has closed it."""
         if not self._program_is_gone:
             self.cut_off(error)
 
     def cut_off(self, error: OSError) -> None:
+        """Reset the connection, and let the program's calls raise ``error``."""
         if not self._has_failed:
             self._fail(error)
         self._break_off()
@@ -249,35 +265,37 @@ class StreamChannel(Channel):
         self.calls.close()
 
     def look(self) -> None:
+        """Set ``delivered`` where the peer has acknowledged the FIN."""
         connection = self.calls.connection
         if connection is None or (self.calls.is_closed and connection.state in _DELIVERED):
             self.delivered.set()
 
     def claim_error(self) -> OSError | None:
-        """What ended the connection, once."""
+        """Return what ended the connection, once; None for nothing."""
         error, self.error = self.error, None
         return error
 
     def close_descriptors(self) -> None:
+        """Close the copy of the pump's end, in a child process."""
         if self._end is not None:
             self._end.close()
 
     def _let_go(self) -> socket.socket | None:
+        """Give up the pump's end, and return it; None where that was done before."""
         end, self._end = self._end, None
         if end is not None:
             self._pump.forget(self._number)
         return end
 
     def _forget(self) -> None:
+        """Drop the data that waits, and the channel: nothing more passes."""
         self._program_has_ended = True
         self._to_program = self._to_peer = _NONE
         self.settled.set()
         self._pump.remove(self)
 
     def _watch(self) -> None:
-        """What is waited for at the descriptor: octets, unless the connection is full; room, where octets
-        wait for it.
-        """
+        """Wait at the descriptor for data, unless the connection is full, and for room where it is needed."""
         if self._end is None or self._program_is_gone or not self.settled.is_set():
             return
         wants_octets = not (self._to_peer or self._program_has_ended)
@@ -285,17 +303,20 @@ class StreamChannel(Channel):
 
 
 class ListenerChannel(ClosableChannel[StreamCalls]):
-    """A listener, and a descriptor that is readable while a connection waits: there is one octet then.
-    ``error`` says what ended it.
+    """Channel of a listener, with a descriptor that is readable while a connection waits.
+
+    One octet is in the pair for that. ``error`` says what ended the listener.
     """
 
     def __init__(self, pump: PumpThread, calls: StreamCalls, end: socket.socket) -> None:
+        """Join ``calls`` and ``end``."""
         super().__init__(pump, calls, end)
         self._is_told = False
 
     def accept(self) -> tuple[StreamCalls, Name] | None:
-        """The connection that waited longest, for the octet that the program has read. None where none
-        waits.
+        """Accept the connection that waits longest; None where none waits.
+
+        Called after the program has read the octet.
         """
         self._is_told = False
         try:
@@ -306,7 +327,8 @@ class ListenerChannel(ClosableChannel[StreamCalls]):
             self._changed()
 
     def _changed(self) -> None:
+        """Write the octet where a connection waits and none is written yet."""
         if not self._is_told and not self.calls.is_closed and self.calls.is_readable:
-            with suppress(OSError):  # closed a moment ago
+            with suppress(OSError):  # the program has just closed its end
                 self._end.send(b"!")
                 self._is_told = True

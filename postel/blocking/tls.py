@@ -1,5 +1,8 @@
-"""TLS's sockets take the descriptor of another: ``ssl`` wraps a socket by detaching it and making a new
-object of its descriptor.
+"""TLS over the network's sockets.
+
+The module `ssl` detaches a socket's descriptor, and makes a new object of it, an `ssl.SSLSocket`. That must
+belong to the same network as the old one. So `taker` finds it while it is being made, and `adopt` changes its
+class.
 """
 
 import sys
@@ -10,8 +13,9 @@ _JOINED: Final[dict[tuple[type, type], type]] = {}
 
 
 def taker(frame: FrameType) -> Any:  # noqa: ANN401 - an object of the module ssl, which isn't imported here
-    """The `ssl.SSLSocket` that is just being made by the function of ``frame``, which detaches another
-    socket; None for any other.
+    """Return the `ssl.SSLSocket` that the function of ``frame`` is making of a socket's descriptor.
+
+    None where another function has detached the descriptor.
     """
     ssl = sys.modules.get("ssl")
     if ssl is None or frame.f_code is not ssl.SSLSocket._create.__func__.__code__:  # noqa: SLF001
@@ -20,7 +24,10 @@ def taker(frame: FrameType) -> Any:  # noqa: ANN401 - an object of the module ss
 
 
 def adopt(taken: Any, base: type) -> None:  # noqa: ANN401 - an `ssl.SSLSocket`
-    """What isn't TLS's to do is done by ``base``, a class of sockets, from now on, and not by the machine."""
+    """Let ``taken`` be a socket of the class ``base`` as well.
+
+    Calls that TLS doesn't make itself are that class's.
+    """
     kind = type(taken)
     if (kind, base) not in _JOINED:
         _JOINED[kind, base] = type(
