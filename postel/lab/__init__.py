@@ -1,7 +1,7 @@
-"""The lab: what tutorials say of TCP's handshake and close, tried on the real stack and seen.
+"""Lab: what tutorials claim about TCP's handshake, data transfer and close, tried on the real stack.
 
-Every claim is an experiment on hosts in virtual time: the same for the same seed on every machine. `claims`
-has them, `run` makes one.
+Each claim is an experiment on hosts in virtual time, so it gives the same result for the same seed on every
+machine. `claims` lists them, and `run` makes one experiment.
 
 >>> from postel.lab import run
 >>> report = run("stale-syn")

@@ -1,5 +1,8 @@
-"""The claims: what tutorials say, in Chinese and English, what must be found of it, and the experiment that
-finds it.
+"""Catalogue of claims: what tutorials say, in Chinese and English, the expected verdict, and the experiment.
+
+The experiment of the claim ``three-way`` is the function ``three_way`` of one of the modules below. It takes
+a `Bench`, makes its runs there, and returns the `Verdict` of what was seen. Some experiments have keyword
+arguments: with these the tests make the claim false, and so show that the experiment would notice.
 """
 
 from collections.abc import Callable
@@ -23,8 +26,14 @@ _MODULES: Final[tuple[ModuleType, ...]] = (handshake, numbers, queues, data, clo
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``look`` says what to look at, ``note`` what was found, ``runs`` what each run is called; ``views`` are
-    shown by themselves.
+    """Claim of the table, claims.toml.
+
+    - ``id``: its name, as in ``postel lab run three-way``; ``group``: the heading it is listed under.
+    - ``verdict``: what the experiment must find.
+    - ``rfc``: RFC and section that decide it.
+    - ``text``: the claim; ``look``: what to look at; ``note``: what was found, and why.
+    - ``runs``: what each run is called, by its title; empty for a single run.
+    - ``views``: the views that ``postel lab run`` shows where the user asks for none.
     """
 
     id: str
@@ -39,6 +48,7 @@ class Claim:
 
     @property
     def experiment(self) -> Experiment:
+        """The function that makes the experiment."""
         name = self.id.replace("-", "_")
         found: Experiment = next(getattr(module, name) for module in _MODULES if hasattr(module, name))
         return found
@@ -46,7 +56,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An experiment, made."""
+    """Result of an experiment: the claim, the verdict that was found, and its runs."""
 
     claim: Claim
     verdict: Verdict
@@ -54,11 +64,11 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether the verdict is that of the table."""
+        """Whether the verdict that was found is that of the table."""
         return self.verdict is self.claim.verdict
 
     def conclusion(self, language: str) -> str:
-        """The verdict in words, with what the table has, where that is something else."""
+        """Return the verdict as a sentence; where it isn't that of the table, with both."""
         said, claim = words(), self.claim
         key = "conclusion" if self.agrees else "otherwise"
         found, verdict = (said[str(which)][language] for which in (self.verdict, claim.verdict))
@@ -67,25 +77,30 @@ class Report:
 
 @cache
 def claims() -> dict[str, Claim]:
-    """By id, in the order of the table."""
+    """Return all claims by their id, in the order of the table."""
     return {entry["id"]: _claim(entry) for entry in table()["claim"]}
 
 
 def claim(name: str) -> Claim:
-    """Raises ArgumentError where there is none of this name."""
+    """Return the claim with this id; raises `ArgumentError` where there is none."""
     if name not in claims():
         raise ArgumentError("CLAIM", name, "one of those that `postel lab` lists")
     return claims()[name]
 
 
 def run(name: str, interference: Interference | None = None) -> Report:
-    """Make the experiment: the same report every time, for the same interference."""
+    """Make the experiment of the claim with this id.
+
+    The report is the same every time for the same ``interference``. Raises `ArgumentError` where there is no
+    such claim.
+    """
     chosen = claim(name)
     bench = Bench(interference)
     return Report(chosen, chosen.experiment(bench), bench.scenes)
 
 
 def _claim(entry: dict[str, Any]) -> Claim:
+    """Return the claim of an entry of claims.toml."""
     texts = {name: text_of(entry[name]) for name in ("text", "look", "note")}
     runs = {name: text_of(both) for name, both in entry.get("runs", {}).items()}
     verdict = Verdict(entry["verdict"])

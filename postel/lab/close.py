@@ -1,4 +1,4 @@
-"""How a connection ends: four segments or three, one direction or both, and at once."""
+"""Experiments on how a connection ends: with four segments or three, one direction or both, or at once."""
 
 from dataclasses import replace
 
@@ -27,11 +27,14 @@ from postel.wire.segment import ACK, FIN, RST, SYN, Segment
 
 ACTIVE = [FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT, CLOSED]
 PASSIVE = [CLOSE_WAIT, LAST_ACK, CLOSED]
-_BUSY = 50 * MILLISECOND  # until the user that was asked to close does
+_BUSY = 50 * MILLISECOND  # the second user closes so long after it heard of the first FIN
 
 
 def close_in_turn(scene: Scene, *, first: str = "client", pause: int = _BUSY) -> None:
-    """One side closes; the other a while after it heard of that."""
+    """Open a connection, and close it one side after the other.
+
+    The ``first`` side closes; the other one closes ``pause`` microseconds after it heard of that.
+    """
     client, peer = scene.open()
     one, other = (client, peer) if first == "client" else (peer, client)
     one.close()
@@ -42,13 +45,14 @@ def close_in_turn(scene: Scene, *, first: str = "client", pause: int = _BUSY) ->
 
 
 def closing(scene: Scene) -> list[Packet]:
-    """Every segment from the first FIN on."""
+    """Return every segment that arrived, from the first FIN on."""
     packets = [packet for packet in scene.segments() if arrived(packet)]
     first = next((number for number, packet in enumerate(packets) if is_fin(packet)), len(packets))
     return packets[first:]
 
 
 def four_way(bench: Bench, *, prompt: bool = False) -> Verdict:
+    """Close from both sides, and check numbers and states of the four segments."""
     scene = bench.scene()
     scene.server.is_prompt = prompt
     close_in_turn(scene)
@@ -66,6 +70,7 @@ def four_way(bench: Bench, *, prompt: bool = False) -> Verdict:
 
 
 def half_close(bench: Bench, *, released: bool = False) -> Verdict:
+    """Close the client's direction, and check that the server can still send."""
     scene = bench.scene()
     client, peer = scene.open()
     if released:
@@ -82,6 +87,7 @@ def half_close(bench: Bench, *, released: bool = False) -> Verdict:
 
 
 def always_four(bench: Bench, *, prompt: bool = True) -> Verdict:
+    """Close with a server that closes at once, and with one that is busy: three segments, and four."""
     three = bench.scene("nothing left")
     three.server.is_prompt = prompt
     close_in_turn(three, pause=0)
@@ -92,6 +98,7 @@ def always_four(bench: Bench, *, prompt: bool = True) -> Verdict:
 
 
 def why_not_three(bench: Bench, length: int = 8000) -> Verdict:
+    """Close while the server has data left to send, and while it has none: its FIN goes with the ACK then."""
     left = bench.scene("plain", config=DEFAULT, server=replace(DEFAULT, initial_window=2))
     left.server.is_prompt = True
     client, peer = left.open()
@@ -106,23 +113,26 @@ def why_not_three(bench: Bench, length: int = 8000) -> Verdict:
 
 
 def _goes_together(scene: Scene) -> bool:
-    """Whether the server's first ACK of the client's FIN is its own FIN."""
+    """Say whether the server's first ACK of the client's FIN carries its own FIN."""
     fin = scene.first("client", is_fin)
     answer = scene.first("server", lambda packet: fin is not None and packet.ack == fin.seq + 1)
     return answer is not None and is_fin(answer)
 
 
 def of_bare_ack(segment: Segment) -> bool:
+    """Say whether a segment is an ACK and nothing else."""
     return segment.flags & (SYN | ACK | FIN | RST) == ACK and not segment.data
 
 
 def ack_stops_fin(bench: Bench, losses: int = 1) -> Verdict:
+    """Close with and without the loss of the FIN's ACK, and count how often the FIN is sent."""
     counts = []
     for title, lost in (("plain", 0), ("ACK lost", losses)):
         scene = bench.scene(title)
         client, peer = scene.open()
         scene.treat(of_bare_ack, *[DROP] * lost, sender="server")
         client.close()
+        # The default binds this turn's end; mypy can't infer its type.
         scene.wait(lambda end=peer: end.has_ended)  # type: ignore[misc]
         scene.run(10 * SECOND)
         peer.close()
@@ -132,6 +142,7 @@ def ack_stops_fin(bench: Bench, losses: int = 1) -> Verdict:
 
 
 def either_may_close(bench: Bench) -> Verdict:
+    """Close from the client first, then from the server first, and check which side is in TIME-WAIT."""
     seen = []
     for first in ("client", "server"):
         scene = bench.scene(f"{first} first")
@@ -146,6 +157,7 @@ def either_may_close(bench: Bench) -> Verdict:
 
 
 def simultaneous_close(bench: Bench, later: int = 0) -> Verdict:
+    """Close both sides at once, and check that both pass CLOSING."""
     scene = bench.scene()
     client, peer = scene.open()
     client.close()
@@ -157,6 +169,7 @@ def simultaneous_close(bench: Bench, later: int = 0) -> Verdict:
 
 
 def rst_aborts(bench: Bench, *, orderly: bool = False) -> Verdict:
+    """Abort the server's side while data is in flight, and check that both ends are CLOSED at once."""
     scene = bench.scene()
     client, peer = scene.open()
     client.send(bytes(10_000))
@@ -178,8 +191,9 @@ def rst_aborts(bench: Bench, *, orderly: bool = False) -> Verdict:
 
 
 def fin_wait_2_waits(bench: Bench, orphan_timeout: int = MINUTE) -> Verdict:
+    """Never close the server's side: the client stays in FIN-WAIT-2, unless no program holds the socket."""
     states: list[State] = []
-    for title in ("plain", "nobody holds it"):
+    for title in ("plain", "not held"):
         scene = bench.scene(title, config=replace(DEFAULT, orphan_timeout=orphan_timeout))
         client, _ = scene.open()
         if title == "plain":

@@ -1,4 +1,4 @@
-"""TCP beside UDP, and beneath what is built on it."""
+"""Experiments that set TCP beside UDP, and beneath DNS and HTTP."""
 
 from postel.lab.bench import Bench
 from postel.lab.data import of_data
@@ -10,7 +10,7 @@ from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.address import Endpoint, parse
 
 _NAME_SERVICE = 53
-# an A record, recursion desired (RFC 1035, 4.1)
+# DNS query for the A record of server.test, with recursion desired, and the answer 10.0.0.2 (RFC 1035, 4.1)
 _QUESTION = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x06server\x04test\0\0\x01\0\x01"
 _ANSWER = (
     b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0"
@@ -22,6 +22,7 @@ _PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r
 
 
 def udp_no_handshake(bench: Bench) -> Verdict:
+    """Send three datagrams by UDP, then the same over TCP, with the second lost each time."""
     datagrams = bench.scene("udp")
     box = datagrams.server.postbox(PORT)
     sender = datagrams.client.postbox(remote=Endpoint(parse(datagrams.server.address), PORT))
@@ -44,6 +45,7 @@ def udp_no_handshake(bench: Bench) -> Verdict:
 
 
 def url_to_page(bench: Bench) -> Verdict:
+    """Ask DNS for an address, connect, request a page and close, and check the order of the steps."""
     scene = bench.scene()
     scene.server.listen()
     scene.server.serves = _serve
@@ -78,11 +80,12 @@ def url_to_page(bench: Bench) -> Verdict:
 
 
 def _address_in(asking: Postbox) -> str:
+    """Return the address in the DNS answer, "" where none came."""
     return ".".join(str(octet) for octet in asking.received[0][1][-4:]) if asking.received else ""
 
 
 def _serve(end: End) -> None:
-    """The page for each request; and no longer than the client."""
+    """Send the page for each request that isn't answered yet, and close when the client has closed."""
     answered = sum(call.name == "send" and call.end is end for call in end.machine.scene.calls)
     for _ in range(end.text.count(b"\r\n\r\n") - answered):
         end.send(_PAGE)
@@ -91,6 +94,7 @@ def _serve(end: End) -> None:
 
 
 def one_connection_many_requests(bench: Bench, requests: int = 3) -> Verdict:
+    """Make three requests on one connection, then on one connection each, and count the segments."""
     counts = []
     for title, each in (("plain", requests), ("one each", 1)):
         scene = bench.scene(title)
@@ -98,6 +102,7 @@ def one_connection_many_requests(bench: Bench, requests: int = 3) -> Verdict:
         scene.server.serves = _serve
         for _ in range(requests // each):
             client = scene.client.connect(scene.server)
+            # The defaults bind this turn's values; mypy can't infer their types.
             scene.wait(lambda end=client: end.is_open)  # type: ignore[misc]
             for number in range(1, each + 1):
                 client.send(_GET)

@@ -1,6 +1,4 @@
-"""What travels while the connection is open: octets in order, within a window, both ways, and to which
-host.
-"""
+"""Experiments on data transfer: a stream of octets in order, within a window, in both directions."""
 
 from dataclasses import replace
 
@@ -16,14 +14,16 @@ from postel.wire.address import Endpoint, parse
 from postel.wire.segment import PSH, URG, Segment
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: server\r\n\r\n"
-_IN_TEXT = 8 * 300  # a bit of the text, where there is much of it
+_IN_TEXT = 8 * 300  # number of a bit of the packet, which lies in its payload
 
 
 def of_data(segment: Segment) -> bool:
+    """Say whether a segment carries data."""
     return len(segment.data) > 0
 
 
 def byte_stream(bench: Bench, pause: int = 0) -> Verdict:
+    """Send twice over TCP, which gives one receive, and twice over UDP, which gives two."""
     scene = bench.scene()
     client, peer = scene.open()
     scene.server.reads = pause > 0
@@ -43,6 +43,7 @@ def byte_stream(bench: Bench, pause: int = 0) -> Verdict:
 
 
 def reliable(bench: Bench, *, trusting: bool = False) -> Verdict:
+    """Lose, duplicate, damage and delay segments, and check that the data arrives whole and in order."""
     scene = bench.scene(verify_checksums=not trusting)
     client, peer = scene.open()
     scene.treat(of_data, PASS, DROP, duplicate(), corrupt(_IN_TEXT), deliver_after(35 * MILLISECOND))
@@ -65,6 +66,7 @@ def reliable(bench: Bench, *, trusting: bool = False) -> Verdict:
 
 
 def push_delivers(bench: Bench, length: int = 2500) -> Verdict:
+    """Send two segments, of which only the second has PSH, and check when the receiver gets each."""
     scene = bench.scene()
     client, peer = scene.open()
     client.send(bytes(length))
@@ -79,6 +81,7 @@ def push_delivers(bench: Bench, length: int = 2500) -> Verdict:
 
 
 def urgent_pointer(bench: Bench, *, is_urgent: bool = True) -> Verdict:
+    """Send urgent data, and check where the urgent pointer points and in which order data is read."""
     scene = bench.scene()
     client, peer = scene.open()
     for text, urgent in ((b"abc", False), (b"!", is_urgent), (b"def", False)):
@@ -90,13 +93,14 @@ def urgent_pointer(bench: Bench, *, is_urgent: bool = True) -> Verdict:
     valid = bool(pointing) and all(
         (packet.segment.urgent > 0) == (packet in pointing) for packet in scene.segments() if packet.segment
     )
-    last = 1 + len(b"abc")  # the number of "!"
+    last = 1 + len(b"abc")  # the relative sequence number of "!"
     behind = all(packet.segment and packet.seq + packet.segment.urgent == last + 1 for packet in pointing)
     in_line = peer.text == b"abc!def"
     return decide(shown=valid and peer.urgent_at < NEVER, exception=behind and in_line)
 
 
 def sliding_window(bench: Bench, room: int = 4 * KIBIBYTE) -> Verdict:
+    """Send to a receiver that doesn't read, until the window is closed, and then let it read."""
     scene = bench.scene(config=DEFAULT, server=replace(DEFAULT, receive_buffer=room))
     client, peer = scene.open()
     scene.server.reads = False
@@ -115,6 +119,7 @@ def sliding_window(bench: Bench, room: int = 4 * KIBIBYTE) -> Verdict:
 
 
 def full_duplex(bench: Bench, later: int = 0) -> Verdict:
+    """Send in both directions at once, and check that the data of both is in flight together."""
     scene = bench.scene()
     client, peer = scene.open()
     text = bytes(4000)
@@ -132,6 +137,10 @@ def full_duplex(bench: Bench, later: int = 0) -> Verdict:
 
 
 def socket_pair(bench: Bench, third_port: int = 5001) -> Verdict:
+    """Open three connections to one port, and check that their data stays apart.
+
+    Two hosts use the same local port, and one of them another one, too.
+    """
     scene = bench.scene()
     scene.server.listen()
     other = scene.machine("neighbour", "10.0.0.3")
@@ -150,6 +159,7 @@ def socket_pair(bench: Bench, third_port: int = 5001) -> Verdict:
 
 
 def encapsulation(bench: Bench, text: bytes = _REQUEST) -> Verdict:
+    """Send a request, and check the IP header, the TCP header and the data in the packet's octets."""
     scene = bench.scene(config=replace(DEFAULT, ecn="off"))
     client, peer = scene.open()
     client.send(text)

@@ -1,7 +1,8 @@
-"""What stands between the network and a host of the lab: it notes what the TCB holds after each segment, and
-passes all of it on.
+"""Fronts: what stands between the network and a host of the lab, and records or changes what passes.
 
-What a stack would do without one of its rules is a subclass: the stack itself has no switch for it.
+A `Front` passes everything on and notes what the TCB holds after each segment. Some experiments show what
+would happen without one of TCP's rules. The stack has no switch for that, so a subclass of `Front` breaks the
+rule from outside.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from postel.tcp.state import SYN_SENT
 from postel.view import Trace
 from postel.wire.segment import ABSENT, ACK, PROTOCOL, SYN, Segment, checksum_is_right, parse
 
-_PORTS: Final = 20  # of a packet without IP options, as all are here
+_PORTS: Final = 20  # offset of the ports in a packet without IP options; no packet here has any
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The variables of RFC 9293, 3.3.1, relative to ISS and IRS, after a segment left or ``arrived``; none
-    where nothing is left of it.
+    """Variables of a connection after a segment left its host, or arrived there (``arrived``).
+
+    They are those of RFC 9293, 3.3.1, relative to ISS and IRS; none where the connection doesn't exist any
+    more.
     """
 
     host: str
@@ -31,9 +34,10 @@ class Note:
 
 
 class Front(StandIn):
-    """Passes on everything, and notes it."""
+    """Stand-in for a host that passes everything on, and notes the variables after each segment."""
 
     def __init__(self, host: Host, name: str, trace: Trace, notes: list[Note]) -> None:
+        """Put a front before ``host``, which has this ``name``; it appends to ``notes``."""
         super().__init__(host)
         self.host = host
         self.name = name
@@ -41,37 +45,42 @@ class Front(StandIn):
         self._notes = notes
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
+        """Pass a packet to the host, and note the variables."""
         super().packet_arrives(octets, now)
         self._note(octets, arrived=True)
 
     def next_packet(self, now: int) -> bytes | None:
+        """Return the host's next packet, and note the variables; None where it has none."""
         octets = super().next_packet(now)
         if octets is not None:
             self._note(octets, arrived=False)
         return octets
 
     def opens(self, connection: Connection, now: int) -> None:
-        """A user called connect; nothing was sent yet."""
+        """Note that a user called connect and nothing was sent yet; subclasses change numbers here."""
 
     def _note(self, octets: bytes, *, arrived: bool) -> None:
+        """Append the variables of the connection that a packet belongs to."""
         connection = self.connection_of(octets, arrived=arrived)
         self._notes.append(Note(self.name, arrived, {} if connection is None else connection.variables()))
 
     def connection_of(self, octets: bytes, *, arrived: bool) -> Connection | None:
+        """Return the host's connection that a packet belongs to, or None."""
         if octets[9] != PROTOCOL:
             return None
         source, destination, ports = octets[12:16], octets[16:20], octets[_PORTS : _PORTS + 4]
         key = source + destination + ports if arrived else destination + source + ports[2:] + ports[:2]
-        return self.host._connections.by_key(key)  # noqa: SLF001 - to look, not to touch
+        return self.host._connections.by_key(key)  # noqa: SLF001 - only reads
 
 
-# Without one of the rules
+# Fronts that break one of TCP's rules
 
 
 class OpensOnSyn(Front):
-    """Two segments would do: a server that takes a connection for open once it has answered the SYN."""
+    """Server that opens a connection as soon as it has answered the SYN, as if two segments were enough."""
 
     def next_packet(self, now: int) -> bytes | None:
+        """Return the host's next packet; where it is a SYN,ACK, open the connection."""
         octets = super().next_packet(now)
         if (
             octets is not None
@@ -82,7 +91,8 @@ class OpensOnSyn(Front):
         return octets
 
     def _open(self, octets: bytes, now: int) -> None:
-        connections = self.host._connections  # noqa: SLF001 - what no user could ask for
+        """Make up the ACK that the client hasn't sent, and give it to the half-open connection."""
+        connections = self.host._connections  # noqa: SLF001 - no public call breaks the handshake
         child = self.connection_of(octets, arrived=False)
         entry = next(
             (entry for entry in connections.passive.half_open.values() if entry.child is child), None
@@ -95,13 +105,14 @@ class OpensOnSyn(Front):
         if sent.tsval != ABSENT:
             answer.tsval, answer.tsecr = sent.tsecr, 0
         self.trace.remark(child.local, child.remote, remark("hasty"), now)
-        connections._give_to_child(entry, answer, b"", now)  # noqa: SLF001
+        connections._give_to_child(entry, answer, b"", now)  # noqa: SLF001 - likewise
 
 
 class TakesAnyAck(Front):
-    """A client that doesn't look at the ACK number of the SYN,ACK."""
+    """Client that doesn't look at the acknowledgement number of the SYN,ACK."""
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
+        """Pass a packet on; in SYN-SENT, first correct its acknowledgement number."""
         connection = self.connection_of(octets, arrived=True)
         is_whole = checksum_is_right(octets, _PORTS, len(octets), octets[12:16], octets[16:20])
         if connection is None or connection.state is not SYN_SENT or not is_whole:
@@ -111,14 +122,15 @@ class TakesAnyAck(Front):
         segment.ack = seq.add(connection.variables()["ISS"], 1)
         if segment.tsecr != ABSENT:
             segment.tsecr = 0
-        self.host._connections.give(connection, segment, octets, now)  # noqa: SLF001
+        self.host._connections.give(connection, segment, octets, now)  # noqa: SLF001 - goes past the check
         self._note(octets, arrived=True)
 
 
 class CountsFromTheClock(Front):
-    """Initial sequence numbers as RFC 793 had them: a clock that ticks every 4 µs, and nothing else."""
+    """Host with initial sequence numbers as in RFC 793: a clock that ticks every 4 µs, and nothing else."""
 
     def opens(self, connection: Connection, now: int) -> None:
-        snd = connection._tcb.snd  # noqa: SLF001  # numbers that no program may choose
+        """Replace the initial sequence number of the connection by the clock."""
+        snd = connection._tcb.snd  # noqa: SLF001 - no program may choose these numbers
         for name in ("nxt", "max", "up", "una", "iss"):
             setattr(snd, name, seq.add(getattr(snd, name), (now >> 2) - snd.iss))

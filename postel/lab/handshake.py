@@ -1,6 +1,4 @@
-"""How a connection begins: three segments, what happens where one of them is late or lost, and which end may
-begin.
-"""
+"""Experiments on how a connection begins: three segments, delayed or lost ones, and which end may begin."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -20,18 +18,22 @@ from postel.wire.segment import ACK, SYN, Segment
 
 
 def of_syn(segment: Segment) -> bool:
+    """Say whether a segment is a SYN without ACK."""
     return segment.flags & (SYN | ACK) == SYN
 
 
 def of_syn_ack(segment: Segment) -> bool:
+    """Say whether a segment is a SYN,ACK."""
     return segment.flags & (SYN | ACK) == SYN | ACK
 
 
 def of_third(segment: Segment) -> bool:
+    """Say whether a segment has ACK and no SYN, as the third of a handshake."""
     return segment.flags & (SYN | ACK) == ACK
 
 
 def three_way(bench: Bench, server: type[Front] = Front) -> Verdict:
+    """Open a connection, and check numbers and states of the three segments."""
     scene = bench.scene(fronts=(Front, server))
     client, peer = scene.open()
     scene.run(SECOND)
@@ -53,6 +55,7 @@ def three_way(bench: Bench, server: type[Front] = Front) -> Verdict:
 
 
 def stale_syn(bench: Bench) -> Verdict:
+    """Deliver a SYN after its connection has ended, to a server as it is and to one that opens on the SYN."""
     three = _late_syn(bench.scene("plain", config=replace(DEFAULT, msl=SECOND // 2)))
     two = _late_syn(
         bench.scene("two segments", config=replace(DEFAULT, msl=SECOND // 2), fronts=(Front, OpensOnSyn))
@@ -61,8 +64,9 @@ def stale_syn(bench: Bench) -> Verdict:
 
 
 def _late_syn(scene: Scene) -> int:
-    """The first SYN dawdles for three seconds, longer than the connection lives. How many connections the
-    server's user was given.
+    """Delay the first SYN by three seconds, and return how many connections the server's user was given.
+
+    The connection ends before that, by the repeated SYN.
     """
     scene.treat(of_syn, deliver_after(3 * SECOND))
     client, peer = scene.open()
@@ -76,10 +80,11 @@ def _late_syn(scene: Scene) -> int:
 
 
 def syn_lost(bench: Bench, config: Config = DEFAULT) -> Verdict:
+    """Lose two SYNs, then all of them, and check the times between them and the error."""
     scene = bench.scene(config=config)
     scene.treat(of_syn, DROP, DROP)
     client, _ = scene.open()
-    silence = bench.scene("nobody answers", config=config)
+    silence = bench.scene("no answer", config=config)
     silence.treat(of_syn, *[DROP] * 1000)
     alone, _ = silence.open()
     silence.run()
@@ -90,12 +95,13 @@ def syn_lost(bench: Bench, config: Config = DEFAULT) -> Verdict:
 
 
 def _waits(scene: Scene) -> list[int]:
-    """How long it was from each SYN to the next."""
+    """Return the microseconds between each SYN and the next."""
     times = [packet.sent_at for packet in scene.segments("client") if is_syn(packet)]
     return [later - time for time, later in pairwise(times)]
 
 
 def synack_lost(bench: Bench) -> Verdict:
+    """Lose the SYN,ACK where the client's timer is shorter, then where the server's is."""
     slow = replace(DEFAULT, rto_initial=5 * SECOND)
     seen = []
     for title, client, server in (("client's timer", DEFAULT, slow), ("server's timer", slow, DEFAULT)):
@@ -111,12 +117,14 @@ def synack_lost(bench: Bench) -> Verdict:
 
 
 def third_ack_lost(bench: Bench, server: type[Front] = Front) -> Verdict:
+    """Lose the third segment, and check that data or a repeated SYN,ACK completes the handshake."""
     seen = []
     for title, text in (("data follows", b"hello"), ("silence follows", b"")):
         scene = bench.scene(title, fronts=(Front, server))
         scene.treat(of_third, DROP, sender="client")
         scene.server.listen()
         client = scene.client.connect(scene.server)
+        # The defaults bind this turn's values; mypy can't infer their types.
         scene.wait(lambda end=client: end.is_open)  # type: ignore[misc]
         scene.run(2 * scene.way)
         half = [state for _, _, state in scene.server.host.connections()] == [SYN_RECEIVED]
@@ -130,6 +138,7 @@ def third_ack_lost(bench: Bench, server: type[Front] = Front) -> Verdict:
 
 
 def closed_port(bench: Bench) -> Verdict:
+    """Connect to a port without a listener, and check the RST and the error."""
     scene = bench.scene()
     client = scene.client.connect(scene.server)
     scene.wait(lambda: client.state is CLOSED)
@@ -141,14 +150,18 @@ def closed_port(bench: Bench) -> Verdict:
 
 
 def wrong_ack(bench: Bench, client: type[Front] = Front) -> Verdict:
+    """Let a late SYN,ACK answer a client's earlier SYN, and check that the client refuses it."""
     refused, opened = _two_attempts(bench.scene(fronts=(client, Front)))
     _, deceived = _two_attempts(bench.scene("takes any number", fronts=(TakesAnyAck, Front)))
     return decide(shown=refused and not opened and deceived)
 
 
 def _two_attempts(scene: Scene) -> tuple[bool, bool]:
-    """The client gives up and tries again; then the answer to its first attempt comes. Whether it is refused,
-    and whether it opens the second."""
+    """Connect twice, and deliver the answer to the first attempt during the second.
+
+    Returns whether the client refused the answer with RST, and whether that answer opened the second
+    connection.
+    """
     scene.treat(of_syn_ack, deliver_after(10 * scene.way))
     scene.server.listen()
     first = scene.client.connect(scene.server, local_port=5000)
@@ -168,6 +181,7 @@ def _two_attempts(scene: Scene) -> tuple[bool, bool]:
 
 
 def simultaneous_open(bench: Bench, later: int = 0) -> Verdict:
+    """Connect from both sides at once, and check that one connection results."""
     scene = bench.scene()
     one = scene.client.connect(scene.server, 5001, local_port=5000)
     scene.run(later)
@@ -180,6 +194,7 @@ def simultaneous_open(bench: Bench, later: int = 0) -> Verdict:
 
 
 def calls_and_segments(bench: Bench, server: type[Front] = Front) -> Verdict:
+    """Open and close a connection, and compare the times of calls and segments."""
     scene = bench.scene(shows_calls=True, fronts=(Front, server))
     client, peer = scene.open()
     client.close()
@@ -203,6 +218,10 @@ def calls_and_segments(bench: Bench, server: type[Front] = Front) -> Verdict:
 
 
 def client_crash_half_open(bench: Bench) -> Verdict:
+    """Restart the client, and check that its RST ends the server's half of the connection.
+
+    First the server writes, then the client connects again.
+    """
     writes = bench.scene("server writes")
     _, peer = writes.open()
     writes.client.restart()

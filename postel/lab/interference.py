@@ -1,4 +1,4 @@
-"""What a user changes of an experiment: the fate of single packets, the path, and what TCP was told to do.
+"""Interference: what a user changes of an experiment: single packets, the path, or TCP's configuration.
 
 >>> told = Interference.read(drop="2,5", delay="3=2s", settings=("msl=30s",))
 >>> sorted(told.verdicts)
@@ -18,7 +18,7 @@ from postel.tcp.config import AUTOMATIC, DEFAULT, KIBIBYTE, MEBIBYTE, Config
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 
 DELAY: Final = 10 * MILLISECOND  # one way
-_HELD_BACK: Final = 3  # times as long takes what others are to overtake
+_HELD_BACK: Final = 3  # a packet that others are to overtake takes so many times as long
 _UNITS: Final = {
     "": 1,
     "us": 1,
@@ -32,7 +32,7 @@ _UNITS: Final = {
 }
 _AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 _SWITCHES: Final = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
-_TIME_WAIT: Final = "time_wait"  # no field of Config: an MSL of 0
+_TIME_WAIT: Final = "time_wait"  # a setting of the lab, not of Config: "off" is an MSL of 0
 _OF_PATH: Final = ("delay", "jitter", "bandwidth")
 _CHANCES: Final = ("loss", "duplicate", "corrupt", "reorder")
 _CONFIG: Final = {found.name: getattr(DEFAULT, found.name) for found in fields(Config)}
@@ -40,8 +40,13 @@ _CONFIG: Final = {found.name: getattr(DEFAULT, found.name) for found in fields(C
 
 @dataclass(frozen=True)
 class Interference:
-    """``verdicts`` by the numbers that the ladder prints, in each run; ``path`` as the keywords of
-    `World.path`; ``config`` by host, "" for all of them."""
+    """What a user changes in each run of an experiment.
+
+    - ``verdicts``: what happens to single packets, by the numbers that the ladder prints.
+    - ``path``: keyword arguments of `World.path`.
+    - ``config``: fields of `Config` and their values, by host; "" stands for all hosts.
+    - ``seed``: of the simulated world.
+    """
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     path: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +65,12 @@ class Interference:
         seed: int = 1,
         settings: Iterable[str] = (),
     ) -> "Interference":
-        """From the words of a command line. Raises ArgumentError."""
+        """Return the interference that the options of a command line ask for.
+
+        ``drop``, ``dup``, ``corrupted`` and ``reorder`` are lists of packet numbers, as "2,5"; ``delay`` is a
+        list of NUMBER=TIME, as "3=2s"; ``loss`` is a probability, as "10%"; ``settings`` are "NAME=VALUE".
+        Raises `ArgumentError`.
+        """
         told = Interference({}, {"loss": _chance("--loss", loss)} if loss else {}, {}, seed)
         for setting in settings:
             told._set(setting)
@@ -76,18 +86,21 @@ class Interference:
         return told
 
     def _decide(self, option: str, numbers: str, verdict: Verdict) -> None:
+        """Give packets their fate by number; raises `ArgumentError` where one has another fate already."""
         for number in _numbers(option, numbers):
             if self.verdicts.setdefault(number, verdict) != verdict:
                 raise ArgumentError(option, number, "numbers that no other option has")
 
     @property
     def way(self) -> int:
-        """How long a packet takes, one way."""
+        """Microseconds that a packet takes one way."""
         return int(self.path.get("delay", DELAY))
 
     def configured(self, config: Config, host: str) -> Config:
-        """``config`` as the user wants it. Where an experiment does without TIME-WAIT, an MSL alone doesn't
-        bring it back.
+        """Return ``config`` with the user's changes for a host.
+
+        Where an experiment does without TIME-WAIT, a changed MSL alone doesn't bring TIME-WAIT back;
+        ``time_wait=on`` does.
         """
         changes = {**self.config.get("", {}), **self.config.get(host, {})}
         is_told = _TIME_WAIT in changes
@@ -96,7 +109,7 @@ class Interference:
         return replace(changed, msl=(changed.msl or (DEFAULT.msl if is_told else 0)) if waits else 0)
 
     def _set(self, setting: str) -> None:
-        """``name=value`` for all hosts, ``host.name=value`` for one."""
+        """Take one setting: ``name=value`` for all hosts, or ``host.name=value`` for one."""
         name, equals, value = setting.partition("=")
         host, dot, rest = name.rpartition(".")
         if not equals or (dot and host not in ("client", "server")):
@@ -109,9 +122,7 @@ class Interference:
             self.config.setdefault(host, {})[rest] = _switch(name, value)
         elif rest in _CONFIG:
             self.config.setdefault(host, {})[rest] = _value(name, value, _CONFIG[rest])
-            self.configured(
-                DEFAULT, host
-            )  # raises where it is out of bounds, or no word that the field knows
+            self.configured(DEFAULT, host)  # raises ArgumentError where `Config` doesn't allow the value
         else:
             raise ArgumentError(
                 "--set",
@@ -121,10 +132,12 @@ class Interference:
 
 
 def _parts(text: str) -> list[str]:
+    """Return the parts of a list with commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _numbers(name: str, text: str) -> list[int]:
+    """Return the packet numbers in a list; raises `ArgumentError`."""
     parts = _parts(text)
     if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise ArgumentError(name, text, "numbers as the ladder prints them, such as 9 or 2,9")
@@ -132,6 +145,7 @@ def _numbers(name: str, text: str) -> list[int]:
 
 
 def _amount(name: str, text: str) -> int:
+    """Return a time in microseconds or a size in octets; raises `ArgumentError`."""
     match = _AMOUNT.fullmatch(text.strip())
     if text == "never":
         return NEVER
@@ -143,6 +157,7 @@ def _amount(name: str, text: str) -> int:
 
 
 def _chance(name: str, text: str) -> float:
+    """Return a probability, 0 to 1; raises `ArgumentError`."""
     number = text.removesuffix("%")
     try:
         chance = float(number) / (100 if text.endswith("%") else 1)
@@ -154,8 +169,9 @@ def _chance(name: str, text: str) -> float:
 
 
 def _value(name: str, text: str, default: object) -> bool | int | str:
-    """What ``text`` says of a field of `Config`. The field's default tells its kind: a switch, an amount, or
-    a word.
+    """Return the value of a field of `Config`.
+
+    The field's default tells what it is: a switch, an amount, or a word.
     """
     if isinstance(default, bool):
         return _switch(name, text)
@@ -164,6 +180,7 @@ def _value(name: str, text: str, default: object) -> bool | int | str:
 
 
 def _switch(name: str, text: str) -> bool:
+    """Return whether a switch is on; raises `ArgumentError`."""
     if text not in _SWITCHES:
         raise ArgumentError(name, text, "on or off")
     return _SWITCHES[text]

@@ -1,4 +1,4 @@
-"""Sequence numbers, acknowledgement numbers and flags."""
+"""Experiments on sequence numbers, acknowledgement numbers and flags."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -15,11 +15,15 @@ from postel.view.packet import Packet
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
 
 _SIX = URG | ACK | PSH | RST | SYN | FIN
-_TICK = 4  # microseconds: of the clock behind initial sequence numbers
-_APART = 1 << 20  # no clock explains that two numbers of the same moment are so far from each other
+_TICK = 4  # microseconds for which the clock of initial sequence numbers keeps its value
+_APART = 1 << 20  # numbers of one moment that are so far apart don't come from a clock alone
 
 
 def random_isn(bench: Bench, client: type[Front] = Front) -> Verdict:
+    """Compare initial sequence numbers of three pairs at one moment, by the clock alone, and of one pair.
+
+    That pair of sockets is used twice.
+    """
     plain, clock = (
         bench.scene(fronts=(client, Front)),
         bench.scene("the clock alone", fronts=(CountsFromTheClock, Front)),
@@ -38,12 +42,14 @@ def random_isn(bench: Bench, client: type[Front] = Front) -> Verdict:
 
 
 def _are_scattered(scene: Scene) -> bool:
+    """Say whether the three initial sequence numbers of a run are far apart."""
     return len(_isns(scene)) == 3 and all(
         abs(seq.offset(one, other)) > _APART for one, other in combinations(_isns(scene), 2)
     )
 
 
 def _isns(scene: Scene) -> list[int]:
+    """Return the client's initial sequence numbers, without repeated SYNs."""
     return [
         packet.segment.seq
         for packet in scene.segments("client")
@@ -52,6 +58,7 @@ def _isns(scene: Scene) -> list[int]:
 
 
 def syn_takes_a_number(bench: Bench) -> Verdict:
+    """Compare the numbers of SYN and first octet, and send data on a SYN with TCP Fast Open."""
     plain = bench.scene()
     client, _ = plain.open()
     client.send(b"x")
@@ -71,6 +78,7 @@ def syn_takes_a_number(bench: Bench) -> Verdict:
 
 
 def ack_takes_none(bench: Bench, early: bytes = b"hello") -> Verdict:
+    """Compare the numbers of a bare ACK and the data after it, and send data on the third segment."""
     bare = bench.scene("bare")
     client, _ = bare.open()
     bare.run(SECOND)
@@ -87,6 +95,7 @@ def ack_takes_none(bench: Bench, early: bytes = b"hello") -> Verdict:
 
 
 def ack_is_seq_plus_one(bench: Bench, length: int = 100) -> Verdict:
+    """Compare sequence numbers and the acknowledgement numbers that answer them."""
     scene = bench.scene()
     client, peer = scene.open()
     client.send(bytes(length))
@@ -107,11 +116,12 @@ def ack_is_seq_plus_one(bench: Bench, length: int = 100) -> Verdict:
 
 
 def _answer(scene: Scene, packet: Packet) -> Packet | None:
-    """What the server sends first after this segment came."""
+    """Return what the server sends first after it received a segment."""
     return scene.first("server", lambda other: arrived(packet) and other.sent_at >= packet.arrived_at)
 
 
 def six_flags(bench: Bench, today: EcnMode = "ask") -> Verdict:
+    """Collect the flags that are seen with ECN and without it."""
     modes: tuple[tuple[str, EcnMode], ...] = (("plain", today), ("without ECN", "off"))
     flags = [_flags(bench.scene(title, config=replace(DEFAULT, ecn=ecn))) for title, ecn in modes]
     return decide(
@@ -120,7 +130,7 @@ def six_flags(bench: Bench, today: EcnMode = "ask") -> Verdict:
 
 
 def _flags(scene: Scene) -> int:
-    """All that are set in two connections: one with urgent data and an orderly close, one that is aborted."""
+    """Return all flags of two connections: one with urgent data and an orderly close, and an aborted one."""
     client, peer = scene.open()
     client.send(b"!", urgent=True)
     scene.wait(lambda: peer.text == b"!", SECOND)
@@ -138,6 +148,7 @@ def _flags(scene: Scene) -> int:
 
 
 def fin_takes_a_number(bench: Bench) -> Verdict:
+    """Close from both sides, and check that each FIN is acknowledged by its number plus one."""
     scene = bench.scene()
     client, peer = scene.open()
     client.close()

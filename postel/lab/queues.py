@@ -1,4 +1,4 @@
-"""What a server keeps between a SYN and accept, and what it does when that is full."""
+"""Experiments on a server's queues between SYN and accept, and on what happens when they are full."""
 
 from postel.lab.bench import Bench
 from postel.lab.packet_kinds import is_reset
@@ -11,6 +11,7 @@ _PORTS = (6000, 6001)
 
 
 def server_allocates_at_syn(bench: Bench, backlog: int = 2) -> Verdict:
+    """Check what the server keeps after a SYN, in quiet times and under a SYN flood."""
     plain = bench.scene()
     plain.server.listen()
     plain.client.connect(plain.server)
@@ -28,7 +29,7 @@ def server_allocates_at_syn(bench: Bench, backlog: int = 2) -> Verdict:
 
 
 def _flood(scene: Scene, backlog: int) -> None:
-    """Two SYNs of a host that no answer reaches."""
+    """Send two SYNs from a host that no answer reaches, which fills the half-open queue."""
     scene.server.listen(backlog=backlog)
     flooder = scene.machine("flooder", "10.0.0.9")
     for port in _PORTS:
@@ -38,6 +39,7 @@ def _flood(scene: Scene, backlog: int) -> None:
 
 
 def backlog_full(bench: Bench, backlog: int = 2) -> Verdict:
+    """Fill the accept queue, then the half-open queue, and check how the next SYN is answered."""
     accepting = bench.scene("accept queue")
     accepting.server.accepts = False
     listener = accepting.server.listen(backlog=backlog)

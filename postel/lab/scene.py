@@ -1,8 +1,8 @@
-"""One run of an experiment: hosts in virtual time, their users, and everything that happened, on record.
+"""Scene: one run of an experiment, with hosts in virtual time, their users, and a record of what happened.
 
-A user here makes calls at certain moments and waits for something, so that an experiment reads as a story.
-What a call raises is kept with the `End` that it was made on, for under interference no story goes as
-planned.
+An experiment is written as the acts of its users: they call connect, send or close at certain moments and
+wait for something. An error that a call raises is kept in its `End`, because under interference any call may
+fail.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +31,16 @@ from postel.wire.address import parse as parse_address
 from postel.wire.segment import PROTOCOL, Segment, parse
 
 PORT: Final = 80
-_LIMIT: Final = 1 << 20
-_REMARKED: Final = ("connect", "opened", "accept", "shutdown")  # calls, where they are shown
+_LIMIT: Final = 1 << 20  # octets of one receive
+_REMARKED: Final = ("connect", "opened", "accept", "shutdown")  # calls that the ladder shows, if it shows any
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a user did or was told at a moment; ``count`` is octets, where it is about octets. ``order`` is
-    that of the trace.
+    """What a user did, or was told, at one moment.
+
+    ``name`` is the call. ``count`` is a number of octets, or a listener's backlog. ``order`` puts it between
+    the packets of the trace.
     """
 
     when: int
@@ -52,12 +54,18 @@ class Call:
 
 
 class End:
-    """A user's hold on one end of a connection; on none, where it never came to be."""
+    """User of one end of a connection; ``connection`` is None where connect raised an error.
+
+    ``received`` are the time and the data of each receive. The times are NEVER until what they tell has
+    happened: the connection was opened, the peer's FIN was heard of, the connection was closed, urgent data
+    was announced.
+    """
 
     def __init__(self, machine: "Machine", connection: Connection | None) -> None:
+        """Take a connection of ``machine``."""
         self.machine = machine
         self.connection = connection
-        self.received: list[tuple[int, bytes]] = []  # when, and what one `receive` gave
+        self.received: list[tuple[int, bytes]] = []
         self.opened_at: int = NEVER
         self.ended_at: int = NEVER
         self.closed_at: int = NEVER
@@ -69,26 +77,31 @@ class End:
 
     @property
     def state(self) -> State:
+        """State of the connection, CLOSED where there is none."""
         return CLOSED if self.connection is None else self.connection.state
 
     @property
     def is_open(self) -> bool:
+        """Whether the connection is ESTABLISHED."""
         return self.state is ESTABLISHED
 
     @property
     def has_ended(self) -> bool:
-        """The peer's FIN was heard of, or the connection is gone."""
+        """Whether the peer's FIN was heard of, or the connection is gone."""
         return self.ended_at < NEVER or self.state is CLOSED
 
     @property
     def text(self) -> bytes:
+        """All data that was received."""
         return b"".join(data for _, data in self.received)
 
     @property
     def ends(self) -> tuple[Endpoint, Endpoint] | None:
+        """Local and remote endpoint, None without a connection."""
         return None if self.connection is None else (self.connection.local, self.connection.remote)
 
     def send(self, data: bytes, *, urgent: bool = False) -> None:
+        """Send ``data``, perhaps as urgent."""
         self._call(
             "send",
             lambda connection, now: connection.send(data, now, urgent=urgent),
@@ -97,20 +110,22 @@ class End:
         )
 
     def close(self) -> None:
-        """Nothing more to send (shutdown). Once is enough."""
+        """Say that no more will be sent (shutdown). Further calls do nothing."""
         if self._is_closed:
             return
         self._is_closed = True
         self._call("shutdown", lambda connection, now: connection.close(now))
 
     def release(self) -> None:
-        """No program holds the socket any more (close)."""
+        """Say that no program holds the socket any more (close)."""
         self._call("close", lambda connection, now: connection.release(now))
 
     def abort(self) -> None:
+        """Abort the connection, with RST."""
         self._call("abort", lambda connection, now: connection.abort(now))
 
     def read(self) -> None:
+        """Receive what can be read, and record it."""
         connection = self.connection
         if connection is not None and connection.readable:
             now = self.machine.scene.world.now
@@ -120,6 +135,7 @@ class End:
     def _call(
         self, name: str, call: Callable[[Connection, int], object], count: int = 0, *, urgent: bool = False
     ) -> None:
+        """Make a call, and record it with the error that it raised."""
         error = None
         try:
             if self.connection is not None:
@@ -130,6 +146,7 @@ class End:
         self.machine.note(name, self, count, error, urgent=urgent)
 
     def happened(self, event: Event, now: int) -> None:
+        """Take an event of the connection, and act as this user does."""
         if isinstance(event, Opened):
             self.opened_at = now
             self.machine.note("opened", self)
@@ -147,29 +164,35 @@ class End:
 
 
 class Postbox:
-    """A user of a UDP socket."""
+    """User of a UDP socket; ``received`` are time, data and sender of each datagram."""
 
     def __init__(self, machine: "Machine", socket: DatagramSocket) -> None:
+        """Take a socket of ``machine``."""
         self.machine = machine
         self.socket = socket
         self.received: list[tuple[int, bytes, Endpoint]] = []
         socket.context = self
 
     def send(self, data: bytes, remote: Endpoint | None = None) -> None:
+        """Send a datagram, to the socket's remote endpoint by default."""
         self.socket.send(data, self.machine.scene.world.now, remote=remote)
 
     def happened(self, now: int) -> None:
+        """Receive all datagrams that wait."""
         while (found := self.socket.receive()) is not None:
             self.received.append((now, *found))
 
 
 class Machine(StandIn):
-    """A host and its user. ``accepts`` and ``reads``: whether the user does so at once. ``is_prompt``:
-    whether it closes with its peer, before its host could answer the FIN with a bare ACK. ``serves`` is
-    called when an end has text, or was told that no more comes.
+    """Host and its user.
+
+    ``accepts`` and ``reads``: the user accepts connections, and reads data, at once. ``is_prompt``: the user
+    closes as soon as its peer has, before the host could answer the FIN with a bare ACK. ``serves`` is called
+    when an end has data or was told that no more comes.
     """
 
     def __init__(self, scene: "Scene", name: str, address: str, config: Config, front: type[Front]) -> None:
+        """Create a host in the scene's world, with a front of this class before it."""
         self.scene = scene
         self.name = name
         self.address = address
@@ -190,9 +213,10 @@ class Machine(StandIn):
         self.is_prompt = False
         self.serves: Callable[[End], None] | None = None
 
-    # What its user does
+    # Calls of its user
 
     def listen(self, port: int = PORT, *, backlog: int = 128) -> Listener | None:
+        """Listen on a port; None where that failed."""
         try:
             listener = self.host.listen(port, self.scene.world.now, backlog=backlog)
         except TcpError as error:
@@ -202,6 +226,7 @@ class Machine(StandIn):
         return listener
 
     def connect(self, other: "Machine", port: int = PORT, *, local_port: int = 0, data: bytes = b"") -> End:
+        """Connect to another machine; an error is kept in the `End` that is returned."""
         now = self.scene.world.now
         try:
             connection = self.host.connect(other.address, port, now, local_port=local_port, data=data)
@@ -222,6 +247,7 @@ class Machine(StandIn):
         return end
 
     def accept(self, listener: Listener) -> End | None:
+        """Accept a connection, None where none waits."""
         connection = listener.accept()
         if connection is None:
             return None
@@ -232,10 +258,11 @@ class Machine(StandIn):
         return end
 
     def postbox(self, port: int = 0, remote: Endpoint | None = None) -> Postbox:
+        """Open a UDP socket."""
         return Postbox(self, self.host.datagrams(port, remote=remote))
 
     def restart(self) -> None:
-        """Power failure, and back at once."""
+        """Restart the host as after a power failure: its connections are forgotten."""
         world, trace = self.scene.world, self.scene.trace
         for local, remote, state in self.host.connections():
             trace.remark(local, remote, remark("restarts"), world.now)
@@ -255,25 +282,29 @@ class Machine(StandIn):
         *,
         urgent: bool = False,
     ) -> None:
+        """Record a call, and write it to the ladder where calls are shown."""
         now = self.scene.world.now
         self.scene.calls.append(Call(now, self.scene.trace.order, self.name, name, end, count, error, urgent))
         if self.scene.shows_calls and end is not None and end.ends is not None and name in _REMARKED:
             self.scene.trace.remark(*end.ends, remark(name), now)
 
-    # Between the network and the host
+    # Packets and events
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
+        """Pass a packet to the host; a prompt user looks at its connections at once."""
         super().packet_arrives(octets, now)
         if self.is_prompt:
             for end in self.ends:
                 self._look(end)
 
     def _look(self, end: End) -> None:
+        """Read, and close where the peer has closed."""
         end.read()
         if end.connection is not None and end.connection.at_end and end.state is State.CLOSE_WAIT:
             end.close()
 
     def _happened(self, subject: Subject, event: Event, now: int) -> None:
+        """Take an event of the host, and give it to the user that it is for."""
         if isinstance(subject, Listener):
             if self.accepts:
                 self.accept(subject)
@@ -284,8 +315,10 @@ class Machine(StandIn):
 
 
 class Scene:
-    """``client`` and ``server``, 10 ms apart, and any `machine` that is added. ``title`` is the key of what
-    the run is called.
+    """Run of an experiment: ``client`` and ``server``, 10 ms apart, and each `machine` that is added.
+
+    ``title`` is the key of the run's name in claims.toml. ``trace`` records the packets, ``notes`` the
+    variables after each, ``calls`` what the users did.
     """
 
     def __init__(
@@ -300,6 +333,12 @@ class Scene:
         mtu: int = 1500,
         verify_checksums: bool = True,
     ) -> None:
+        """Create the hosts.
+
+        ``config`` is the configuration of all hosts, ``server`` that of the server where it differs.
+        ``fronts`` are the classes of the client's and the server's front. ``shows_calls``: the ladder shows
+        the users' calls.
+        """
         self.title = title
         self.interference = interference
         self.trace: Trace = Trace()
@@ -315,20 +354,20 @@ class Scene:
         self.client: Machine = self.machine("client", "10.0.0.1", fronts[0])
 
     def machine(self, name: str, address: str, front: type[Front] = Front) -> Machine:
-        """One more host, joined to the server alone."""
+        """Add a host with a path to the server only."""
         machine = Machine(self, name, address, self.config, front)
         self.world.path(machine.host, self.server.host, **{"delay": self.way, **self.interference.path})
         return machine
 
     @property
     def way(self) -> int:
-        """How long a packet takes, one way."""
+        """Microseconds that a packet takes one way."""
         return self.interference.way
 
-    # The story
+    # What happens
 
     def open(self, *, local_port: int = 0) -> tuple[End, End]:
-        """The server listens, the client connects, and both wait until that is done."""
+        """Listen, connect, and wait until both ends are open; returns the client's and the server's end."""
         if not any(call.name == "listen" for call in self.calls):
             self.server.listen()
         client = self.client.connect(self.server, local_port=local_port)
@@ -336,7 +375,7 @@ class Scene:
         return client, self.peer(client)
 
     def peer(self, end: End) -> End:
-        """The other end of the same connection, as far as its user has it."""
+        """Return the other end of the same connection; an `End` without connection where it has none yet."""
         ends = end.ends
         every = [
             found
@@ -349,7 +388,7 @@ class Scene:
         )
 
     def wait(self, condition: Callable[[], bool], limit: int = 5 * MINUTE) -> bool:
-        """Until it is so, but not for ever."""
+        """Run until ``condition()`` is true, for at most ``limit`` microseconds; returns whether it is."""
         if not condition():
             self.world.pump()
         if not condition():
@@ -357,16 +396,17 @@ class Scene:
         return condition()
 
     def run(self, length: int = HOUR) -> None:
-        """So much time passes; the default is enough for everything to come to its end."""
+        """Run for ``length`` microseconds; an hour lets everything come to its end."""
         self.world.run(self.world.now + length)
 
     def treat(self, which: Callable[[Segment], bool], *verdicts: Verdict, sender: str = "") -> None:
-        """What becomes of the first, the second, … segment that is ``which(segment)``, of one ``sender`` or
-        of all.
+        """Decide the fate of the first, second, … segment for which ``which(segment)`` is true.
+
+        Of all senders, or of the host ``sender`` only.
         """
         left = list(verdicts)
 
-        # The shape of a Rule
+        # ARG001: a rule has these arguments.
         def rule(number: int, octets: bytes, host: str, now: int) -> Verdict | None:  # noqa: ARG001
             if not left or octets[9] != PROTOCOL or sender not in ("", host):
                 return None
@@ -375,11 +415,12 @@ class Scene:
 
         self.world.rules.append(rule)
 
-    # What was seen
+    # What was recorded
 
     def segments(self, sender: str = "", *, connection: int = 0) -> list[Packet]:
-        """What left a host, in order; of the flow with this number alone, where one is named. Copies that the
-        network made aren't.
+        """Return the segments that left a host, in order, without copies that the network made.
+
+        ``sender`` and ``connection`` (the number of a flow) choose some of them.
         """
         packets: Sequence[Packet] = (
             self.trace.packets if not connection else self.trace.flows[connection - 1].packets
@@ -391,10 +432,11 @@ class Scene:
         ]
 
     def first(self, sender: str, which: Callable[[Packet], bool]) -> Packet | None:
+        """Return the first segment of ``sender`` for which ``which(packet)`` is true, or None."""
         return next((packet for packet in self.segments(sender) if which(packet)), None)
 
     def path_of(self, end: End) -> list[State]:
-        """The states that this end went through, the newest connection of its pair."""
+        """Return the states that an end went through, in the latest connection of its pair of endpoints."""
         ends = end.ends
         flows = [flow for flow in self.trace.flows if ends and set(flow.ends) == set(ends)]
         return (
@@ -402,7 +444,7 @@ class Scene:
         )
 
     def entered(self, end: End, state: State) -> int:
-        """When it came to be in that state, for the last time; NEVER if it didn't."""
+        """Return when an end last entered a state; NEVER if it didn't."""
         ends = end.ends
         times = [
             change.when

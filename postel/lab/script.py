@@ -1,8 +1,7 @@
-"""A run as a packetdrill script: what one host's user did, what came to it, and what it must send. `postel
-drill` passes it.
+"""Run of an experiment as a packetdrill script, which ``postel drill`` passes.
 
-Only what a script can say: one connection, on the stack as it is. The others, and what packetdrill has no
-words for, are refused.
+The script has what one host's user did, which packets came to it, and which it must send. A script can tell
+of one TCP connection on the stack as it is; other runs, and what packetdrill has no words for, are refused.
 """
 
 from collections.abc import Iterator
@@ -20,16 +19,16 @@ from postel.view.flow import Flow
 from postel.view.packet import UNKNOWN, Packet
 from postel.wire.segment import ABSENT, ACK, URG, Segment
 
-_CLOCK: Final = 100  # the timestamp of each side's first segment
+_CLOCK: Final = 100  # timestamp of each side's first segment
 _PROFILE: Final = PROFILES["rfc"]
 _MARKS: Final = ("", "[ect1] ", "[ect0] ", "[ce] ")
 _FD: Final = 3
-_CHILD: Final = 4  # of accept
+_CHILD: Final = 4  # descriptor that accept returns
 _SOCKET: Final = f"socket(..., SOCK_STREAM, IPPROTO_TCP) = {_FD}"
 
 
 def write(scene: Scene, host: str, title: str) -> str:
-    """The script of this host's side. Raises ArgumentError where there can be none."""
+    """Return the script of a host's side; raises `ArgumentError` where the run can't be told as one."""
     machine = next((found for found in (scene.client, scene.server) if found.name == host), None)
     flows = [flow for flow in scene.trace.flows if any(packet.segment for packet in flow.packets)]
     if machine is None or len(flows) != 1 or len(flows) != len(scene.trace.flows):
@@ -49,6 +48,7 @@ def write(scene: Scene, host: str, title: str) -> str:
 
 
 def _lines(scene: Scene, machine: Machine, flow: Flow) -> Iterator[str]:
+    """Yield the lines of the script after its title."""
     yield f"--mtu={scene.mtu}"
     yield from _settings(machine.config)
     writer = _Writer(machine, flow)
@@ -61,9 +61,8 @@ def _lines(scene: Scene, machine: Machine, flow: Flow) -> Iterator[str]:
         elif packet.receiver == machine.name and packet.arrived_at < NEVER and not packet.damaged:
             events.append((packet.arrival_order, False, packet.arrived_at, [writer.inbound(packet)]))
     at_zero = False
-    for *_, when, lines in sorted(
-        events, key=lambda event: event[:2]
-    ):  # a call comes after what was last before it
+    # A call comes after the packet that was last before it.
+    for *_, when, lines in sorted(events, key=lambda event: event[:2]):
         for line in lines:
             if when and not at_zero:
                 yield "0.000000 `true`"
@@ -72,7 +71,7 @@ def _lines(scene: Scene, machine: Machine, flow: Flow) -> Iterator[str]:
 
 
 def _settings(config: Config) -> Iterator[str]:
-    """What differs from the default, as the variables of a system."""
+    """Yield the settings that differ from the default, as commands that set a system's variables."""
     known = {
         names[0]: (sysctl, unit) for sysctl, (names, unit) in _PROFILE.sysctls.items() if len(names) == 1
     }
@@ -88,7 +87,10 @@ def _settings(config: Config) -> Iterator[str]:
 
 
 class _Writer:
-    """Numbers count from each side's first, as the trace has them; timestamps from `_CLOCK`."""
+    """Writer of calls and segments as packetdrill has them.
+
+    Sequence numbers count from each side's first, as the trace has them; timestamps count from `_CLOCK`.
+    """
 
     def __init__(self, machine: Machine, flow: Flow) -> None:
         self.machine = machine
@@ -100,6 +102,7 @@ class _Writer:
         return _FD if self._is_active else _CHILD
 
     def call(self, call: Call) -> list[str]:
+        """Return the lines of a call; none where packetdrill needs none."""
         fd = self._fd
         if call.error is not None:
             raise ArgumentError("--pkt", call.name, "calls that succeed")
@@ -128,9 +131,11 @@ class _Writer:
         }.get(call.name, [])
 
     def outbound(self, packet: Packet) -> str:
+        """Return a segment that the host must send."""
         return "> " + self._segment(packet)
 
     def inbound(self, packet: Packet) -> str:
+        """Return a segment that comes to the host."""
         return "< " + self._segment(packet)
 
     def _segment(self, packet: Packet) -> str:
@@ -158,7 +163,7 @@ class _Writer:
         return " ".join([name, *map(str, numbers), *([value] if value else [])])
 
     def _timestamps(self, segment: Segment, packet: Packet) -> str:
-        """A RST without a connection has no clock: it says 0."""
+        """Return the Timestamps option. A RST without a connection has no clock, so its value is 0."""
         value = (
             0
             if segment.tsval == 0

@@ -1,4 +1,4 @@
-"""What the lab says, in Chinese and English: claims.toml, where both stand side by side."""
+"""Texts of the lab in Chinese and English, side by side in claims.toml."""
 
 import tomllib
 from dataclasses import dataclass
@@ -11,18 +11,19 @@ from postel.view import notes
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The same in each language: ``text["zh"]``."""
+    """Text in each language: ``text["zh"]`` is Chinese, ``text["en"]`` English."""
 
     en: str
     zh: str
 
     def __getitem__(self, language: str) -> str:
+        """Return the text in a language; English for any that isn't "zh"."""
         return self.zh if language == "zh" else self.en
 
 
 @cache
 def table() -> dict[str, Any]:
-    """The whole file."""
+    """Return the content of claims.toml."""
     found: dict[str, Any] = tomllib.loads(
         files("postel.lab").joinpath("claims.toml").read_text(encoding="utf-8")
     )
@@ -30,15 +31,16 @@ def table() -> dict[str, Any]:
 
 
 def text_of(both: dict[str, str]) -> Text:
+    """Return the text of an entry with "en" and "zh"."""
     return Text(both["en"], both["zh"])
 
 
 @cache
 def words() -> dict[str, Text]:
-    """What is said around the claims, by key; verdicts and groups are among them."""
+    """Return the words around the claims by key; verdicts and groups are among them."""
     return {key: text_of(both) for key, both in table()["words"].items()}
 
 
 def remark(key: str) -> tuple[str, ...]:
-    """For the ladder: in the order of `notes.LANGUAGES`."""
+    """Return a remark for the ladder, in the order of `notes.LANGUAGES`."""
     return tuple(table()["remarks"][key][language] for language in notes.LANGUAGES)

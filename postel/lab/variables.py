@@ -1,4 +1,4 @@
-"""The variables of RFC 9293, 3.3.1, after each segment, as a table."""
+"""Table of the variables of RFC 9293, 3.3.1, after each segment of a run."""
 
 from collections.abc import Iterator
 from typing import Final, TypedDict
@@ -23,8 +23,10 @@ _ARROWS: Final = {True: "◄", False: "►"}
 
 
 def render(scene: Scene, *, ascii_only: bool = False) -> str:
-    """Numbers count from ISS and IRS; what a connection doesn't know yet, or no longer, is blank. ISS itself
-    stands where a SYN leaves.
+    """Return the table as text.
+
+    Numbers count from ISS and IRS. A variable that a connection doesn't know yet, or that it doesn't have any
+    more, is blank. The line of a SYN that leaves shows ISS itself.
     """
     found = rows(scene)
     if not found:
@@ -36,13 +38,14 @@ def render(scene: Scene, *, ascii_only: bool = False) -> str:
 
 
 def _line(row: "Row", names: int) -> str:
+    """Return one line of the table."""
     cells = "".join(f"{row['variables'].get(name, ''):>8}" for name in _COLUMNS)
     segment = f"{_ARROWS[row['arrived']]} #{row['number']:<4} {row['flags']:10}"
     return f"{row['host']:{names}} {segment}{cells}{_first(row)}".rstrip()
 
 
 def _first(row: "Row") -> str:
-    """Where its numbers begin, told with each SYN that leaves."""
+    """Return the initial sequence number for the line of a SYN that leaves, else ""."""
     return (
         f"  ISS={row['variables']['ISS']}"
         if "SYN" in row["flags"] and not row["arrived"] and row["variables"]
@@ -51,6 +54,8 @@ def _first(row: "Row") -> str:
 
 
 class Row(TypedDict):
+    """Line of the table: a segment that left or ``arrived`` at a host, and the variables after it."""
+
     host: str
     arrived: bool
     number: int
@@ -59,7 +64,7 @@ class Row(TypedDict):
 
 
 def rows(scene: Scene) -> list[Row]:
-    """As plain data, for JSON too."""
+    """Return the table as plain data, for JSON."""
     return [
         {
             "host": note.host,
@@ -74,8 +79,10 @@ def rows(scene: Scene) -> list[Row]:
 
 
 def noted(scene: Scene) -> Iterator[tuple[Note, Packet]]:
-    """Each note with the packet that it is about: the nth departure is the nth packet, the nth arrival the
-    nth to arrive.
+    """Yield each note with the packet that it is about.
+
+    The nth note of a departure belongs to the nth packet that left, the nth note of an arrival to the nth
+    that arrived.
     """
     departures = iter([packet for packet in scene.trace.packets if not packet.copy])
     arrivals = iter(

@@ -1,4 +1,4 @@
-"""TIME-WAIT: what it is for, how long it lasts, and what it keeps busy."""
+"""Experiments on TIME-WAIT: what it is for, how long it lasts, and what it keeps busy."""
 
 from dataclasses import replace
 
@@ -17,10 +17,11 @@ from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 
 _AT_ONCE = replace(DEFAULT, msl=0)
 _OLD, _NEW = b"o" * 33_000, b"n" * 33_000
-_JUMBO = 9000  # octets: few segments, and the old ones are far ahead of the clock of initial numbers
+_JUMBO = 9000  # MTU: a few large segments bring the sequence numbers far ahead of the clock of initial ones
 
 
 def server_first_to_closed(bench: Bench) -> Verdict:
+    """Close from the client first, and check that the server is CLOSED before it, by 2MSL."""
     scene = bench.scene()
     close_in_turn(scene)
     ends = [machine.ends[0] for machine in (scene.client, scene.server) if machine.ends]
@@ -33,13 +34,18 @@ def server_first_to_closed(bench: Bench) -> Verdict:
 
 
 def last_ack_lost(bench: Bench) -> Verdict:
+    """Lose the last ACK of a close, with TIME-WAIT and without it."""
     waits, _ = _without_last_ack(bench.scene())
     _, met = _without_last_ack(bench.scene("no TIME-WAIT", config=_AT_ONCE))
     return decide(shown=waits and met)
 
 
 def _without_last_ack(scene: Scene) -> tuple[bool, bool]:
-    """Whether it was sent again and 2MSL began again; whether the FIN that came again met with RST."""
+    """Close, and lose the client's last ACK.
+
+    Returns whether the client acknowledged again and 2MSL began anew, and whether the repeated FIN was
+    answered with RST.
+    """
     client, peer = scene.open()
     scene.run(SECOND)
     client.close()
@@ -63,6 +69,7 @@ def _without_last_ack(scene: Scene) -> tuple[bool, bool]:
 
 
 def old_duplicates(bench: Bench) -> Verdict:
+    """Deliver an old segment to a new connection, guarded by TIME-WAIT, by nothing, or by timestamps."""
     plain = replace(DEFAULT, timestamps=False)
     waits = _mixed(bench.scene("TIME-WAIT alone", config=plain, mtu=_JUMBO))
     nothing = _mixed(bench.scene("neither", config=replace(plain, msl=0), mtu=_JUMBO))
@@ -73,8 +80,11 @@ def old_duplicates(bench: Bench) -> Verdict:
 
 
 def _mixed(scene: Scene) -> int:
-    """The network delivers a segment of a connection once more, when the next one of the same pair is open. 1
-    where its octets turn up in that, 0 where they don't, -1 where it came to nothing."""
+    """Deliver a copy of a segment late, when the next connection of the same pair is open.
+
+    Returns 1 where its data turns up in that connection, 0 where it doesn't, and -1 where the run came to
+    nothing.
+    """
     scene.treat(of_data, PASS, PASS, echo(90 * MILLISECOND))
     first, peer = scene.open(local_port=5000)
     first.send(_OLD)
@@ -99,6 +109,7 @@ def _mixed(scene: Scene) -> int:
 
 
 def two_msl_is_four_minutes(bench: Bench, kernel: int = 30 * SECOND) -> Verdict:
+    """Measure TIME-WAIT with the standard's MSL, and with the one that Linux has."""
     lengths = []
     for title, config in (("plain", DEFAULT), ("as Linux has it", replace(DEFAULT, msl=kernel))):
         scene = bench.scene(title, config=config)
@@ -108,7 +119,7 @@ def two_msl_is_four_minutes(bench: Bench, kernel: int = 30 * SECOND) -> Verdict:
 
 
 def _time_in_time_wait(scene: Scene) -> int:
-    """The longest of all ends."""
+    """Return the longest time in TIME-WAIT of all ends."""
     ends = [end for machine in (scene.client, scene.server) for end in machine.ends]
     times = [
         scene.entered(end, CLOSED) - scene.entered(end, TIME_WAIT)
@@ -119,11 +130,11 @@ def _time_in_time_wait(scene: Scene) -> int:
 
 
 def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
+    """Open the same pair again during TIME-WAIT: of the client, of the server, and by RFC 793's rules."""
     as_in_793 = replace(DEFAULT, time_wait_reuse=False, time_wait_challenge=False)
     busy = bench.scene("client first")
-    _wait_begins(
-        busy, "client", pause=SECOND // 2
-    )  # after a second timestamps would let it through (RFC 6191)
+    # Half a second: after a whole one, a larger timestamp would allow the connection (RFC 6191).
+    _wait_begins(busy, "client", pause=SECOND // 2)
     again = busy.client.connect(busy.server, local_port=5000)
     opened = []
     for title, config in (("server first", DEFAULT if reuse else as_in_793), ("as in RFC 793", as_in_793)):
@@ -143,8 +154,9 @@ def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
 
 
 def _wait_begins(scene: Scene, first: str, *, pause: int = SECOND) -> Listener | None:
-    """A connection from port 5000 is over, and the end that closed it first has been in TIME-WAIT for
-    ``pause``.
+    """Open and close a connection from port 5000, and let ``pause`` pass in TIME-WAIT.
+
+    The end that closed first is the one in TIME-WAIT. Returns the server's listener.
     """
     listener = scene.server.listen()
     client = scene.client.connect(scene.server, local_port=5000)

@@ -72,14 +72,14 @@ def test_both_languages_at_once(capsys: Output) -> None:
 def test_all_of_them(capsys: Output) -> None:
     assert main(["lab", "run", "all", "--lang", "en"]) == 0
     lines = lines_of(capsys)
-    assert lines[-1] == "43 of 43 as the table has it"
+    assert lines[-1] == "43 of 43 agree with the table"
     assert sum(line.startswith("✓ ") for line in lines) == 43
 
 
 def test_a_verdict_that_is_not_what_was_found(capsys: Output) -> None:
     assert main(["lab", "run", "last-ack-lost", "--set", "time_wait=off", "--lang", "en"]) == 1
     text = capsys.readouterr().out
-    assert re.search(r"^Verdict +not shown, in these runs. By the table: holds. ", text, re.MULTILINE)
+    assert re.search(r"^Verdict +In these runs: not shown. In the table: holds. ", text, re.MULTILINE)
     assert text.endswith("postel lab run last-ack-lost --set time_wait=off\n")
     assert main(["lab", "run", "all", "--loss", "100%", "--lang", "en"]) == 1
     assert "✗ three-way" in capsys.readouterr().out
@@ -165,7 +165,7 @@ def test_a_capture_for_every_run(tmp_path: Path) -> None:
 def test_one_run_of_several(capsys: Output) -> None:
     assert main(["lab", "run", "stale-syn", "--only", "2", "--lang", "en"]) == 0
     text = capsys.readouterr().out
-    assert "Run 2: if two would do" in text
+    assert "Run 2: if two were enough" in text
     assert "Run 1" not in text
     assert main(["lab", "run", "stale-syn", "--only", "3"]) == 2
 
@@ -329,10 +329,9 @@ def on_a_terminal(room: int, *arguments: str) -> str:
 def test_packets_that_never_were(capsys: Output) -> None:
     assert main(["lab", "run", "three-way", "--drop", "3,99", "--lang", "en"]) == 0
     assert main(["lab", "run", "three-way", "--drop", "99", "--lang", "en"]) == 0
-    assert (
-        capsys.readouterr().err
-        == "postel: there is no #99: the runs have at most 5\npostel: there is no #99: the runs have at most "
-        "3\n"
+    assert capsys.readouterr().err == (
+        "postel: there is no packet #99: no run has more than 5\n"
+        "postel: there is no packet #99: no run has more than 3\n"
     )
 
 

@@ -104,7 +104,7 @@ def test_a_restart_is_told_and_takes_effect() -> None:
     assert list(stage.client.host.connections()) == []
     assert stage.path_of(client)[-1] is CLOSED
     assert [remark.texts[0] for remark in stage.trace.flows[0].remarks] == [
-        "restarts, and knows nothing of it"
+        "restarts, and has forgotten the connection"
     ]
     assert server.is_open
 

@@ -88,7 +88,7 @@ def test_a_verdict_that_somebody_has_spoilt_is_the_one_that_was_found() -> None:
     report = run("last-ack-lost", Interference.read(settings=["time_wait=off"]))
     text = page.of([report], "en")
     assert '<span lang="en" class="verdict muted">not shown</span>' in text
-    assert "not shown, in these runs. By the table: holds." in text
+    assert "In these runs: not shown. In the table: holds." in text
 
 
 class TestStory:
