@@ -40,9 +40,8 @@ class RequestAnswers(Answering):
         try:
             packet = ip.parse(request.octets)
             syn = parse_leniently(packet.octets, packet.start, packet.end)
-        except (
-            WireError
-        ):  # a link delivered the SYN's payload apart from it: the client will send the SYN again
+        except WireError:
+            # A link has delivered the SYN's payload apart from it. The client will send the SYN again
             return
         if answer == "accept":
             syn.ecn = packet.traffic_class & _ECN

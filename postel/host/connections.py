@@ -298,6 +298,7 @@ class Connections(PassiveOpens):
                 time_wait_state.tell_expired(self._observer, *record.ends, now)
 
     def _tell(self, connection: Connection) -> None:
+        """Move the events of a connection to the host's queue, unless it waits for `Listener.accept`."""
         if self.passive.is_silent(connection):
             return
         event = connection.next_event()
@@ -357,9 +358,8 @@ class Connections(PassiveOpens):
             del self.table[key]
             self.time_wait.discard(key)
             self._drop_thawed(connection)
-            if self.passive.is_silent(
-                connection
-            ):  # no program has accepted it: its data counts as the host's
+            # Until a program accepts the connection, its data counts against the host's memory
+            if self.passive.is_silent(connection):
                 hosted.count_text(connection, self._memory)
         if self._ports.is_crowded:
             self._ports.free(key[:-2], connection.local.port)

@@ -106,6 +106,7 @@ class Cookies:
         return None
 
     def _cookie(self, local: Endpoint, remote: Endpoint, irs: int, tick: int, index: int) -> int:
+        """Cookie of a pair for a SYN with sequence number ``irs`` at ``tick``, with the MSS at ``index``."""
         numbers = b"".join(
             [number.to_bytes(8, "big") for number in (local.port, remote.port, irs, tick, index)]
         )

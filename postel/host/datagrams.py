@@ -28,10 +28,8 @@ from postel.wire import ip, udp
 from postel.wire.address import Endpoint, is_unspecified, to_text
 from postel.wire.udp import Datagram
 
-QUEUE_OCTETS: Final = (
-    256 * 1024
-)  # the most that waits in one socket; each datagram counts 256 more than its data
-_OVERHEAD: Final = 256
+QUEUE_OCTETS: Final = 256 * 1024  # the most that waits in one socket
+_OVERHEAD: Final = 256  # octets that each waiting datagram counts besides its data
 LARGEST_4: Final = ip.LARGEST - ip.HEADER_4 - udp.HEADER
 LARGEST_6: Final = ip.LARGEST - udp.HEADER
 

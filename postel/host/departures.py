@@ -136,6 +136,11 @@ class Departures(Settings):
         )
 
     def _next_sender(self, now: int) -> Connection | None:
+        """Connection that sends now: the one in its turn, else the next on the agenda.
+
+        Where there is none, the host's packets to itself become due, and the agenda is asked once more.
+        Returns None where it is empty.
+        """
         if self._draining is None:
             self._draining = self._connections.pop_next()
             self._drained = 0

@@ -26,9 +26,7 @@ class EventQueue(Generic[Source]):
     def __init__(self) -> None:
         """Make an empty queue."""
         self.queue: deque[tuple[Source, Event]] = deque()
-        self._counts: dict[
-            tuple[Source, Event], int
-        ] = {}  # how often each entry waits, while the queue is long
+        self._counts: dict[tuple[Source, Event], int] = {}  # of equal entries, while the queue is long
 
     def __len__(self) -> int:
         """Number of waiting events."""

@@ -161,6 +161,7 @@ class Fragments:
         return firsts
 
     def _complete(self, partial: Partial, now: int) -> "Whole | None":
+        """Whole packet of fragments that are complete; None where their ECN marks contradict each other."""
         marks = {piece.traffic_class & _ECN for piece in partial.pieces}
         if _CE in marks and _NOT_ECT in marks:  # RFC 3168, 5.3: one header can't have both marks
             self._give_up(partial, "fragment_mixed_ecn", now)
@@ -177,6 +178,7 @@ class Fragments:
         return partial
 
     def _objection(self, partial: Partial, piece: Packet) -> str:
+        """Reason why a fragment makes its packet void; "" where there is none."""
         if partial.overlaps(piece):
             return "fragment_overlap"
         if len(partial.pieces) >= MOST_PIECES:
@@ -191,6 +193,7 @@ class Fragments:
             self._give_up(self._partials[next(iter(self._partials))], "fragment_no_room", now)
 
     def _give_up(self, partial: Partial, reason: str, now: int) -> None:
+        """Drop an incomplete packet, and count its fragments as dropped."""
         self._remove(partial)
         for piece in partial.pieces:
             self._counters.drop(reason, piece.octets, now)

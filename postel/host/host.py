@@ -59,9 +59,7 @@ from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse
 from postel.wire.segment import parse as parse_segment
 
 _PLAIN_4: Final = 0x45  # the first octet of IPv4 without options: version 4, header of 20 octets
-_NOT_PLAIN: Final = (
-    0xBF  # bits of octet 6 that are zero in a packet that isn't a fragment: not "don't fragment"
-)
+_NOT_PLAIN: Final = 0xBF  # bits of octet 6 that are zero in a whole packet: all but "don't fragment"
 _LEAST_SEGMENT: Final = 20
 _ECN: Final = 3  # the two bits of the traffic class that are the ECN field (RFC 3168, 5)
 _LEAST_HEAD: Final = 40  # octets of the smallest IP and TCP headers, which the short way reads
@@ -451,6 +449,7 @@ class Host(Departures):
     # The long way: packets that the short way of `packet_arrives` doesn't take
 
     def _any_packet(self, octets: bytes, now: int, *, is_looped: bool) -> None:
+        """Process a packet that the short way doesn't take. ``is_looped``: it comes from the host itself."""
         self.bell.ring()
         packet = self._parse_packet(octets, now)
         if packet is None:
@@ -464,6 +463,10 @@ class Host(Departures):
             self._whole_packet(packet, now)
 
     def _parse_packet(self, octets: bytes, now: int, first: Packet | None = None) -> Packet | None:
+        """Parse the IP header; None where it is wrong.
+
+        The packet is then counted, and its sender told by ICMP.
+        """
         try:
             return ip.parse(octets)
         except WireError as error:
@@ -473,6 +476,7 @@ class Host(Departures):
             return None
 
     def _fragment_arrives(self, fragment: Packet, now: int) -> None:
+        """Add a fragment, and process the whole packet if it was the last one missing."""
         whole = self._fragments.add(fragment, now)
         packet = None if whole is None else self._parse_packet(whole.octets, now, whole.first)
         if whole is None or packet is None:
@@ -485,6 +489,7 @@ class Host(Departures):
             self._whole_packet(packet, now)
 
     def _whole_packet(self, packet: Packet, now: int) -> None:
+        """Process a packet that isn't a fragment, by its protocol."""
         reason = ""
         if packet.protocol == PROTOCOL:
             self._segment_arrives(packet, now)
@@ -511,6 +516,7 @@ class Host(Departures):
         return reason
 
     def _segment_arrives(self, packet: Packet, now: int) -> None:
+        """Check a TCP segment, and give it to its connection or listener, or answer it with RST."""
         octets, start = packet.octets, packet.start
         if not self.routes.owns(packet.destination):  # EP-PRE-3, MUST-57
             self._counters.drop("broadcast", octets, now)
@@ -532,6 +538,7 @@ class Host(Departures):
             self._unclaimed.arrives(packet, segment, self.config, now)
 
     def _parse(self, octets: bytes, start: int, end: int, now: int, text: bytes = b"") -> Segment | None:
+        """Parse a TCP segment; None where it is wrong. It is then counted as dropped."""
         try:
             segment = parse_segment(octets, start, end)
         except WireError as error:  # EP-PRE-1, EP-PRE-5

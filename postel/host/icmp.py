@@ -142,6 +142,7 @@ class Icmp:
     def _datagram_failed(
         self, local: Endpoint, remote: Endpoint, message: IcmpMessage, length: int, now: int
     ) -> bool:
+        """Tell a UDP socket of an ICMP error about its datagram. Returns whether there is such a socket."""
         if message.kind != icmp.PACKET_TOO_BIG:
             return self._datagrams.trouble(local, remote, error_of(message))
         if self._datagrams.find(local, remote) is None:
@@ -232,6 +233,7 @@ class Icmp:
         return self._errors.claim(now) and self._send(message, packet, source, now)
 
     def _may_not_be_told(self, packet: Packet) -> bool:
+        """Whether no ICMP error about this packet may be sent to its source (RFC 1122, 3.2.2)."""
         if packet.version == 4 and packet.fragment_offset:
             return True
         is_of_one = self._routes.is_unicast(packet.source) or is_loopback(packet.source)

@@ -295,6 +295,7 @@ class PassiveOpens(ABC):
     # Half-open connections
 
     def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
+        """Give a segment to a half-open connection, and see whether it is ready or has ended."""
         if entry.must_wait(segment):  # BAD-FLOOD-4
             self._counters.drop("accept_queue_full", octets, now)
             return
@@ -309,10 +310,12 @@ class PassiveOpens(ABC):
             self._make_ready(entry)
 
     def _half_open(self, key: bytes) -> HalfOpen | None:
+        """Half-open connection of a pair, made from its record if need be; None where there is none."""
         entry = self.passive.half_open.get(key)
         return self._revive(key) if entry is None and key in self.passive.cache else entry
 
     def _revive(self, key: bytes) -> HalfOpen:
+        """Make a half-open connection of its record in the SYN cache."""
         listener, remains = self.passive.claim(key)
         local, remote = ends_of(key)
         iss = self._numbers.iss(local, remote, remains.arrived)
@@ -338,6 +341,7 @@ class PassiveOpens(ABC):
         return True
 
     def _make_ready(self, entry: HalfOpen) -> None:
+        """Move a connection to its listener's accept queue, and tell the listener."""
         self.passive.make_ready(entry)
         self.table[entry.key] = entry.child
         self.acceptable.put(entry.listener, ACCEPTABLE, len(entry.listener.ready))
@@ -353,6 +357,7 @@ class PassiveOpens(ABC):
         authentication: Authentication | None,
         now: int,
     ) -> Connection:
+        """Make a connection with the known path MTU, and with larger segments where the link cuts them."""
         is_looped = self._routes.loops(remote.address)
         connection = Connection(
             local,

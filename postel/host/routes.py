@@ -260,6 +260,7 @@ class Routes:
         self._have(tuple([interface for interface in self.interfaces if interface.address != address]))
 
     def _have(self, interfaces: tuple[Interface, ...]) -> None:
+        """Set the host's addresses, and what follows from them."""
         self.interfaces = interfaces
         self.own = frozenset([interface.address for interface in interfaces])
         self.broadcasts = frozenset([interface.broadcast for interface in interfaces]) - {b""}

@@ -37,9 +37,7 @@ from postel.wire.address import Endpoint
 MOST: Final = 1 << 17  # records; beyond them the one that expires first goes early, as in Linux
 
 _NUMBER: Final = Struct("!I")
-_REUSE_AFTER: Final = (
-    SECOND  # since the last segment of the peer: far more than a tick of both timestamp clocks
-)
+_REUSE_AFTER: Final = SECOND  # since the peer's last segment: far more than a tick of a timestamp clock
 
 
 class TimeWaitRecord(NamedTuple):

@@ -224,9 +224,8 @@ def why_never_on_a_link(address: bytes) -> str:
 
     The limited broadcast address is allowed, because it is a destination (RFC 1122, 3.2.1.3; RFC 4291, 2.5).
     """
-    if (
-        len(address) == 4 and 0 < address[0] < 240 and address[0] != 127
-    ):  # nearly all addresses end here, without a further call
+    # Nearly all addresses end here, without a further call
+    if len(address) == 4 and 0 < address[0] < 240 and address[0] != 127:
         return ""
     if is_unspecified(address):
         return "it stands for no address"

@@ -62,6 +62,7 @@ def of_integer(octets: bytes) -> int:
 
 
 def _fold(value: int, bits: int) -> int:
+    """Smaller number with the same remainder modulo 0xFFFF: the halves of ``value`` are added up."""
     while bits > 2 * _HALF:
         bits = (bits >> 5) + 1 << 4
         value = (value >> bits) + (value & (1 << bits) - 1)

@@ -110,6 +110,7 @@ def parse(octets: bytes) -> DnsMessage:
 
 
 def _records(octets: bytes, place: int, count: int) -> tuple[ResourceRecord, ...]:
+    """Resource records of the answer section. Raises WireError."""
     if count * _LEAST_RECORD > len(octets) - place:
         raise WireError("dns", f"{count} answers in {len(octets) - place} octets")
     found: list[ResourceRecord] = []
@@ -127,6 +128,7 @@ def _records(octets: bytes, place: int, count: int) -> tuple[ResourceRecord, ...
 
 
 def _data(octets: bytes, place: int, length: int, rtype: int) -> bytes:
+    """Data of a record, checked; a CNAME without compression."""
     if rtype in _ADDRESS_LENGTHS and length != _ADDRESS_LENGTHS[rtype]:
         raise WireError("dns", f"{length} octets of an address")
     if rtype != CNAME:

@@ -30,7 +30,7 @@ INCOMPLETE_CHAIN: Final = 3  # a first fragment doesn't hold all headers
 SOURCE_ROUTE_FAILED: Final = 5
 
 _PAYLOAD_LENGTH: Final = 4  # offset of this field in IPv6's header
-_NEXT_HEADER: Final = 6  # the same
+_NEXT_HEADER: Final = 6  # offset of this field in IPv6's header
 _PROTOCOL: Final = 9  # offset of this field in IPv4's header
 
 _UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 8}  # octets: TCP without options, UDP, ICMPv6
@@ -175,6 +175,7 @@ def _parse4(octets: bytes) -> Packet:
 
 
 def _set_fragment(packet: Packet, offset: int, *, more: bool) -> None:
+    """Set the fragment fields of an IPv4 packet, or raise WireError for an impossible fragment."""
     size = packet.end - packet.start
     if (more and (size == 0 or size % 8)) or offset + size > LARGEST:
         raise WireError("bad_fragment", f"{size} octets at {offset}")
@@ -269,6 +270,7 @@ def _walk_extensions(packet: Packet) -> None:
 
 
 def _step_over(packet: Packet, kind: int) -> None:
+    """Check the extension header at ``start``, and go on to the header behind it."""
     octets, start = packet.octets, packet.start
     end = _end_of_extension(packet, kind)
     if (
@@ -409,6 +411,7 @@ def outline(octets: bytes) -> Packet:
 
 
 def _outline(octets: bytes, end: int) -> Packet:
+    """Packet with headers that are followed as far as possible up to ``end``."""
     if len(octets) >= HEADER_6 and octets[0] >> 4 == 6:
         first, _, protocol, hop_limit = _FIELDS_6.unpack_from(octets)
         packet = Packet(

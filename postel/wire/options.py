@@ -128,6 +128,7 @@ def _require_one_signature(kind: int, value: bytes, bearer: Bearer) -> None:
 
 
 def _take_negotiation(kind: int, value: bytes, bearer: Bearer) -> None:
+    """Store an option that only a SYN may carry."""
     size = len(value)
     if kind == MSS and size == 2 and bearer.mss == ABSENT:
         bearer.mss = value[0] << 8 | value[1]
@@ -189,6 +190,7 @@ def encode(bearer: Bearer, layout: OptionLayout = ALIGNED) -> bytes:
 
 
 def _aligned(bearer: Bearer) -> bytes:
+    """Options of a segment in the order of ALIGNED."""
     octets = b""
     if bearer.mss != ABSENT:
         octets = _MSS.pack(MSS, 4, bearer.mss)
@@ -204,6 +206,7 @@ def _aligned(bearer: Bearer) -> bytes:
 
 
 def _packed(bearer: Bearer) -> bytes:
+    """Options of a segment in the order of PACKED."""
     octets = b""
     if bearer.mss != ABSENT:
         octets = _MSS.pack(MSS, 4, bearer.mss)

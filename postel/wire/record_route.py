@@ -38,6 +38,7 @@ def updated(options: bytes, own: bytes, now: int) -> bytes:
 
 
 def _stamp(option: bytearray, own: bytes, now: int) -> None:
+    """Add an entry to a Timestamp option (RFC 791, 3.1), or count that there was no room."""
     stamp = (_OUR_OWN_CLOCK | (now // MILLISECOND) & ~_OUR_OWN_CLOCK & 0xFFFFFFFF).to_bytes(_STAMP, "big")
     kind = option[3] & 15
     if kind == _AT_ADDRESSES:

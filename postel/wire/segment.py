@@ -175,6 +175,7 @@ def parse_leniently(octets: bytes, start: int, end: int) -> Segment:
 
 
 def _parse_any(octets: bytes, start: int, end: int, *, lenient: bool) -> Segment:
+    """Segment at ``octets[start:end]`` with any options. Raises WireError."""
     if end - start < HEADER:  # EP-PRE-1
         raise WireError("truncated", f"{end - start} octets of a TCP header")
     source, destination, seq, ack, bits, window, _, urgent = _HEADER.unpack_from(octets, start)
@@ -296,6 +297,7 @@ def encode_summed(segment: Segment, addresses: int, layout: options.OptionLayout
 
 
 def _encode_any(segment: Segment, addresses: int, layout: options.OptionLayout) -> bytes:
+    """Octets of a segment with any options."""
     tail = options.encode(segment, layout)
     header = HEADER + len(tail)
     bits = header << 10 | segment.flags
