@@ -79,10 +79,10 @@ def has_more(tcb: Tcb) -> bool:
 
 
 def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
-    """Whether the ACK is a duplicate ACK (RFC 5681, 2): bare, in flight, with the same number and window."""
+    """Whether the ACK is a duplicate ACK: bare, same number, and same window or SACK blocks (RFC 5681, 2)."""
     if segment.ack != tcb.snd.una or segment.data or segment.flags & (SYN | FIN):
         return False
-    if tcb.timers.is_running(PERSIST):  # the answer to a window probe
+    if tcb.timers.is_running(PERSIST):  # the answer to a window probe isn't a duplicate ACK
         return False
     return has_blocks or scaled_window(tcb, segment) == tcb.snd.wnd
 

@@ -97,11 +97,11 @@ class Config:
     congestion: type[Congestion] | str = Cubic
     # RFC 4821, 7: the largest packet that the path carries is found by sending it
     mtu_probing: MtuProbing = "after-black-hole"
-    send_buffer: BufferSize = AUTOMATIC  # or a size that stays
-    send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
+    send_buffer: BufferSize = AUTOMATIC  # or a fixed size in octets
+    send_buffer_maximum: int = 4 * MEBIBYTE  # the most that an automatic one grows to
     # How many octets may wait for their first transmission; 0: as many as the buffer holds
     notsent_lowat: int = 0
-    receive_buffer: BufferSize = AUTOMATIC  # or a size that stays
+    receive_buffer: BufferSize = AUTOMATIC  # or a fixed size in octets
     # The most that an automatic one grows to; the window scale fits it (RFC 7323, 2.3)
     receive_buffer_maximum: int = 6 * MEBIBYTE
     whole_segments: bool = False  # the receive buffer is rounded up to a multiple of the MSS that was agreed
@@ -114,7 +114,9 @@ class Config:
     paws_idle: int = 24 * DAY  # RFC 7323, 5.5
     window_scaling: bool = True  # RFC 7323, 2
     scale_for: int = 0  # octets: the window scale fits a buffer that may later grow to this size
-    largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
+    largest_mss: int = (
+        65535  # RFC 9293, 3.7.1: the most that we advertise and send, whatever the link carries
+    )
     # A smaller MSS of a peer counts as this, or each of its octets would cost us a packet; as in kernels (not
     # MUST-16)
     smallest_mss: int = 48
@@ -128,8 +130,8 @@ class Config:
     fast_open_limit: int = 128  # RFC 7413, 4.2: PendingFastOpenRequests of a listener
 
     user_timeout_option: bool = False  # RFC 5482, 3: ENABLED, for sending the option and for heeding it
-    user_timeout_advertised: int = 0  # ADV_UTO; 0: as `user_timeout`
-    user_timeout_changeable: bool = True  # CHANGEABLE, while `user_timeout` is the default
+    user_timeout_advertised: int = 0  # ADV_UTO of RFC 5482; 0: the value of `user_timeout`
+    user_timeout_changeable: bool = True  # CHANGEABLE of RFC 5482; only while `user_timeout` has its default
     user_timeout_lowest: int = 100 * SECOND  # L_LIMIT of RFC 5482, 3.1
     user_timeout_highest: int = HOUR  # U_LIMIT
 
@@ -137,7 +139,7 @@ class Config:
     keep_alive: bool = False  # MUST-25
     keep_alive_idle: int = 2 * HOUR  # MUST-28
     keep_alive_interval: int = 75 * SECOND  # RFC 1122, 4.2.3.6 leaves it open; as in kernels
-    keep_alive_probes: int = 9  # MUST-29: one lost answer isn't a dead peer
+    keep_alive_probes: int = 9  # MUST-29: one lost answer doesn't prove that the peer is dead
 
     # Throttle
     challenge_interval: int = 500 * MILLISECOND  # EP-CHL-1: one answer per connection and interval

@@ -60,7 +60,7 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.recovery import Figures
 from postel.tcp.state import CLOSED, State
-from postel.tcp.status import Status as Status  # noqa: PLC0414  # part of this module's interface too
+from postel.tcp.status import Status as Status  # noqa: PLC0414  # other modules import it from here
 from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
@@ -536,6 +536,7 @@ class Connection:
             self._end_time_wait(now)
 
     def _is_kept_by(self, keeper: Keeper) -> bool:
+        """Whether ``keeper`` still holds the TIME-WAIT of this connection."""
         return keeper.keeps(self.local, self.remote, self._tcb.snd.iss)
 
     def _end_time_wait(self, now: int) -> None:
@@ -545,6 +546,7 @@ class Connection:
         self._tcb.enter(CLOSED, now)
 
     def _note(self) -> None:
+        """Put the connection on the host's queue, unless it is on it already."""
         if self._agenda is not None and not self.on_agenda:
             self._agenda.append(self)
 

@@ -61,7 +61,7 @@ class Changes(NamedTuple):
 
     challenge_after: int
     keep_alives_until: int
-    window: int  # RCV.WND: an ACK can tell a larger one than a SYN,ACK, because a SYN's field isn't scaled
+    window: int  # RCV.WND: an ACK may advertise more than a SYN,ACK can, because a SYN's field isn't scaled
     segments_arrived: int
     segments_sent: int
     throttled: int

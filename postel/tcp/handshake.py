@@ -78,7 +78,7 @@ def round_buffer(tcb: Tcb) -> None:
 
 
 def begin_to_send(tcb: Tcb, lost_syns: int, now: int) -> None:
-    """Set the first congestion window: IW (RFC 6928), or one segment after two lost SYNs (RFC6928-2b)."""
+    """Set the first congestion window: IW (RFC 6928), or one segment if two SYNs were lost (RFC6928-2b)."""
     tcb.opening.first_window = 1 if lost_syns > 1 else tcb.config.initial_window
     tcb.begin_to_send()
     outstanding = seq.distance(tcb.snd.first_octet, tcb.snd.max)

@@ -126,6 +126,7 @@ def is_path_proven(connection: Connection) -> bool:
 
 
 def _tcb(holder: Holder) -> Tcb:
+    """Return the TCB that a holder of memory is."""
     assert isinstance(holder, Tcb)  # noqa: S101 - only a Tcb is a holder
     return holder
 

@@ -16,6 +16,7 @@ def check(tcb: Tcb) -> None:
 
 
 def _sending(tcb: Tcb) -> None:
+    """Assert the invariants of the send variables."""
     snd = tcb.snd
     assert seq.le(snd.una, snd.nxt), "SND.UNA is beyond SND.NXT"
     assert seq.le(snd.nxt, snd.max), "SND.NXT is beyond SND.MAX"
@@ -30,6 +31,7 @@ def _sending(tcb: Tcb) -> None:
 
 
 def _receiving(tcb: Tcb) -> None:
+    """Assert the invariants of the receive variables and the reassembly queue."""
     assert tcb.rcv.wnd >= 0, "RCV.WND is negative"
     assert tcb.rcv.unread == sum(map(len, tcb.rcv.pieces)) - tcb.rcv.pieces_start, (
         "unread octets are miscounted"
@@ -44,6 +46,7 @@ def _receiving(tcb: Tcb) -> None:
 
 
 def _timers(tcb: Tcb) -> None:
+    """Assert which timers run in which state."""
     timers = tcb.timers
     armed = [timer for timer in (RETRANSMISSION, TAIL_PROBE, REORDERING, PERSIST) if timers.is_running(timer)]
     assert len(armed) <= 1, "more than one of RTO, PTO, reordering timer and persist is armed"  # RFC 8985, 8

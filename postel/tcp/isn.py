@@ -32,6 +32,7 @@ class Generator:
         return self._hash(b"timestamp", local, remote)
 
     def _hash(self, purpose: bytes, local: Endpoint, remote: Endpoint) -> int:
+        """Return 32 bits that depend on the endpoints, the key and ``purpose``."""
         text = b"".join(
             (local.address, local.port.to_bytes(2, "big"), remote.address, remote.port.to_bytes(2, "big"))
         )

@@ -55,7 +55,7 @@ class Memory:
         """Octets that are free."""
         return max(0, self.limit - self.used)
 
-    # Turns to send
+    # Queues
 
     def room_for(self, holder: Holder | None) -> int:
         """Return the octets that ``holder`` may use for sending; None stands for a new connection."""

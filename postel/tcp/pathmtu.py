@@ -43,7 +43,7 @@ LOWEST_6: Final = 1280  # RFC8201-4a: every path carries packets of this size
 # A forged claim could force segments of ten octets, at hundreds of packets in place of one. Below this floor
 # packets go without the "don't fragment" bit instead, so that the path works even if it carries 68 octets.
 FLOOR_4: Final = 552
-STEPS_4: Final = (BASE_4, FLOOR_4)  # RFC4821-7.7: about half, the second time
+STEPS_4: Final = (BASE_4, FLOOR_4)  # RFC4821-7.7: after a suspected black hole; the second is about half
 STEPS_6: Final = (LOWEST_6,)
 # Timeouts of one segment until a black hole is suspected: the second comes three RTO after it was sent
 TIMEOUTS: Final = 2
@@ -95,7 +95,7 @@ def may_be_fragmented(tcb: Tcb) -> bool:
     return tcb.path.mtu <= FLOOR_4 and tcb.path.mtu < tcb.path.link_mtu and tcb.is_ipv4
 
 
-# What output asks and tells
+# For output
 
 
 def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
@@ -155,7 +155,7 @@ def sent_again(tcb: Tcb, start: int, count: int) -> None:
         recovery.mtu_probe = None  # inconclusive: packets of a normal size were lost too (RFC 4821, 7.6.4)
 
 
-# What is acknowledged, and what is lost
+# After ACKs and losses
 
 
 def acknowledged(tcb: Tcb, now: int) -> None:
@@ -202,7 +202,7 @@ def timed_out(tcb: Tcb, now: int) -> None:
         probe = recovery.mtu_probe
         recovery.mtu_probe = None
         search.point = _beyond(tcb)
-        if search.claim:  # RFC5927-7.2, with MAXSEGRTO = 1
+        if search.claim:  # RFC5927-7.2, with MAXSEGRTO = 1: one timeout confirms the claim
             _narrow(tcb, search, search.claim)
             _rest(tcb, search, now)
             return
@@ -263,7 +263,7 @@ def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
         _aim(tcb, search, now)
 
 
-# What routers claim
+# Claims of routers
 
 
 def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
@@ -307,7 +307,7 @@ def _believe(tcb: Tcb, search: MtuSearch, mtu: int, now: int) -> None:
     tcb.turn()
 
 
-# What others may learn
+# For the host's other connections
 
 
 def news(tcb: Tcb) -> int:

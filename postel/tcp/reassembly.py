@@ -136,6 +136,7 @@ class Reassembly:
         return before - self.weight
 
     def _end_of(self, index: int) -> int:
+        """Return the position after the piece at ``index``."""
         return self._starts[index] + len(self._pieces[index])
 
     def _replace(self, low: int, high: int, begin: int, data: bytes) -> None:
@@ -164,6 +165,7 @@ class Reassembly:
         ]
 
     def _give_up_farthest(self) -> None:
+        """Drop the piece that is farthest from RCV.NXT."""
         start, piece = self._starts.pop(), self._pieces.pop()
         self.held -= len(piece)
         self.evicted += len(piece)

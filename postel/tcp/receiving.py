@@ -67,14 +67,16 @@ class Receiving:
         self.up: int = 0
         self.shift: int = 0  # Rcv.Wind.Shift
         self.fin_expected: int = NO_SEQUENCE  # number of the peer's FIN, once seen
-        self.position: int = 0  # octets received in order since the start: RCV.NXT without its wrapping
+        self.position: int = (
+            0  # octets received in order since the start: RCV.NXT as an int that doesn't wrap
+        )
         self.unread: int = 0
-        self.limit: int = limit  # octets: the largest window now
+        self.limit: int = limit  # size of the receive buffer now, in octets: RCV.BUFF
         self.pieces: list[bytes] = []  # in order, not read yet
         self.pieces_start: int = 0  # octets of the first piece that the user has read
         self.reassembly: Reassembly | None = None
         self.pace: ReadingPace | None = None
-        self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once
+        self.duplicate: tuple[int, int] | None = None  # octets received twice, to be reported once as D-SACK
         self.arrived_since_ack: int = 0  # packets with payload
         # ACKs owed beyond one: without SACK each segment out of order gets an ACK of its own
         self.duplicates_owed: int = 0
@@ -98,7 +100,7 @@ class Receiving:
         fresh.keep_alives_until = self.keep_alives_until
         return fresh
 
-    # What moves the numbers
+    # Methods that move the numbers
 
     def begin(self, irs: int) -> None:
         """Set RCV.NXT from the peer's SYN, which has the number ``irs``."""
@@ -141,7 +143,7 @@ class Receiving:
         self.fin_is_received = self.is_released = True
         self.fin_expected = seq.add(nxt, -1)
 
-    # The user reads
+    # Methods for the user's reads
 
     def read(self, limit: int) -> bytes:
         """Return up to ``limit`` octets. Called only while octets wait."""
@@ -150,6 +152,7 @@ class Receiving:
         return data
 
     def _pop(self, limit: int) -> bytes:
+        """Remove and return up to ``limit`` octets from the front of the pieces."""
         pieces, start = self.pieces, self.pieces_start
         if self.unread <= limit:
             first = pieces[0][start:] if start else pieces[0]
@@ -161,7 +164,7 @@ class Receiving:
         while size + len(pieces[count]) <= limit:
             size += len(pieces[count])
             count += 1
-        end = limit - size  # of the piece that is read in part
+        end = limit - size  # octets of the piece that is read in part
         if count == 0:
             data = pieces[0][start:end]
         else:

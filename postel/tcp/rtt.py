@@ -31,7 +31,7 @@ class Rtt:
 
     def __init__(self, config: Config, iss: int = 0) -> None:
         """Begin without a sample; ``config`` has the bounds of the timeout."""
-        self._config = config  # for the bounds
+        self._config = config  # has the bounds of the timeout
         self.smoothed: int = 0
         self.variance: int = 0
         self.rto: int = config.rto_initial  # RFC6298-2.1
@@ -77,7 +77,7 @@ class Rtt:
         elif self.smoothed == 0:  # RFC6298-2.2
             self.smoothed = max(1, measured)
             self.variance = measured // 2
-        else:  # RFC6298-2.3: the variance first, with the old mean
+        else:  # RFC6298-2.3: RTTVAR first, with the old SRTT
             self.variance = (3 * self.variance + abs(self.smoothed - measured)) // 4
             self.smoothed = max(1, (7 * self.smoothed + measured) // 8)
         self.rto = self._bounded()
@@ -94,6 +94,7 @@ class Rtt:
             self.rto = min(config.rto_maximum, max(config.rto_minimum, self.rto))
 
     def _bounded(self) -> int:
+        """Return the timeout computed from SRTT and RTTVAR, within its bounds."""
         rto = self.smoothed + max(GRANULARITY, 4 * self.variance)  # RFC6298-4
         return min(self._config.rto_maximum, max(self._config.rto_minimum, rto))  # RFC6298-2.4, RFC6298-2.5
 

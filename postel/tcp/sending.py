@@ -68,9 +68,9 @@ class Sending:
         self.wl1: int = 0
         self.wl2: int = 0
         self.shift: int = 0  # Snd.Wind.Shift
-        self.fin_seq: int = NO_SEQUENCE  # of our FIN, once sent
+        self.fin_seq: int = NO_SEQUENCE  # number of our FIN, once sent
         self.buffer: SendBuffer = SendBuffer()
-        self.limit: int = limit  # octets that the buffer takes now
+        self.limit: int = limit  # octets that the buffer holds at most, at present
         self.retransmissions: int = 0  # of the octet at SND.UNA, by timeouts
         # probes since the peer's window closed, or since the peer last took an octet; 0 outside persist
         self.window_probes: int = 0
@@ -95,7 +95,7 @@ class Sending:
         fresh.wants_room = self.wants_room
         return fresh
 
-    # What moves the numbers
+    # Methods that move the numbers
 
     def begin(self) -> None:
         """Give our SYN its number: SND.UNA = ISS, SND.NXT = ISS + 1."""

@@ -119,6 +119,7 @@ N48 | LISTEN       | rcv ACK                                   | send RST       
 
 
 def _edges() -> tuple[tuple[str, State, str, str, State], ...]:
+    """Return the rows of the table as tuples."""
     edges: list[tuple[str, State, str, str, State]] = []
     for line in _TABLE.strip().splitlines():
         name, before, event, action, after = [cell.strip() for cell in line.split("|")]
@@ -130,6 +131,7 @@ EDGES: Final = _edges()
 
 
 def _successors() -> dict[State, tuple[State, ...]]:
+    """Return for each state the states that may follow it."""
     table: dict[State, tuple[State, ...]] = {}
     for _, before, _, _, after in EDGES:
         table[before] = (*table.get(before, ()), after)

@@ -1,6 +1,7 @@
 """Transmission control block: everything that is known of one connection (RFC 9293, 3.3.1).
 
-Its parts have owners: `Sending`, `Receiving`, `Timers`, `Rtt` and others change only by methods of their own.
+Its parts are classes of their own: `Sending`, `Receiving`, `Timers`, `Rtt` and others. Sequence numbers,
+deadlines and estimates change only by the methods of these classes.
 """
 
 from typing import Final
@@ -36,7 +37,7 @@ from postel.tcp.timers import Timers
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
-# What the connection owes the peer. Input sets these bits; only output clears them by sending.
+# What the connection owes the peer. Input sets these bits, and output clears them when it sends.
 OWES_ACK: Final = 1
 OWES_SYN: Final = 2  # a SYN, or a SYN,ACK in SYN-RECEIVED: the first time, and each time it goes again
 OWES_RESET: Final = 4  # the RST of an abort
@@ -47,7 +48,7 @@ OWES_USER_TIMEOUT: Final = 64  # the option of RFC 5482, on the next segment wit
 
 MOST_EVENTS: Final = 16  # events that may wait; beside Trouble and Closed there are five kinds
 
-HEADERS_4: Final = 40  # IP and TCP without options
+HEADERS_4: Final = 40  # octets of the IPv4 and TCP headers without options
 HEADERS_6: Final = 60
 DEFAULT_MSS_4: Final = 536  # MUST-15
 DEFAULT_MSS_6: Final = 1220
@@ -138,7 +139,7 @@ class Tcb(Holder):
         self.timestamps: TimestampState = TimestampState(timestamp_offset)
         self.ecn: Ecn | None = None  # set where the handshake agreed on ECN
         self.user_timeout: int = config.user_timeout  # USER_TIMEOUT of RFC 5482
-        self.controller: Congestion | None = None  # see `ensure_controller`, `ensure_recovery`
+        self.controller: Congestion | None = None  # made when first needed, see `ensure_controller`
         self.recovery: Recovery | None = None
         self.counts: Counts = Counts()
         self.sack_agreed: bool = False
