@@ -5,6 +5,7 @@
 # make compliance   docs/compliance.md anew, from a run of the tests
 # make fuzz      ten million packets of a hostile peer to hosts in every state, on the compiled core
 # make compile   the core as C extensions, in build/compiled
+# make docs      the documentation's site, in build/docs
 # make wheels    what can be uploaded: the source, a plain wheel, and a compiled one for this machine
 # make clean
 
@@ -32,7 +33,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FE
 
 PACKETS := 10000000
 
-.PHONY: demo test check unit documents compliant compliance labels suite kernel apart counts pythons $(PYTHONS) \
+.PHONY: demo test check unit documents docs compliant compliance labels suite kernel apart counts pythons $(PYTHONS) \
 	fuzz bench peers instructions compile wheels clean
 .DELETE_ON_ERROR:
 
@@ -41,7 +42,7 @@ demo: $(BIN)/python
 
 # The compiler and the unit tests take the longest, so they begin; what measures real time has the machine for itself.
 test: .venv/dev
-	$(SIDE_BY_SIDE) $(COMPILED)/stamp unit counts pythons check documents apart
+	$(SIDE_BY_SIDE) $(COMPILED)/stamp unit counts pythons check documents docs apart
 	$(MAKE) --no-print-directory suite
 	$(MAKE) --no-print-directory compliant
 	$(MAKE) --no-print-directory kernel
@@ -66,6 +67,10 @@ unit: .venv/dev
 documents: .venv/dev
 	POSTEL_LABELS=$(LABELS)/documents.json $(BIN)/pytest -q --doctest-modules postel $(wildcard tests/*.py)
 
+# The documentation's site. A broken link, a public name without a text, or a page without a place in docs/index.md is an error.
+docs: .venv/dev
+	$(BIN)/python -m tools.docs.build build/docs
+
 # All tests on the core as C: in a copy, so that the checkout stays plain Python.
 suite: compile
 	rm -rf $(COMPILED)/tests && cp -Rp tests docs tools bench $(wildcard examples) *.md LICENSE pyproject.toml Makefile $(COMPILED)
@@ -87,9 +92,9 @@ kernel: .venv/dev compile
 	rm -rf $(COMPILED)/tests && cp -Rp tests tools bench pyproject.toml $(COMPILED)
 	cd $(COMPILED) && ../../$(BIN)/pytest -q -n 4 --dist worksteal $(KERNEL)
 
-# What pip makes of the source, and the lab's page in a browser.
-apart: .venv/dev compile
-	$(BIN)/pytest -q $(APART) --ignore=tests/packaging/test_instructions.py
+# What pip makes of the source; the lab's page and the documentation's site in a browser.
+apart: .venv/dev compile docs
+	POSTEL_DOCS=$(CURDIR)/build/docs $(BIN)/pytest -q $(APART) --ignore=tests/packaging/test_instructions.py
 
 # Instructions are counted on the compiled core, whatever else the machine does meanwhile.
 counts: .venv/dev compile

@@ -129,7 +129,7 @@ class OffloadingTun(Tun, Offloading):
     """Link to a TUN device with a virtio header before each packet.
 
     Segments of up to 64 KiB pass whole, and most checksums aren't computed at all. ``offloads`` are the
-    TUN_F_… bits of `postel.links.device` to which the kernel agreed, for packets that it hands over. It
+    ``TUN_F_…`` bits of `postel.links.device` to which the kernel agreed, for packets that it hands over. It
     finishes our packets in any case.
     """
 
