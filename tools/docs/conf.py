@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from sphinx.application import Sphinx
 
 import postel
-from tools.docs import chinese, links, navigation, signatures
+from tools.docs import chinese, docstrings, links, navigation, signatures
 
 project = "Postel"
 author = "the authors of Postel"
@@ -46,6 +46,7 @@ templates_path = []
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     chinese.setup(app)
+    docstrings.setup(app)
     links.setup(app)
     navigation.setup(app)
     signatures.setup(app)

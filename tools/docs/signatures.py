@@ -1,10 +1,10 @@
 """Signatures as the source has them.
 
-Sphinx shows what annotations stand for. The source says ``Address``, which is shorter and leads to a description.
+Sphinx shows what annotations stand for. The source says ``Address``, which is shorter and leads to a
+description.
 """
 
 import ast
-import functools
 import inspect
 import textwrap
 import types
@@ -18,11 +18,11 @@ from tools.docs.interface import NOT_ALL_ARGUMENTS, public_paths
 class Unquoted(ast.NodeTransformer):
     """Removes the quotes of an annotation that is written as a text."""
 
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:  # noqa: N802 - the name that ast looks for
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
         """A text becomes the expression in it."""
         return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """The words of a Literal stay texts."""
         return node if ast.unparse(node.value) == "Literal" else self.generic_visit(node)  # type: ignore[return-value]
 
@@ -59,16 +59,12 @@ def in_words_of_source(
     signature: str | None,
     result: str | None,
 ) -> tuple[str | None, str | None] | None:
-    """The signature of a function or class, for Sphinx. A record of many fields has none: its fields follow."""
+    """The signature of a function or class. A record of many fields has none: its fields follow."""
     if what == "class":
         if len(getattr(thing, "__dataclass_fields__", {})) > NOT_ALL_ARGUMENTS:
             return "(**fields)", None
         thing = vars(thing).get("__init__")
-    if isinstance(thing, functools.partialmethod) or not isinstance(
-        thing, types.FunctionType | types.MethodType
-    ):
-        return None
-    found = signature_of(thing)
+    found = signature_of(thing) if isinstance(thing, types.FunctionType | types.MethodType) else None
     if found is None or signature is None:
         return None
     return f"({found[0]})", None if what == "class" else found[1] or result
