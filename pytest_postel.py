@@ -73,6 +73,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
         return None
     from postel.testing import plugin  # noqa: PLC0415
 
+    __tracebackhide__ = True
     return plugin.call(pyfuncitem)
 
 

@@ -45,6 +45,7 @@ class Program(Generic[T]):
         return f"<program {self.name}, {state}>"
 
     def __await__(self) -> Generator[Any, None, T]:
+        __tracebackhide__ = True
         if not self._ended:
             yield from self._wait().__await__()
         return self.result()
@@ -68,6 +69,7 @@ class Program(Generic[T]):
 
     def result(self) -> T:
         """What the function returned; raises what it raised. CallError while it runs."""
+        __tracebackhide__ = True
         if not self._ended:
             raise CallError(f"{self.name} is running; allowed: `await` for its result")
         if self._error is not None:
@@ -76,6 +78,7 @@ class Program(Generic[T]):
 
     async def call(self) -> T:
         """For the computer: call the function once."""
+        __tracebackhide__ = True
         self.calls += 1
         coroutine = self._function(*self._args, **self._options)
         if not asyncio.iscoroutine(coroutine):

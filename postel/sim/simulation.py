@@ -26,13 +26,14 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from random import Random
+from traceback import clear_frames
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
 from postel.aio.network import current
-from postel.errors import ArgumentError, CallError, KindError
+from postel.errors import ArgumentError, BusyLoop, CallError, KindError, NothingLeft, TimeLimitReached
 from postel.host.host import Host
-from postel.sim import waiting
+from postel.sim import tracebacks, waiting
 from postel.sim.active_fault import ActiveFault
 from postel.sim.between import Hosts, OneHost, matching
 from postel.sim.computer import Computer
@@ -111,6 +112,7 @@ class Simulation:
         self._real_time_limit = real_time_limit
         self._tolerated = tolerated
         self._ending: asyncio.Future[None] | None = None
+        self._shown: TracebackType | None = None  # frames of the program, in the error that ended a run
         self._is_closed = False
 
     def __enter__(self) -> Self:
@@ -308,6 +310,7 @@ class Simulation:
         all tasks wait for ever; TimeLimitReached; BusyLoop. Afterwards the software stands still, until the
         next run or `close`.
         """
+        __tracebackhide__ = True  # for pytest: a user sees the report and the frames of the program
         if not asyncio.iscoroutine(main):
             raise KindError("main", main, "a coroutine: `world.run(test())`")
         if self._is_closed or self.failure is not None:
@@ -318,6 +321,10 @@ class Simulation:
         task.add_done_callback(self._main_ended)
         try:
             self._turn_until(ending)
+        except (NothingLeft, TimeLimitReached, BusyLoop) as error:
+            self._fail(error)
+            self._shown = tracebacks.of_program(error.__traceback__, main)
+            raise error.with_traceback(self._shown) from None
         except BaseException as error:
             self._fail(error)
             raise
@@ -338,9 +345,10 @@ class Simulation:
             with _signals_restored(), seal(self.loop) if self._sealed else nullcontext(), watchdog:
                 self.loop.run_until_complete(ending)
         except (Interrupted, SystemExit) as error:
-            raise watchdog.error or CallError(
+            reason = watchdog.error or CallError(
                 f"a task called sys.exit({error.args}); allowed: to return from the program"
-            ) from None
+            )
+            raise reason.with_traceback(error.__traceback__) from None
 
     def _main_ended(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -415,6 +423,9 @@ class Simulation:
             *[computer.switch_off() for computer in self.computers.values() if computer.is_running]
         )
         self._end_tasks()
+        # Else what the frames hold, such as streams, would end when the loop can no longer end it
+        clear_frames(self._shown)
+        self._shown = None
         self.loop.close()
 
     def _end_tasks(self) -> None:

@@ -63,6 +63,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[Simulation]:
 
 def call(item: pytest.Function) -> object:
     """Run the test if it is a coroutine function; True then, None for pytest and other plugins to go on."""
+    __tracebackhide__ = True
     simulation = item.funcargs.get("world")
     if not isinstance(simulation, Simulation):
         return None
@@ -97,6 +98,7 @@ def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN4
 
     @wraps(inner)
     def example(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+        __tracebackhide__ = True
         with _make(
             item, getattr(item.callspec, "params", {}).get("world") if hasattr(item, "callspec") else None
         ) as simulation:

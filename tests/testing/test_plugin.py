@@ -117,6 +117,64 @@ async def test_lost(world):
     assert (pytester.path / ".postel" / ".gitignore").read_text() == "*\n"
 
 
+@pytest.mark.parametrize(
+    ("mark", "body", "error"),
+    [
+        ("", "await forever()", "NothingLeft"),
+        ('time_limit="5s"', "await ticks()", "TimeLimitReached"),
+        ("", "await spins()", "BusyLoop"),
+        ("real_time_limit=0.5", "await hangs()", "BusyLoop"),
+        ("real_time_limit=0.5", "hosted = world.host('a').run(hangs); await hosted", "BusyLoop"),
+        ("real_time_limit=0.5", "await ticks()", "TimeLimitReached"),
+        ("", "await world.host('a').run(fails)", "ValueError"),
+        ("", "world.host('a').run(fails); await forever()", "ValueError"),
+    ],
+)
+def test_the_traceback_of_a_failure_has_the_frames_of_the_program_alone(
+    pytester: pytest.Pytester, mark: str, body: str, error: str
+) -> None:
+    pytester.makepyfile(
+        elsewhere="""
+import asyncio
+
+async def forever():
+    await asyncio.Event().wait()
+
+async def ticks():
+    while True:
+        await asyncio.sleep(1e-3)
+
+async def spins():
+    while True:
+        await asyncio.sleep(0)
+
+async def hangs():
+    while True:
+        pass
+
+async def fails():
+    await asyncio.sleep(1)
+    raise ValueError
+"""
+    )
+    test = f"""
+from elsewhere import *
+
+@pytest.mark.postel({mark})
+async def test_ends(world):
+    {body}
+"""
+    done = outcome(pytester, test)
+    shown = str(done.stdout).partition("- postel: ")[0]
+    places = re.findall(r"^(\S+):\d+: (?:in )?(\w*)$", shown, re.MULTILINE)
+    own = {
+        f"{test_the_traceback_of_a_failure_has_the_frames_of_the_program_alone.__name__}.py",
+        "elsewhere.py",
+    }
+    assert {Path(file).name for file, _ in places} <= own
+    assert (Path(places[-1][0]).name, places[-1][1]) == ("elsewhere.py", error)
+
+
 def test_the_packets_go_where_the_option_says(pytester: pytest.Pytester) -> None:
     done = outcome(
         pytester,
