@@ -190,7 +190,7 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def is_acceptable(tcb: Tcb, segment: Segment) -> bool:
-    """Whether the segment overlaps the receive window (RFC 9293, 3.4, table 6; EP-SEQ-2, D-6).
+    """Whether the segment overlaps the receive window (RFC 9293, 3.10.7.4, table 6; EP-SEQ-2, D-6).
 
     Table 6 tests whether the first or the last octet of the segment lies in the window. The overlap test also
     accepts a segment that begins left of the window and ends right of it.
@@ -254,7 +254,7 @@ def fourth_check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
 def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Process the ACK field; return whether to go on (RFC 9293, 3.10.7.4, fifth check).
 
-    Acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.MAX (RFC 5961, 5):
+    Acceptable is SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.MAX (RFC 5961, 5.2):
 
                 SND.UNA-MAX.SND.WND     SND.UNA           SND.MAX
         ────────────────┼──────────────────┼─────────────────┼───────────►

@@ -2,11 +2,10 @@
 
 Theory of operation. While something is in flight and persist isn't running, one of three timers runs:
 
-
     what is known                        timer            at expiry
-    SACK blocks beyond a missing one     REORDERING       it counts as lost (RFC 8985, 6.2)
+    SACK blocks beyond a gap             REORDERING       the gap counts as lost (RFC 8985, 6.2)
     nothing, and probes are in use       TAIL_PROBE       one segment goes, to draw an ACK (7.3)
-    nothing, or the probe went out       RETRANSMISSION   all in flight counts as lost (RFC 6298, 5)
+    nothing, or the probe went out       RETRANSMISSION   SND.UNA goes again (RFC 6298, 5.4)
 
      payload sent                    PTO                                   RTO
     ──────┼───────────────────────────┼─────────────────────────────────────┼──────►

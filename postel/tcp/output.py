@@ -16,7 +16,6 @@ of these that is due:
 Every segment but SYN and RST carries the present ACK and window, so after 4 to 7 no ACK is owed any more. An
 ACK goes alone, before payload, only where SACK blocks, duplicate ACKs or ECN feedback must be sent.
 
-
 How much of 6 goes depends on four limits. Sent are ``count`` octets, the least of ``unsent``, ``usable`` and
 ``room``, if that is worth a segment (Nagle, silly window syndrome) and the pacing rate allows it now:
 
@@ -203,7 +202,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
 
 
 def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
-    """Add payload to the SYN of a client with a cookie, as much as fits beside the options (RFC 7413, 4.2.1).
+    """Add payload to the SYN of a client with a cookie, as much as fits beside the options (RFC 7413, 4.2.2).
 
     Urgent data isn't sent on a SYN, because it needs its pointer.
     """
@@ -320,9 +319,9 @@ def _fin_is_due(tcb: Tcb) -> bool:
 def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
     """Whether ``count`` octets are worth a segment: silly window avoidance and Nagle (MUST-38, SHLD-7).
 
-    RFC 9293, 3.8.6.2.1, sends if (1) a full segment can go, (2) nothing is in flight and all that is queued
-    can go, (3) nothing is in flight and half of the largest window can go, (4) the override timer expired. A
-    cork holds a small segment back in (2), because more payload may fill it.
+    RFC 9293, 3.8.6.2.1, sends if (1) a full segment can go, (2) all that is queued can go, (3) half of the
+    largest window can go, or (4) the override timer expired. With Nagle, (2) and (3) also require that
+    nothing is in flight. A cork holds a small segment back in (2), because more payload may fill it.
     """
     # 3.8.6.2.1 (1), (4); what goes again after a timeout never waits
     if count >= room or tcb.snd.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):

@@ -1,8 +1,8 @@
 """Header prediction: a short path for the segment that the connection expects.
 
 Theory of operation. In ESTABLISHED nearly every segment is one of two kinds: the next payload in order, or an
-ACK of something new. `holds` recognises them by a few comparisons (Van Jacobson, 1990), and `handle` then
-does only what such a segment causes:
+ACK of something new. `holds` recognises them by a few comparisons (RFC 7323, 5.6), and `handle` then does
+only what such a segment causes:
 
     segment.seq == RCV.NXT, flags ACK (and PSH)         first, second, fourth, sixth, eighth check pass
     SND.UNA <= segment.ack <= SND.MAX                   fifth check: the ACK is new or unchanged

@@ -10,9 +10,9 @@ When the missing octets arrive, all pieces that are now in order go to the user 
           SACK blocks:  [─────]       [──────────────]       (RFC 2018, 4)
 
 Pieces never overlap. Where a new segment overlaps old pieces, the octets that came first stay, and only the
-uncovered parts are added: a later segment can't change what was received. Ranges are the pieces
-with their common borders removed; they become the SACK blocks, the latest first. The part of a segment that
-was held already becomes a D-SACK block (RFC 2883, 4).
+uncovered parts are added: a later segment can't change what was received. Ranges are the pieces with their
+common borders removed; they become the SACK blocks, the latest first. The part of a segment that was held
+already becomes a D-SACK block (RFC 2883, 4).
 
 Positions count octets from the first of the stream and never wrap, so positions compare as ints.
 """

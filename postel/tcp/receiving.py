@@ -1,4 +1,4 @@
-"""Receive sequence space of one connection: its numbers and its buffer (RFC 9293, 3.3.1 and 3.4, figure 4).
+"""Receive sequence space of one connection: its numbers and its buffer (RFC 9293, 3.3.1, figure 4).
 
 Theory of operation. RCV.NXT is the next number that is expected, and RCV.WND says how many from there on are
 accepted:

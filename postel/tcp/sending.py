@@ -1,4 +1,4 @@
-"""Send sequence space of one connection: its numbers and its buffer (RFC 9293, 3.3.1 and 3.4, figure 3).
+"""Send sequence space of one connection: its numbers and its buffer (RFC 9293, 3.3.1, figure 3).
 
 Theory of operation. Every octet of the stream has a sequence number, and so have SYN (the first, ISS) and FIN
 (the last). The send variables cut this line into parts:
@@ -13,9 +13,8 @@ Theory of operation. Every octet of the stream has a sequence number, and so hav
 
 SND.MAX is one past the highest number ever sent. It is the SND.NXT of RFC 9293 most of the time. After a
 retransmission timeout SND.NXT moves back to SND.UNA, because everything in flight may be lost; SND.MAX stays,
-so that an ACK of what was sent before is still acceptable. An ACK
- moves SND.UNA right and discards the
-octets left of it. A window that shrank may end left of SND.MAX.
+so that an ACK of what was sent before is still acceptable. An ACK moves SND.UNA right and discards the octets
+left of it. A window that shrank may end left of SND.MAX.
 """
 
 from postel.tcp import seq

@@ -7,8 +7,9 @@ it never moves left (3.8.6):
 
      next to read         RCV.NXT           RCV.NXT+RCV.WND
     ──────┼──────────────────┼─────────────────────┼───────────────┼──►
-          ├──── RCV.USER ────┼────── RCV.WND ──────┼─── space not ─┤
-          │                                        │   advertised  │
+          ├──── RCV.USER ────┼────── RCV.WND ──────┼── Reduction ──┤
+          │  unread          │  advertised         │ free, not yet │
+          │                  │                     │  advertised   │
           ├──────────────────────────── RCV.BUFF ──────────────────┤
 
 A window update without data is sent after a read (`after_read`) only when the peer is nearly stopped, or when
@@ -51,7 +52,6 @@ def advertise(tcb: Tcb) -> int:
     window scaling the field counts units of 2**shift octets, and rounding down could take back an edge that
     was advertised before. The field is then rounded up, unless that would end more than one unit beyond the
     buffer. Where it is rounded down, the octets up to the old edge are still accepted (RFC 7323, 2.4).
-
 
     While the host is short of memory a window below a worthwhile step waits for memory, see
     `Memory.wait_to_read`.
