@@ -84,7 +84,7 @@ def claims() -> dict[str, Claim]:
 def claim(name: str) -> Claim:
     """Return the claim with this id; raises `ArgumentError` where there is none."""
     if name not in claims():
-        raise ArgumentError("CLAIM", name, "one of those that `postel lab` lists")
+        raise ArgumentError("CLAIM", name, "the name of a claim in the list of `postel lab`")
     return claims()[name]
 
 

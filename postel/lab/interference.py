@@ -89,7 +89,7 @@ class Interference:
         """Give packets their fate by number; raises `ArgumentError` where one has another fate already."""
         for number in _numbers(option, numbers):
             if self.verdicts.setdefault(number, verdict) != verdict:
-                raise ArgumentError(option, number, "numbers that no other option has")
+                raise ArgumentError(option, number, "numbers of packets that no other option names")
 
     @property
     def way(self) -> int:

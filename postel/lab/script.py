@@ -42,7 +42,7 @@ def write(scene: Scene, host: str, title: str) -> str:
         raise ArgumentError(
             "--pkt",
             scene.title,
-            f"a run that packetdrill has words for (line {outcome.line}: {outcome.message})",
+            f"a run that a packetdrill script can express (line {outcome.line}: {outcome.message})",
         )
     return text
 
@@ -79,7 +79,7 @@ def _settings(config: Config) -> Iterator[str]:
         field.name for field in fields(Config) if getattr(config, field.name) != getattr(DEFAULT, field.name)
     ]:
         if name not in known:
-            raise ArgumentError("--pkt", name, "choices that packetdrill can make")
+            raise ArgumentError("--pkt", name, "settings that a packetdrill script can make")
         sysctl, unit = known[name]
         value = getattr(config, name)
         meaning = {ours: theirs for theirs, ours in _PROFILE.meanings.get(sysctl, {}).items()}
@@ -105,7 +105,7 @@ class _Writer:
         """Return the lines of a call; none where packetdrill needs none."""
         fd = self._fd
         if call.error is not None:
-            raise ArgumentError("--pkt", call.name, "calls that succeed")
+            raise ArgumentError("--pkt", call.name, "a run in which every call succeeds")
         if call.name == "send":
             urgent = (
                 f"send({fd}, ..., {call.count}, MSG_OOB)"
@@ -141,7 +141,7 @@ class _Writer:
     def _segment(self, packet: Packet) -> str:
         segment = packet.segment
         if segment is None or packet.seq < 0 or (segment.flags & ACK and packet.ack < 0):
-            raise ArgumentError("--pkt", f"#{packet.number}", "segments of one connection")
+            raise ArgumentError("--pkt", f"#{packet.number}", "a segment of the connection in the script")
         size = len(segment.data)
         text = f"{_MARKS[segment.ecn]}{flags_text(segment.flags)} {packet.seq}:{packet.seq + size}({size})"
         if packet.ack != UNKNOWN:
@@ -172,5 +172,5 @@ class _Writer:
         told = self._clocks.get(packet.receiver, ABSENT)
         echo = segment.tsecr - told + _CLOCK if segment.tsecr and told != ABSENT else 0
         if min(value, echo) < 0:
-            raise ArgumentError("--pkt", f"#{packet.number}", "segments of one connection")
+            raise ArgumentError("--pkt", f"#{packet.number}", "a segment of the connection in the script")
         return f"TS val {value} ecr {echo}"

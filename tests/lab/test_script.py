@@ -61,7 +61,7 @@ def test_a_script_fails_where_the_stack_does_something_else() -> None:
 def test_choices_that_packetdrill_cannot_make(setting: str) -> None:
     (scene,) = run("three-way", Interference.read(settings=[setting])).scenes
     if setting == "paws_idle=1d":
-        with pytest.raises(ArgumentError, match="choices that packetdrill can make"):
+        with pytest.raises(ArgumentError, match="settings that a packetdrill script can make"):
             script.write(scene, "client", "a run")
     else:
         assert "tcp_window_scaling=0" in script.write(scene, "client", "a run")

@@ -1,27 +1,29 @@
 """F-RTO: find out whether a retransmission timeout was spurious (RFC 5682).
 
 Theory of operation. A timeout is spurious where the ACK was merely late, for example after a delay of the
-path. To retransmit the whole window then is waste, and its duplicate ACKs disturb recovery. So after the
-timeout only the first segment goes again, and the next two ACKs decide::
+path. To retransmit the whole window then is waste, and the copies draw duplicate ACKs that disturb recovery.
+So after the timeout only the first segment goes again, and the next two ACKs decide::
 
     segments 1 to 4 are in flight, and the timer expires
         │
         ├─► retransmit segment 1 only                      step AT_FIRST
         │
-    first ACK
-        ├── a duplicate, or it covers everything in flight ──────► GENUINE: retransmit the rest in order
-        └── it covers all that was sent again, but not all in flight
+    first ACK that counts
+        ├── it covers everything in flight, or without
+        │   SACK it is a duplicate ────────────────────────► GENUINE: retransmit what else is lost
+        └── it covers all that was sent again, but not
+            │   all in flight
             │
             ├─► send two new segments, 5 and 6             step AT_SECOND
             │
         second ACK
-            ├── a duplicate ─────────────────────────────────────► GENUINE
-            └── it shows that an octet arrived which was sent ───► SPURIOUS: undo, go on with new data
-                only once, before the timeout
+            ├── it shows the arrival of an octet that was
+            │   sent only once, before the timeout ────────► SPURIOUS: undo, go on with new data
+            └── it is a duplicate ─────────────────────────► GENUINE
 
-The second ACK is the proof: the receiver can have such an octet only from its first transmission, so the
-segments of before the timeout were not lost. SACK changes only which ACKs show an arrival; the recovery
-that runs the test decides that, and gives it to `TimeoutTest.judge`.
+The second ACK is the proof. The receiver can have such an octet only from its first transmission, so the
+segments sent before the timeout were not lost. With SACK, SACKed octets show an arrival too. The recovery
+that runs the test decides what an ACK shows, and gives it to `TimeoutTest.judge`.
 """
 
 from typing import Final

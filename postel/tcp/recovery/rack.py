@@ -15,7 +15,8 @@ it was sent::
                                  now - time of C
 
 While no reordering was ever seen on the path, and three segments are SACKed or recovery is under way,
-``reo_wnd`` is 0: then A and B are lost as soon as the SACK of C arrives.
+``reo_wnd`` is 0: then A and B are lost as soon as the SACK of C arrives. Otherwise it is a quarter of the
+minimum round trip, and more after D-SACKs (`postel.tcp.recovery.reordering`).
 
 A retransmission is a transmission with a time of its own, so a lost retransmission is found in the same way.
 The end of a flight has nothing behind it that could overtake it: there a tail loss probe
@@ -430,7 +431,7 @@ class Rack(Recovery):
         if has_reneged:
             for record in board.forget_sacks():
                 self._lose(record)
-        # RFC5682-3.1
+        # RFC5682-3.1: only where new data can be sent, and not in recovery.
         may_test = has_more and not has_reneged and not self.is_active and (again or not self._is_timed_out)
         self._time_out(board.flight, now, again=again)
         self.is_active = self.is_excused = False
@@ -534,7 +535,7 @@ class Rack(Recovery):
         if record is None:
             return NOTHING
         octets = record.end - record.start
-        # RFC8985-9.3
+        # RFC8985-9.3: retransmissions, too, need room in the window.
         if not self._is_forced and self._window - self.board.pipe < min(octets, self.congestion.smss):
             return NOTHING
         return self.board.number(record.start), octets

@@ -4,11 +4,12 @@ Theory of operation. RACK needs the records of transmissions in two orders. By p
 SND.MAX without gap or overlap; an ACK or SACK block cuts records where it begins or ends. By time of sending
 they form a queue, of which RACK judges the oldest first. The middle of B was sent again here, as R::
 
-    by position   SND.UNA │ A │ B │ R │ B' │ C │ D │ SND.MAX       B' was cut off B; ``B.rest`` is B'
+    by position   SND.UNA │ A │ B │ R │ B' │ C │ D │ SND.MAX       B' is what was cut off the end of B
     by time                 A, B (with B'), C, D, R
 
-A record that is cut keeps its place in the order of time: the parts hang on it by ``rest``. Records that were
-acknowledged, SACKed, lost or sent again stay in the queue until they come to its head, and are dropped there.
+A record that is cut keeps its place in the order of time. The parts that were cut off it follow it in a chain
+of ``rest``. Records that were acknowledged, SACKed, lost or sent again stay in the queue until they come to
+its head, and are dropped there.
 """
 
 from bisect import bisect_right
