@@ -91,6 +91,7 @@ class _Explanation:
         self.table = Table(
             self.over,
             closer=closer,
+            brief=self.unusual.look_briefly if self.unusual and not self.replay else None,
             only=options.conn,
             notices=self.notice,
             checksums=options.checksums,

@@ -5,12 +5,14 @@ from typing import Final
 
 from postel.times import SECOND
 from postel.view.capture.connection import Connection, End
+from postel.view.capture.measures import scale
 from postel.view.capture.pace import Pace
 from postel.view.capture.sent import UNKNOWN
 from postel.wire import options
-from postel.wire.segment import ABSENT
+from postel.wire.segment import ABSENT, AE
 
 MOST_PACKETS: Final = 12  # that a finding names in text
+ANY: Final = 1 << 16  # more payload than a packet holds
 _MOST_WAITING: Final = 64
 
 
@@ -37,11 +39,14 @@ class Eye:
             "fin",
             "kind",
             "length",
+            "most",
             "number",
             "offer",
             "opening",
             "reset_beyond",
+            "room",
             "sacked",
+            "shift",
         ),
         *("since_ce", "stands", "tsval", "widest", "window"),
     )
@@ -50,6 +55,9 @@ class Eye:
         self.ack = UNKNOWN
         self.number = 0  # the packet with its last segment
         self.window = UNKNOWN  # as on the wire
+        self.shift = UNKNOWN  # by how many bits it is shifted, as `measures.scale` tells
+        self.room = UNKNOWN  # octets of the window; UNKNOWN where the capture can't tell
+        self.most = ANY  # the largest payload that the other end's MSS allows
         self.widest = 0
         self.duplicates = 0
         self.sacked: tuple[tuple[int, int], ...] = ()  # by its last ACK
@@ -87,7 +95,23 @@ class Case:
         self.eyes: tuple[Eye, Eye] = (Eye(), Eye())
         self.findings: dict[tuple[str, int], Finding] = {}
         self.pace: Pace = Pace(connection)
+        self.has_timestamps = False  # both ends offered them
+        self.may_mark = False  # packets may be marked as ECN-capable, since the ends agreed on it
         self._longest: dict[tuple[str, int], int] = {}
+
+    def compare_offers(self) -> None:
+        """Keep what the options of both SYNs come to, since it is needed for each segment. Called after each
+        SYN.
+        """
+        one, two = (end.offer for end in self.connection.ends)
+        self.has_timestamps = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
+        accurate = self.connection.ends[0].syn_flags & AE != 0
+        self.may_mark = accurate or "ecn" in self.connection.agreed()
+        for end in self.connection.ends:
+            eye, offer = self.eyes[end.side], end.other.offer
+            eye.shift = scale(end)
+            eye.room = eye.window << eye.shift if UNKNOWN not in (eye.window, eye.shift) else UNKNOWN
+            eye.most = offer.mss if offer is not None and offer.mss > 0 else ANY
 
     def find(self, kind: str, end: End, number: int, **values: object) -> None:
         """Once more, in this packet. The values are those of the first time."""

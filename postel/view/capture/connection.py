@@ -60,12 +60,15 @@ class End(Sent):
             "endpoint",
             "fin",
             "ip_octets",
+            "is_cut",
+            "is_uneven",
             "last",
             "octets",
             "offer",
             "other",
             "packets",
             "plain_acks",
+            "plain_cut",
             "plain_text",
         ),
         *("resets", "shift", "side", "syn_flags", "syns", "zero_windows"),
@@ -80,9 +83,13 @@ class End(Sent):
         self.packets: int = 0
         self.octets: int = 0  # of whole frames
         self.ip_octets: int = 0  # of IP packets
-        # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
+        # Whether its next segment may take the short way, because it changes counters alone: an ACK without
+        # payload; payload that the capture has whole; payload of which the snap length cuts some off.
         self.plain_acks: bool = False
         self.plain_text: bool = False
+        self.plain_cut: bool = False
+        self.is_cut: bool = False  # the capture lacks some of the last payload's octets
+        self.is_uneven: bool = False  # an ACK of the other end may show Zeek a gap
         self.last: int = 0
         self.shift: int = UNKNOWN
         self.fin: int = UNKNOWN  # the number behind its FIN
@@ -202,45 +209,67 @@ class Connection:
     def allow_short_way(self, end: End, flags: int) -> None:
         """Let the next segment of ``end`` change counters alone, where nothing special is under way."""
         one, two = self.ends
-        is_opening = self.opened == UNKNOWN != self.syn_acked
-        if (
-            self.first_fin is not None
-            or self.reset_by is not None
-            or is_opening
-            or not self.zeek.is_even(one.next, two.next)
-        ):
-            one.plain_acks = one.plain_text = two.plain_acks = two.plain_text = False
+        if self._is_special():
+            one.plain_acks = one.plain_text = one.plain_cut = False
+            two.plain_acks = two.plain_text = two.plain_cut = False
             return
         is_plain = flags & (SYN | ACK) == ACK and end.ack != UNKNOWN and end.window > 0
-        end.plain_text = is_plain and self.zeek.has_noted(end.side, "d")
+        has_text = is_plain and self.zeek.has_noted(end.side, "d")
+        end.plain_text = has_text and not end.is_cut
+        end.plain_cut = has_text and end.is_cut
         end.plain_acks = is_plain and self.zeek.has_noted(end.side, "a")
         if self.copies:  # an ACK may be a copy, which `Table` finds the long way
             one.plain_acks = two.plain_acks = False
+        one.is_uneven = one.is_cut or self.zeek.has_gap(0)
+        two.is_uneven = two.is_cut or self.zeek.has_gap(1)
+
+    def _is_special(self) -> bool:
+        """Whether each segment may change more than counters: while the connection opens, after a RST or both
+        FINs, while a window is closed, and where Zeek counts other numbers.
+        """
+        one, two = self.ends
+        return (
+            self.opened == UNKNOWN != self.syn_acked
+            or self.reset_by is not None
+            or one.fin != UNKNOWN != two.fin
+            or one.window == 0
+            or two.window == 0
+            or one.probe != UNKNOWN
+            or two.probe != UNKNOWN
+            or not self.zeek.is_at(0, one.next)
+            or not self.zeek.is_at(1, two.next)
+        )
 
     def acknowledge(self, end: End, ack: int, now: int) -> None:
         """An ACK that took the short way, with another number than the last."""
-        if end.other.next - ack & MASK >= HALF:  # the capture doesn't have all of the text, or not yet
+        other = end.other
+        if other.next - ack & MASK > WIDEST:  # the capture doesn't have all of the text, or not yet
             self._acknowledge_unseen(end, ack, now)
         elif ack - end.ack & MASK < HALF:
             end.ack = ack
             end.ack_at = now
             end.duplicates = 0
+            if other.is_uneven:
+                self._catch_up(other)
+                self.zeek.acknowledge(end.side, ack)
 
     def _acknowledge_unseen(self, end: End, ack: int, now: int) -> None:
-        if sequence.lt(ack, end.ack):
-            return
         self.catch_up()
         self.zeek.acknowledge(end.side, ack)
-        end.ack = ack
-        end.ack_at = now
-        end.duplicates = 0
+        if sequence.gt(ack, end.ack) and self._believes(end, ack):
+            end.ack = ack
+            end.ack_at = now
+            end.duplicates = 0
         self.allow_short_way(end, ACK)
 
     def catch_up(self) -> None:
         """Tell Zeek's reckoning of the text that took the short way."""
         for end in self.ends:
-            if end.plain_text or end.plain_acks:
-                self.zeek.catch_up(end.side, end.next)
+            self._catch_up(end)
+
+    def _catch_up(self, end: End) -> None:
+        if end.plain_text or end.plain_cut:
+            self.zeek.catch_up(end.side, end.next, is_whole=end.plain_text)
 
     def _complete(self, end: End, flags: int, length: int) -> None:
         """As tshark counts: text isn't an ACK, and beside a SYN neither FIN nor RST counts."""
@@ -271,7 +300,7 @@ class Connection:
             self.syn_acked = now if self.syn_acked == UNKNOWN else self.syn_acked
             self.syn_ack_last = now
 
-    def _believes(self, end: End, ack: int, flags: int) -> bool:
+    def _believes(self, end: End, ack: int) -> bool:
         """Whether an ACK is about this connection: before it is open, only one that covers the other end's
         SYN is (RFC 9293, 3.10.7.3).
         """
@@ -283,7 +312,7 @@ class Connection:
         return abs(sequence.offset(ack, other.next)) <= WIDEST
 
     def _take_ack(self, end: End, ack: int, flags: int, length: int, now: int) -> None:
-        if not self._believes(end, ack, flags):
+        if not self._believes(end, ack):
             return
         other = end.other
         if UNKNOWN == self.opened != self.syn_acked and other.syns and not flags & (SYN | RST):

@@ -11,11 +11,13 @@ connection waits for is told by what was outstanding when it fell silent, and by
 | nothing | text | the program of the end that sent it |
 """
 
+from array import array
 from collections import deque
 from statistics import median
 from typing import Final, NamedTuple
 
 from postel.tcp import seq as sequence
+from postel.tcp.seq import HALF, MASK
 from postel.times import MILLISECOND
 from postel.view.capture.connection import Connection, End
 from postel.view.capture.measures import scale
@@ -58,7 +60,7 @@ class _Half:
         self.outstanding: deque[tuple[int, int]] = (
             deque()
         )  # numbers behind segments that went by once, and when
-        self.round_trips: list[int] = []
+        self.round_trips: array[int] = array("q")
         self.segments = 0  # that took sequence numbers
         self.flight = 0  # the most octets that were under way
         self.full = 0  # how many segments filled the other end's window
@@ -76,9 +78,10 @@ class Pace:
         self.connection: Connection = connection
         self.stalls: list[Silence] = []
         self.longest: Silence | None = None
-        self.answers: list[int] = []  # from the last text of the opener to the first of the other end's
+        self.answers: array[int] = array("q")  # from the last text of the opener to the first of the other's
+        self.last: int = UNKNOWN  # when the latest segment passed
+        self.patience: int = UNKNOWN  # after so many microseconds a segment ends no silence that is told of
         self._halves = (_Half(), _Half())
-        self._last = UNKNOWN
         self._was_reset = False  # by the last segment
         self._asked = UNKNOWN  # when the opener sent text that has no answer yet
 
@@ -86,22 +89,56 @@ class Pace:
         """A segment."""
         if seen.sight is COPY:
             return
-        if self._last != UNKNOWN and not seen.located.bits & RST:
+        if self.last != UNKNOWN and not seen.located.bits & RST:
             self._end_silence(seen)
-        self._last = max(self._last, seen.when)
+        self.last = max(self.last, seen.when)
         self._was_reset = seen.located.bits & RST != 0
         self._take_ack(seen)
         self._take_text(seen)
         self._take_window(seen)
 
+    def look_briefly(self, end: End, when: int, ack: int, length: int, room: int) -> None:
+        """Update the measures for a plain segment, before the connection takes it.
+
+        It has an ACK and no SYN, FIN or RST, its payload is the next in order, and it comes within
+        ``patience`` after the latest segment. Its window of ``room`` octets (UNKNOWN where the capture can't
+        tell) isn't 0.
+        """
+        if when > self.last:  # noqa: PLR1730 - max() takes longer, and this is done for each segment
+            self.last = when
+        self._was_reset = False
+        mine, theirs = self._halves if end.side == 0 else self._halves[::-1]
+        mine.window = room
+        outstanding = theirs.outstanding
+        if outstanding and ack - outstanding[0][0] & MASK < HALF:
+            self._acknowledge(theirs, ack, when)
+        if not length:
+            return
+        mine.segments += 1
+        behind = end.next + length & MASK
+        if len(mine.outstanding) < _MOST_OUTSTANDING:
+            mine.outstanding.append((behind, when))
+        if end.other.ack != UNKNOWN:
+            flight = behind - end.other.ack & MASK
+            if flight < HALF:
+                if flight > mine.flight:  # noqa: PLR1730 - as above
+                    mine.flight = flight
+                mine.full += 0 < theirs.window <= flight
+        if end.side == 0:
+            self._asked = when
+        elif self._asked != UNKNOWN:
+            self.answers.append(when - self._asked)
+            self._asked = UNKNOWN
+
     def _end_silence(self, seen: Seen) -> None:
-        length = seen.when - self._last
-        if length < STALL and (self.longest is None or length <= self.longest.length):
+        length = seen.when - self.last
+        if length <= self.patience:
             return
         kind, by = self._waited_for(seen)
         silence = Silence(length, seen.number, kind, by)
         if self.longest is None or length > self.longest.length:
             self.longest = silence
+            self.patience = max(min(length, STALL - 1), 0)
         if length >= STALL and kind:
             self.stalls.append(silence)
 
@@ -128,17 +165,16 @@ class Pace:
         return ("wire", other) if is_ack_of_some else ("", end)
 
     def _take_ack(self, seen: Seen) -> None:
-        located, half = seen.located, self._halves[seen.end.other.side]
-        if not located.bits & ACK or located.bits & RST:
-            return
-        while half.outstanding and sequence.le(half.outstanding[0][0], located.ack):
-            _, when = half.outstanding.popleft()
-            if not half.outstanding or sequence.gt(half.outstanding[0][0], located.ack):
-                self._sample(half, seen.when - when)
+        if seen.located.bits & (ACK | RST) == ACK:
+            self._acknowledge(self._halves[seen.end.other.side], seen.located.ack, seen.when)
 
-    def _sample(self, half: _Half, measured: int) -> None:
-        if measured >= 0 and len(half.round_trips) < _MOST_SAMPLES:
-            half.round_trips.append(measured)
+    def _acknowledge(self, half: _Half, ack: int, now: int) -> None:
+        """Everything before ``ack`` came back: measure the round trip of the latest segment of that."""
+        outstanding, sent = half.outstanding, UNKNOWN
+        while outstanding and ack - outstanding[0][0] & MASK < HALF:
+            sent = outstanding.popleft()[1]
+        if UNKNOWN != sent <= now and len(half.round_trips) < _MOST_SAMPLES:
+            half.round_trips.append(now - sent)
 
     def _take_text(self, seen: Seen) -> None:
         end, sight = seen.end, seen.sight

@@ -8,7 +8,7 @@ is over is kept for 2MSL, for what comes late, and then told to ``over`` and for
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from postel.errors import WireError
 from postel.tcp import seq as sequence
@@ -61,6 +61,13 @@ class Seen(NamedTuple):
         return second if first >> 4 == 4 else (first << 4 | second >> 4) & 0xFF
 
 
+# Is told of a segment that changes counters alone, before they change. The arguments are the end that sent
+# the segment, the number and time of the packet, the chunk, where in it the IP header begins and where
+# the captured octets end, the octets of payload, the ACK number, the 16 bits of header length and flags, and
+# the window. Returns False where `Table.closer` has to be told.
+Brief: TypeAlias = Callable[[End, int, int, bytes, int, int, int, int, int, int], bool]
+
+
 class Notice(NamedTuple):
     """An ICMP error about a segment that ``end`` sent (RFC 792, RFC 4443), for `Table.notices`. ``octets``
     are the IP packet with it.
@@ -76,7 +83,8 @@ class Notice(NamedTuple):
 class Table:
     """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those
     that are left by `finish`; ``closer`` of each segment of connection ``only``, of the connections that are
-    in it, or of all where that is 0: these take much longer. ``notices`` is told of ICMP errors about
+    in it, or of all where that is 0: these take much longer, unless ``brief`` is given, which is told of
+    plain segments first and says whether that was enough. ``notices`` is told of ICMP errors about
     segments of these connections. With ``checksums``, a segment with a wrong checksum counts for Zeek's
     letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a later packet begins
     another. ``most``
@@ -87,6 +95,7 @@ class Table:
         over: Callable[[Connection], None],
         *,
         closer: Callable[[Seen], None] | None = None,
+        brief: Brief | None = None,
         only: int | frozenset[int] = 0,
         notices: Callable[[Notice], None] | None = None,
         checksums: bool = False,
@@ -99,6 +108,7 @@ class Table:
         self.now: int = 0
         self._over = over
         self._closer = closer
+        self._brief = brief
         self._only = frozenset((only,)) if isinstance(only, int) and only else only or frozenset()
         self._notices = notices
         self._checksums = checksums
@@ -121,7 +131,7 @@ class Table:
     def take(self, octets: bytes, frames: Iterable[Frame]) -> None:
         """All frames of a chunk."""
         end_of, header_of = self._ends.get, plain_frame.HEADERS.get
-        number, when, known = self.packets, self.now, NOWHERE
+        number, when, known, brief = self.packets, self.now, NOWHERE, self._brief
         for when, start, captured, original, link in frames:
             number += 1
             if link != known:
@@ -140,16 +150,17 @@ class Table:
                 size += 40
             else:
                 length = -1
-            end = end_of(pair)
+            end, head, stop = end_of(pair), start + behind, start + captured
+            is_cut = head + size > stop
             if (
                 end is not None
                 and seq == end.next
                 and length >= 0
                 and window
                 and way & plain_frame.WAY == plain_frame.TCP
-                and behind + size <= captured
                 and kind in kinds
-                and (end.plain_text if length else end.plain_acks)
+                and (end.plain_acks if not length else end.plain_cut if is_cut else end.plain_text)
+                and (brief is None or brief(end, number, when, octets, head, stop, length, ack, bits, window))
             ):
                 end.packets += 1
                 end.octets += original
@@ -217,8 +228,7 @@ class Table:
         if self._checksums and is_damaged(octets, end, located):
             connection.zeek.note(one.side, "c")
             return
-        if not connection.is_watched:
-            connection.catch_up()
+        connection.catch_up()
         one.packets += 1
         one.octets += original
         one.ip_octets += located.end - located.ip
@@ -228,6 +238,8 @@ class Table:
             one.take_syn(octets, located.at + 20, min(located.at + header, end), flags)
         length = located.end - located.at - header
         is_whole = located.end <= end
+        if length:
+            one.is_cut = not is_whole
         connection.zeek.take(
             one.side, flags, located.seq, located.ack, located.window, length, is_whole=is_whole
         )
@@ -239,7 +251,7 @@ class Table:
             sight = connection.take(one, located.seq, located.ack, flags, located.window, length, when)
             one.idents = one.idents << 16 & _IDENTS | ident
         one.last = when
-        if not connection.is_watched:
+        if self._brief is not None or not connection.is_watched:
             connection.allow_short_way(one, flags)
         if not connection.lingers and (connection.first_fin or flags & RST) and connection.is_over:
             connection.lingers = True

@@ -7,6 +7,7 @@ for it.
 """
 
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from postel.errors import WireError
@@ -16,10 +17,11 @@ from postel.view.capture.case import MOST_PACKETS, Case, Story
 from postel.view.capture.connection import Closing, Connection
 from postel.view.capture.measures import scale
 from postel.view.capture.opening import LEAST_MSS, look_at_opening
+from postel.view.capture.plain_look import CE, DUPLICATES, look_at_plain
 from postel.view.capture.quality import look_at_quality
 from postel.view.capture.resets import look_at_reset
 from postel.view.capture.sent import UNKNOWN, WIDEST, Sight
-from postel.view.capture.table import Notice, Seen
+from postel.view.capture.table import Brief, Notice, Seen
 from postel.wire import icmp, options
 from postel.wire.segment import ABSENT, ACK, AE, ECE, FIN, RST, SYN, URG
 
@@ -28,8 +30,6 @@ _ICMP_FINDINGS: Final = {
     icmp.UNREACHABLE: "ICMP: unreachable",
     icmp.TIME_EXCEEDED: "ICMP: time exceeded",
 }
-_DUPLICATES: Final = 3  # RFC 5681, 3.2
-_CE: Final = 3
 _PATIENCE: Final = 8  # ACKs after a CE mark that may still be older than it
 
 
@@ -41,6 +41,8 @@ class Unusual:
     def __init__(self, most_packets: int = MOST_PACKETS) -> None:
         self._most_packets = most_packets
         self._cases: dict[int, Case] = {}
+        # ``Table(over, closer=unusual.look, brief=unusual.look_briefly)`` is much faster
+        self.look_briefly: Brief = partial(look_at_plain, self._cases)
 
     def look(self, seen: Seen) -> None:
         connection = seen.end.connection
@@ -67,6 +69,8 @@ class Unusual:
             _look_at_timestamps(case, seen, bearer)
             _look_at_marks(case, seen)
         _remember(case, seen)
+        if seen.located.bits & SYN:
+            case.compare_offers()
 
     def notice(self, notice: Notice) -> None:
         """An ICMP error about a segment: for ``Table(over, notices=unusual.notice)``."""
@@ -162,7 +166,7 @@ def _look_at_retransmission(case: Case, seen: Seen) -> None:
     last = sequence.add(located.seq, seen.length + (located.bits & FIN != 0))
     if end.other.has_acknowledged(last):
         case.find("spurious", end, seen.number)
-    elif listener.duplicates >= _DUPLICATES and located.seq == end.other.ack:
+    elif listener.duplicates >= DUPLICATES and located.seq == end.other.ack:
         case.find("fast retransmit", end, seen.number)
     elif listener.sacked and sequence.lt(located.seq, listener.sacked[0][1]):
         case.find("SACK recovery", end, seen.number)
@@ -210,7 +214,7 @@ def _look_at_acknowledgement(case: Case, seen: Seen, bearer: options.Bearer) -> 
         eye.duplicates = 0
     elif outstanding and (bearer.sack or located.window == eye.window) and seen.sight is Sight.EMPTY:
         eye.duplicates += 1
-        if eye.duplicates == _DUPLICATES:
+        if eye.duplicates == DUPLICATES:
             case.find("duplicate ACKs", end, seen.number)
     eye.sacked = bearer.sack
     if bearer.sack and sequence.le(bearer.sack[0][1], located.ack):
@@ -247,7 +251,7 @@ def _look_at_marks(case: Case, seen: Seen) -> None:
             case.find("ECT again", end, seen.number)
     if not agreed:
         return
-    if mark == _CE:
+    if mark == CE:
         case.find("CE", end, seen.number)
         case.eyes[other.side].ce = case.eyes[other.side].ce or seen.number
     _await_echo(case, seen)
@@ -297,6 +301,7 @@ def _remember(case: Case, seen: Seen) -> None:
     eye.kind = located.bits
     if not located.bits & RST:
         eye.window = located.window
+        eye.room = located.window << eye.shift if eye.shift != UNKNOWN else UNKNOWN
     if located.bits & FIN:
         eye.fin = eye.fin or seen.number
     if located.bits & SYN:

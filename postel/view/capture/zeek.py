@@ -23,6 +23,7 @@ from typing import Final
 
 from postel.tcp import seq as sequence
 from postel.times import MILLISECOND, MINUTE, SECOND
+from postel.view.capture.sent import UNKNOWN
 from postel.wire.segment import ACK, FIN, RST, SYN
 
 
@@ -87,11 +88,17 @@ class _Stream:
         if sequence.le(right, self.delivered):
             return
         if sequence.gt(left, self.delivered):
-            blocks = (*self.blocks[1 - _MOST_BLOCKS :], (left, right))
-            self.blocks = tuple(sorted(blocks, key=lambda block: sequence.offset(block[0], self.delivered)))
+            self._add_block(left, right)
             return
         self.delivered = right
         self._join()
+
+    def _add_block(self, left: int, right: int) -> None:
+        if self.blocks and self.blocks[-1][1] == left:
+            self.blocks = (*self.blocks[:-1], (self.blocks[-1][0], right))
+            return
+        blocks = (*self.blocks[1 - _MOST_BLOCKS :], (left, right))
+        self.blocks = tuple(sorted(blocks, key=lambda block: sequence.offset(block[0], self.delivered)))
 
     def _join(self) -> None:
         while self.blocks and sequence.le(self.blocks[0][0], self.delivered):
@@ -149,18 +156,25 @@ class Zeek:
             left = sequence.add(seq, flags & SYN != 0)
             self._streams[side].deliver(left, sequence.add(left, length))
 
-    def catch_up(self, side: int, following: int) -> None:
+    def catch_up(self, side: int, following: int, *, is_whole: bool) -> None:
         """Text in order, up to ``following``, that was not told: it changed no more than numbers."""
         stream = self._streams[side]
-        stream.highest = stream.delivered = following
+        if stream.highest != following:
+            if is_whole:
+                stream.deliver(stream.highest, following)
+            stream.highest = following
 
-    def is_even(self, first: int, second: int) -> bool:
-        """Whether the text of the ends goes on at ``first`` and ``second``, without a gap: then text in
-        order, and its ACK, change no more than numbers."""
-        one, two = self._streams
-        if one.blocks or two.blocks:
-            return False
-        return one.highest == one.delivered == first and two.highest == two.delivered == second
+    def is_at(self, side: int, following: int) -> bool:
+        """Whether ``following`` is the number after the highest of this end for Zeek, too: then text from
+        there on changes no more than numbers. UNKNOWN is that of an end without segments.
+        """
+        stream = self._streams[side]
+        return stream.highest == following if stream.is_begun else following == UNKNOWN
+
+    def has_gap(self, side: int) -> bool:
+        """Whether the capture lacks text before the highest number of this end; a FIN counts as one, too."""
+        stream = self._streams[side]
+        return stream.is_begun and stream.delivered != stream.highest
 
     def has_noted(self, side: int, letter: str) -> bool:
         """Whether this letter, of those that are written once, is in ``history``."""

@@ -82,7 +82,7 @@ def test_from_request_to_answer() -> None:
         .right(DATA, 7, 4, b"more")
     )
     tape.left(DATA, 4, 11, b"again").wait(99).right(DATA, 11, 9, b"answer")
-    assert pace(tape).answers == [50 * MILLISECOND, 100 * MILLISECOND]
+    assert list(pace(tape).answers) == [50 * MILLISECOND, 100 * MILLISECOND]
 
 
 def test_windows() -> None:
