@@ -5,7 +5,7 @@ each connection derives traffic keys, one for each direction, so that the same m
 thing twice::
 
     master key ──KDF(addresses, ports, both initial sequence numbers)──► traffic key
-    traffic key ──MAC──► 12 octets, over: sequence number extension │ pseudo-header │ TCP header │ payload
+    traffic key ──MAC──► 12 octets, over: SNE │ pseudo-header │ TCP header and options │ payload
 
     option    kind 29 │ length 16 │ KeyID │ RNextKeyID │ MAC, 12 octets
 

@@ -150,7 +150,7 @@ class Congestion(ABC):
     A controller raises no exception, asks no clock, and keeps no reference to a sample.
     `postel.testing.check_congestion` checks whether a class keeps to this contract.
 
-    A small controller, after RFC 5681, and the calls of an ACK that begins an episode:
+    A small controller, after RFC 5681, and what the beginning of an episode does to it:
 
     >>> from postel.congestion import Congestion
     >>> class Halving(Congestion):
@@ -183,8 +183,8 @@ class Congestion(ABC):
         """Create the controller of one connection.
 
         ``smss`` is the sender's maximum segment size in octets, 1 or more. ``initial_window`` is the first
-        window in octets, at least ``smss``. ``seed`` is any int, to draw random numbers from. A
-        subclass that has a constructor of its own takes the same arguments and passes them on.
+        window in octets, at least ``smss``. ``seed`` is any int, to draw random numbers from. A subclass that
+        has a constructor of its own takes the same arguments and passes them on.
         """
         self.smss: int = smss
         self.window: int = initial_window
@@ -217,7 +217,8 @@ class Congestion(ABC):
     def recovered(self, flight: int, now: int) -> None:
         """Recovery ends, with ``flight`` octets in flight: set ``window`` (RFC 6582, 3.2, step 3).
 
-        Choose it so that no burst follows: at most ``threshold``, and not far above ``flight``.
+        Choose it so that no burst follows. Reno takes ``threshold``, but at most one segment more than
+        ``flight``.
         """
 
     @abstractmethod

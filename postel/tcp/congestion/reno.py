@@ -109,7 +109,7 @@ class Reno(Congestion):
         self.window = min(self.window, self.threshold)
 
     def recovered(self, flight: int, now: int) -> None:
-        """Set the window to the threshold, or close to ``flight`` where that is less, against a burst."""
+        """Set the window to the threshold, but at most one segment more than ``flight``, against a burst."""
         fitted = self._validation.restoration() if self._validation is not None else 0
         if fitted:
             self.window = max(fitted // 2, self.smss)  # RFC7661-4.4.1a
