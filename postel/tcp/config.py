@@ -54,99 +54,155 @@ class Config:
     """
 
     # Closing
-    msl: int = 2 * MINUTE  # RFC 9293, 3.4.2; TIME-WAIT lasts twice as long (MUST-13)
-    rfc1337: bool = True  # RFC 1337, 3 (F1): a RST doesn't end TIME-WAIT; False: as RFC 9293, 3.10.7.4
-    # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT; with timestamps an active OPEN too
+
+    # Maximum segment lifetime (RFC 9293, 3.4.2). TIME-WAIT lasts twice as long (MUST-13).
+    msl: int = 2 * MINUTE
+    # True: a RST doesn't end TIME-WAIT (RFC 1337, 3, F1). False: it does, as in RFC 9293, 3.10.7.4.
+    rfc1337: bool = True
+    # A newer SYN may reopen a pair of endpoints in TIME-WAIT (RFC 6191 and MAY-2); with timestamps an active
+    # OPEN may, too.
     time_wait_reuse: bool = True
-    # RFC 9293, 3.10.7.4; RFC 5961, 4: a SYN that may not is answered with a challenge ACK, and the RST that
-    # answers this ends TIME-WAIT
+    # A SYN that may not reopen a pair in TIME-WAIT is answered with a challenge ACK, and the RST that answers
+    # this ends TIME-WAIT (RFC 9293, 3.10.7.4; RFC 5961, 4).
     time_wait_challenge: bool = True
-    orphan_timeout: int = MINUTE  # EP-TMO-9: a released connection in FIN-WAIT-2; no RFC, as in kernels
-    # A released connection without progress ends after this time (RFC 6429, 4), as in kernels
+    # A released connection waits for the peer's FIN in FIN-WAIT-2 so long (EP-TMO-9), as in kernels; no RFC
+    # has such a limit.
+    orphan_timeout: int = MINUTE
+    # A released connection in another state ends after so long without progress (RFC 6429, 4), as in kernels.
     orphan_send_timeout: int = 5 * MINUTE
 
     # Retransmission
-    user_timeout: int = USER_TIMEOUT  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
-    syn_received_timeout: int = 3 * MINUTE  # MUST-23, for a passive opener's SYN,ACK
-    reports: bool = True  # SHLD-20: False for a program that wants no Trouble events
-    tail_probe: bool = True  # RFC 8985, 7: with SACK, a probe finds a lost tail before the timeout does
-    r1: int = 3  # SHLD-10: retransmissions of one segment until the user gets Trouble
-    rto_initial: int = SECOND  # RFC 6298, 2.1
-    rto_minimum: int = SECOND  # RFC 6298, 2.4
-    rto_maximum: int = MINUTE  # RFC 6298, 2.5; also the longest wait between window probes
-    rto_after_syn: int = 3 * SECOND  # RFC 6298, 5.7
+
+    # The connection ends when a SYN or data isn't acknowledged for so long: R2 of RFC 9293, 3.9.1.1. NEVER is
+    # allowed (MUST-21).
+    user_timeout: int = USER_TIMEOUT
+    # The same limit for the SYN,ACK of a passive open (MUST-23).
+    syn_received_timeout: int = 3 * MINUTE
+    # Trouble events report soft errors. False: none, for a program that doesn't read them (SHLD-20).
+    reports: bool = True
+    # With SACK, a tail loss probe finds a lost tail before the retransmission timeout does (RFC 8985, 7).
+    tail_probe: bool = True
+    # Retransmissions of one segment until the user gets Trouble: R1 (SHLD-10).
+    r1: int = 3
+    # Retransmission timeout before the first measurement of a round trip (RFC 6298, 2.1).
+    rto_initial: int = SECOND
+    # Least retransmission timeout (RFC 6298, 2.4).
+    rto_minimum: int = SECOND
+    # Greatest retransmission timeout (RFC 6298, 2.5), and longest wait between window probes.
+    rto_maximum: int = MINUTE
+    # Retransmission timeout for data after the SYN timed out (RFC 6298, 5.7).
+    rto_after_syn: int = 3 * SECOND
 
     # Acknowledging
-    delayed_ack: int = 40 * MILLISECOND  # MUST-40: less than 500 ms
-    acknowledge_every: int = 2  # SHLD-19: segments with payload until an ACK is owed at once
-    # A FIN that crosses ours (RFC 9293, figure 13) is answered with our FIN again, not with an ACK alone
+
+    # Longest delay of an ACK: less than 500 ms (MUST-40). 0: no delay.
+    delayed_ack: int = 40 * MILLISECOND
+    # How many segments with payload may arrive until an ACK is sent at once (SHLD-19).
+    acknowledge_every: int = 2
+    # A FIN that crosses ours (RFC 9293, figure 13) is answered with our FIN again, not with an ACK alone.
     repeat_fin: bool = False
-    exact_reset: bool = True  # RFC 5961, 3.2; False: any RST in the window resets, as in RFC 793
-    # True: a SYN with FIN opens nothing. RFC 9293, 3.10.7.2 lets it open: the FIN comes again later
+    # Only a RST with exactly the expected number resets (RFC 5961, 3.2). False: any RST in the window, as in
+    # RFC 793.
+    exact_reset: bool = True
+    # A SYN with FIN opens nothing. False: it opens a connection (RFC 9293, 3.10.7.2), and the FIN comes again
+    # later.
     drop_syn_fin: bool = False
-    challenge_syn: bool = True  # RFC 5961, 4.2; False: a SYN in the window resets, as in RFC 793
+    # A SYN in the window is answered with a challenge ACK (RFC 5961, 4.2). False: it resets, as in RFC 793.
+    challenge_syn: bool = True
 
     # Sending
-    nagle: bool = True  # SHLD-7, MUST-17
+
+    # Nagle's algorithm: a small segment waits while anything is in flight (SHLD-7, MUST-17).
+    nagle: bool = True
     # A small segment waits for more payload, whatever is in flight: until this is off, CLOSE is called, or
-    # `override` has passed
+    # `override` has passed.
     cork: bool = False
-    override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
-    initial_window: int = 10  # RFC 6928, 2: segments
-    # MAY-18: a class, or a registered name, which is stored as its class
+    # Longest wait of a small segment when nothing is in flight: 0.1 to 1.0 s (RFC 9293, 3.8.6.2.1).
+    override: int = 200 * MILLISECOND
+    # First congestion window in segments (RFC 6928, 2).
+    initial_window: int = 10
+    # Congestion control: a class, or a registered name, which is stored as its class (MAY-18).
     congestion: type[Congestion] | str = Cubic
-    # RFC 4821, 7: the largest packet that the path carries is found by sending it
+    # When the largest packet that the path carries is searched for by sending it (RFC 4821, 7).
     mtu_probing: MtuProbing = "after-black-hole"
-    send_buffer: BufferSize = AUTOMATIC  # or a fixed size in octets
-    send_buffer_maximum: int = 4 * MEBIBYTE  # the most that an automatic one grows to
-    # How many octets may wait for their first transmission; 0: as many as the buffer holds
+    # Size of the send buffer: "automatic", or fixed, in octets.
+    send_buffer: BufferSize = AUTOMATIC
+    # The most that an automatic send buffer grows to.
+    send_buffer_maximum: int = 4 * MEBIBYTE
+    # How many octets may wait for their first transmission; 0: as many as the buffer holds.
     notsent_lowat: int = 0
-    receive_buffer: BufferSize = AUTOMATIC  # or a fixed size in octets
-    # The most that an automatic one grows to; the window scale fits it (RFC 7323, 2.3)
+    # Size of the receive buffer: "automatic", or fixed, in octets.
+    receive_buffer: BufferSize = AUTOMATIC
+    # The most that an automatic receive buffer grows to; the window scale fits it (RFC 7323, 2.3).
     receive_buffer_maximum: int = 6 * MEBIBYTE
-    whole_segments: bool = False  # the receive buffer is rounded up to a multiple of the MSS that was agreed
-    # RCV.WND is all free space, advertised or not, and grows by any step; not as RFC 9293, 3.8.6.2.2 says
+    # The receive buffer is rounded up to a multiple of the MSS that was agreed on.
+    whole_segments: bool = False
+    # The window is all free space of the buffer, and grows by any step; not as RFC 9293, 3.8.6.2.2, says.
     whole_buffer: bool = False
 
     # Options offered and accepted
-    timestamps: bool = True  # RFC 7323, 3
-    timestamps_required: bool = True  # RFC 7323, 3.2: drop segments without the option once agreed
-    paws_idle: int = 24 * DAY  # RFC 7323, 5.5
-    window_scaling: bool = True  # RFC 7323, 2
-    scale_for: int = 0  # octets: the window scale fits a buffer that may later grow to this size
-    largest_mss: int = (
-        65535  # RFC 9293, 3.7.1: the most that we advertise and send, whatever the link carries
-    )
-    # A smaller MSS of a peer counts as this, or each of its octets would cost us a packet; as in kernels (not
-    # MUST-16)
+
+    # Timestamps option (RFC 7323, 3).
+    timestamps: bool = True
+    # Once timestamps are agreed on, segments without the option are dropped (RFC 7323, 3.2).
+    timestamps_required: bool = True
+    # After so long without a newer timestamp, any timestamp is accepted (RFC 7323, 5.5).
+    paws_idle: int = 24 * DAY
+    # Window scale option (RFC 7323, 2).
+    window_scaling: bool = True
+    # The window scale fits a receive buffer that may later grow to so many octets.
+    scale_for: int = 0
+    # The largest MSS that we advertise and send, even if the link would carry more (RFC 9293, 3.7.1).
+    largest_mss: int = 65535
+    # A peer's MSS counts as at least this, otherwise each of its octets would cost us a packet; as in kernels
+    # (not MUST-16).
     smallest_mss: int = 48
-    # Order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
+    # Order and padding of a SYN's options, which RFC 9293, 3.1, leaves open.
     option_layout: OptionLayout = "aligned"
-    sack: bool = True  # RFC 2018
-    ecn: EcnMode = "accept"  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as in kernels
-
-    # TCP Fast Open: only for programs that accept that a SYN's payload may arrive twice (RFC7413-6.1)
-    fast_open: FastOpenMode = "off"  # RFC7413-2
-    fast_open_limit: int = 128  # RFC 7413, 4.2: PendingFastOpenRequests of a listener
-
-    user_timeout_option: bool = False  # RFC 5482, 3: ENABLED, for sending the option and for heeding it
-    user_timeout_advertised: int = 0  # ADV_UTO of RFC 5482; 0: the value of `user_timeout`
-    user_timeout_changeable: bool = True  # CHANGEABLE of RFC 5482; only while `user_timeout` has its default
-    user_timeout_lowest: int = 100 * SECOND  # L_LIMIT of RFC 5482, 3.1
-    user_timeout_highest: int = HOUR  # U_LIMIT
+    # Selective acknowledgments (RFC 2018).
+    sack: bool = True
+    # Explicit congestion notification (RFC 3168, RFC 9768): accepted where a peer asks for it, as in kernels.
+    ecn: EcnMode = "accept"
+    # TCP Fast Open (RFC7413-2): only for programs that accept that a SYN's payload may arrive twice
+    # (RFC7413-6.1).
+    fast_open: FastOpenMode = "off"
+    # Fast opens of a listener that may be pending: PendingFastOpenRequests of RFC 7413, 4.2.
+    fast_open_limit: int = 128
+    # User timeout option: ENABLED of RFC 5482, 3, for sending the option and for heeding it.
+    user_timeout_option: bool = False
+    # Timeout that the option tells the peer: ADV_UTO of RFC 5482; 0: the value of `user_timeout`.
+    user_timeout_advertised: int = 0
+    # The peer's option may change our timeout: CHANGEABLE of RFC 5482; only while `user_timeout` has its
+    # default.
+    user_timeout_changeable: bool = True
+    # Least timeout that is adopted from a peer: L_LIMIT of RFC 5482, 3.1.
+    user_timeout_lowest: int = 100 * SECOND
+    # Greatest timeout that is adopted from a peer: U_LIMIT of RFC 5482, 3.1.
+    user_timeout_highest: int = HOUR
 
     # Keep-alive
-    keep_alive: bool = False  # MUST-25
-    keep_alive_idle: int = 2 * HOUR  # MUST-28
-    keep_alive_interval: int = 75 * SECOND  # RFC 1122, 4.2.3.6 leaves it open; as in kernels
-    keep_alive_probes: int = 9  # MUST-29: one lost answer doesn't prove that the peer is dead
 
-    # Throttle
-    challenge_interval: int = 500 * MILLISECOND  # EP-CHL-1: one answer per connection and interval
+    # An idle connection is probed (RFC 9293, 3.8.4). Off by default (MUST-25).
+    keep_alive: bool = False
+    # Idle time until the first probe (MUST-28).
+    keep_alive_idle: int = 2 * HOUR
+    # Time between probes; RFC 1122, 4.2.3.6, leaves it open; as in kernels.
+    keep_alive_interval: int = 75 * SECOND
+    # Probes without an answer until the connection ends. One isn't enough (MUST-29).
+    keep_alive_probes: int = 9
+
+    # Limit on answers
+
+    # One challenge ACK is sent in each such interval, for each connection (EP-CHL-1).
+    challenge_interval: int = 500 * MILLISECOND
 
     # The IP layer
-    hop_limit: int = 64  # MUST-49
-    traffic_class: int = 0  # MUST-48; its two lowest bits are ECN's, not the user's
+
+    # TTL of IPv4, hop limit of IPv6 (MUST-49).
+    hop_limit: int = 64
+    # Traffic class, or DiffServ field, of each packet (MUST-48); its two lowest bits are ECN's, not the
+    # user's.
+    traffic_class: int = 0
 
     def __post_init__(self) -> None:
         """Replace the name of a congestion controller by its class, and check all values."""

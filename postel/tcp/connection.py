@@ -83,7 +83,7 @@ class Connection:
     program with several threads holds one lock around every call, including those of the driver, or queues
     its calls to the thread that drives the connection.
 
-    Raises KindError where ``config`` is no `Config`.
+    Raises ArgumentError where ``config`` is no `Config`.
 
     >>> here, there = Endpoint.parse("10.0.0.1:40000"), Endpoint.parse("10.0.0.2:80")
     >>> client, server = Connection(here, there, iss=1), Connection(there, here, iss=2)
@@ -375,7 +375,7 @@ class Connection:
         start and gets its new length, so it may be due now. Three groups stay as they were: what the SYN told
         (timestamps, sack, ecn, window_scaling, scale_for, largest_mss), once it was sent; the congestion
         controller, once it was used; and what only begins a connection (initial_window, rto_after_syn,
-        fast_open, mtu_probing where it is "always"). Raises KindError where ``config`` is no `Config`.
+        fast_open, mtu_probing where it is "always"). Raises ArgumentError where ``config`` is no `Config`.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)

@@ -29,65 +29,65 @@ class Status(NamedTuple):
     rates are octets a second; all times are microseconds.
     """
 
-    local: Endpoint
-    remote: Endpoint
-    state: State
-    send_window: int
-    receive_window: int
-    awaiting_ack: int
-    awaiting_receipt: int
-    unsent: int
-    urgent_pending: int
-    user_timeout: int
-    traffic_class: int
+    local: Endpoint  # our address and port
+    remote: Endpoint  # the peer's address and port
+    state: State  # RFC 9293, 3.3.2
+    send_window: int  # SND.WND
+    receive_window: int  # RCV.WND
+    awaiting_ack: int  # sequence numbers in flight
+    awaiting_receipt: int  # octets that arrived and weren't read
+    unsent: int  # octets that wait from SND.NXT on
+    urgent_pending: int  # octets until the end of urgent data
+    user_timeout: int  # in microseconds
+    traffic_class: int  # of the packets that we send
     congestion_window: int  # octets
     threshold: int  # octets
     fast_opened: bool  # the payload of a SYN was delivered
 
     options: int  # TIMESTAMPS | SACK | WINDOW_SCALE | ECN | SYN_DATA, as agreed
-    congestion: str  # the controller's name
-    snd_wscale: int
-    rcv_wscale: int
-    rto: int
-    rtt: int  # 0 until the first sample
-    rttvar: int
-    min_rtt: int
-    ato: int
-    snd_mss: int
-    rcv_mss: int
-    advmss: int
-    pmtu: int
-    snd_cwnd: int
-    snd_ssthresh: int
-    unacked: int
-    sacked: int
-    lost: int
+    congestion: str  # name of the congestion controller, in lower case
+    snd_wscale: int  # scale of the peer's window, 0 … 14
+    rcv_wscale: int  # scale of our window, 0 … 14
+    rto: int  # retransmission timeout
+    rtt: int  # smoothed round-trip time; 0 until the first sample
+    rttvar: int  # variation of the round-trip time (RFC 6298)
+    min_rtt: int  # shortest round trip measured lately; 0 without SACK
+    ato: int  # longest delay of an ACK
+    snd_mss: int  # octets of payload in a full segment that we send
+    rcv_mss: int  # octets of payload in a full segment of the peer
+    advmss: int  # our MSS option
+    pmtu: int  # path MTU in octets, IP header included
+    snd_cwnd: int  # congestion window
+    snd_ssthresh: int  # slow start threshold
+    unacked: int  # in flight
+    sacked: int  # in flight, and reported by SACK blocks
+    lost: int  # in flight, and regarded as lost
     retrans: int  # sent again and not acknowledged yet
     retransmits: int  # timeouts in a row
     probes: int  # window probes and keep-alives without an answer
-    total_retrans: int
-    dsack_dups: int
-    reord_seen: int
-    delivered: int
+    total_retrans: int  # segments that were sent again since the beginning
+    dsack_dups: int  # segments that the peer reported as duplicates by D-SACK
+    reord_seen: int  # how often reordering was seen
+    delivered: int  # segments that arrived at the peer
     bytes_sent: int  # octets that were sent again count each time
-    bytes_retrans: int
-    bytes_acked: int
-    bytes_received: int
-    notsent_bytes: int
-    segs_out: int
-    segs_in: int
-    data_segs_out: int
-    data_segs_in: int
-    last_data_sent: int  # time since then
-    last_data_recv: int
-    last_ack_recv: int
+    bytes_retrans: int  # octets that were sent again
+    bytes_acked: int  # octets that the peer acknowledged
+    bytes_received: int  # octets that arrived in order
+    notsent_bytes: int  # octets that were never sent
+    segs_out: int  # segments sent, of any kind
+    segs_in: int  # segments that arrived, of any kind
+    data_segs_out: int  # segments with payload that were sent
+    data_segs_in: int  # segments with payload that arrived
+    last_data_sent: int  # time since payload or FIN was sent
+    last_data_recv: int  # time since payload arrived
+    last_ack_recv: int  # time since an acceptable ACK arrived
     busy_time: int  # time with something to send; the next two are parts of it
     rwnd_limited: int  # time spent waiting for the peer's window
     sndbuf_limited: int  # time spent waiting for the send buffer
     rcv_space: int  # size of the receive buffer at present
     rcv_ssthresh: int  # the largest window that may be advertised at present
-    pacing_rate: int
-    delivery_rate: int
+    pacing_rate: int  # octets a second; 0 without pacing
+    delivery_rate: int  # octets a second that arrived at the peer lately; 0 where it isn't measured
 
 
 def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
