@@ -11,6 +11,7 @@ from pathlib import Path
 from sphinx.cmd.build import main as sphinx
 
 from tools.docs import interface
+from tools.docs.constants import readable
 from tools.docs.pages import Pages
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def build(target: Path) -> int:
     for folder in (target, work):
         shutil.rmtree(folder, ignore_errors=True)
     Pages(ROOT, sources, {"api.md": interface.index()}).write()
-    interface.Interface(sources / "api").write()
+    interface.Interface(sources / "api", readable).write()
     own = Path(__file__).parent
     options = ["-q", "-W", "--keep-going", "-j", "auto", "-c", str(own), "-d", str(trees)]
     return sphinx(["-b", "html", *options, str(sources), str(target)])

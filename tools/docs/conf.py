@@ -30,6 +30,7 @@ autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 toc_object_entries_show_parents = "hide"
 
+pygments_dark_style = "github-dark"
 html_theme = "furo"
 html_title = "Postel"
 html_static_path = [str(Path(__file__).parent / "static")]

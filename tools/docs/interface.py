@@ -17,7 +17,7 @@ import re
 import sys
 import tokenize
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin
@@ -26,7 +26,6 @@ import postel
 
 WITHOUT_PAGE = 3  # methods at most of a class that is described on the page of its module
 NOT_ALL_ARGUMENTS = 8  # fields of a record from which on its signature would only repeat their list
-Role = str
 
 KINDS = ("Classes", "Events", "Functions", "Constants", "Types for annotations", "Errors", "Modules")
 SENTENCE = re.compile(r"(.+?[.:;])(?: [A-Z`(]|$)")
@@ -252,8 +251,10 @@ def summary(text: str) -> str:
 class Interface:
     """Pages of the interface, to be written below ``target``."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, readable: Callable[[str, str], str]) -> None:
+        """``readable`` makes the expression of a default readable, given its module."""
         self.target = target
+        self.readable = readable
         self.undocumented: list[str] = []
 
     def write(self) -> None:
@@ -368,7 +369,7 @@ class Interface:
             if found and found.annotation and not found.annotation.startswith(("Final", "ClassVar")):
                 yield f"   :type: {found.annotation}"
             if found and found.value and not found.value.startswith("field("):
-                yield f"   :value: {found.value}"
+                yield f"   :value: {self.readable(found.value, member.owner.__module__)}"
             yield from ["", f"   {escaped(found.comment)}" if found and found.comment else "", ""]
 
 

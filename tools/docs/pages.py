@@ -21,6 +21,8 @@ HEADING = re.compile(r"^## +(.+)$")
 ENTRY = re.compile(r"^[-*] +\[([^\]]+)\]\(([^)#:\s]+\.md)\)")
 LEXERS = {".py": "python", ".toml": "toml", ".sh": "sh", ".md": "md", "": "text"}
 TRANSLATED = ".zh.md"
+# Both begin with "Postel", as the first page of the site does: in a search one couldn't tell them apart
+READMES = {"README.md": "README", "README.zh.md": "Postel 中文说明"}
 NOT_FOR_READERS = "---\norphan: true\nnosearch: true\n---\n\n"
 
 
@@ -92,6 +94,8 @@ class Pages:
             for line, is_prose in outside_of_fences(source.read_text(encoding="utf-8"))
         ]
         text = self._with_translation("".join(lines), source)
+        if source.parent == self.root and source.stem.startswith("README"):
+            text = text.replace("# Postel\n", f"# {READMES[source.name]}\n", 1)
         if source == self.root / "docs" / "index.md":
             text += "".join(contents(text))
         text += self.appended.get(self._places[source], "")

@@ -6,12 +6,14 @@ description.
 
 import ast
 import inspect
+import sys
 import textwrap
 import types
 from typing import Any
 
 from sphinx.application import Sphinx
 
+from tools.docs.constants import WithoutPrivateNames
 from tools.docs.interface import NOT_ALL_ARGUMENTS, public_paths
 
 
@@ -39,6 +41,9 @@ def signature_of(function: object) -> tuple[str, str] | None:
     for argument in [*everything, node.args.vararg, node.args.kwarg]:
         if argument is not None and argument.annotation is not None:
             argument.annotation = Unquoted().visit(argument.annotation)
+    shown = WithoutPrivateNames(sys.modules[function.__module__])
+    node.args.defaults = [shown.visit(default) for default in node.args.defaults]
+    node.args.kw_defaults = [default and shown.visit(default) for default in node.args.kw_defaults]
     result = "" if node.returns is None else ast.unparse(Unquoted().visit(node.returns))
     return ast.unparse(_without_self(node.args)), result
 
