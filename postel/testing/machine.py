@@ -35,6 +35,8 @@ from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
 from postel.testing.pairs import CE, ECT_0, FAR, NEAR, NOT_ECT, decoded, encoded
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 
+__all__ = ["PairMachine"]
+
 _SIDES = st.sampled_from([0, 1])
 _PICKS = st.integers(0, 1 << 30)
 _PATIENT = replace(
