@@ -219,8 +219,13 @@ def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout =
     tail = options.encode(segment, layout)
     header = HEADER + len(tail)
     value = (addresses + PROTOCOL + header + len(segment.data)) % checksum.MODULUS
+    return _fixed_header(segment, header, value) + tail
+
+
+def _fixed_header(segment: Segment, header: int, value: int) -> bytes:
+    """Header without options, of a segment with ``header`` octets of header and the checksum ``value``."""
     bits = header << 10 | segment.flags
-    fields = (
+    return _HEADER.pack(
         segment.source,
         segment.destination,
         segment.seq,
@@ -230,7 +235,6 @@ def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout =
         value,
         segment.urgent,
     )
-    return _HEADER.pack(*fields) + tail
 
 
 def encode(segment: Segment, layout: options.OptionLayout = options.ALIGNED) -> bytes:
@@ -299,20 +303,7 @@ def encode_summed(segment: Segment, addresses: int, layout: options.OptionLayout
 def _encode_any(segment: Segment, addresses: int, layout: options.OptionLayout) -> bytes:
     """Octets of a segment with any options."""
     tail = options.encode(segment, layout)
-    header = HEADER + len(tail)
-    bits = header << 10 | segment.flags
-    tail += segment.data
-    fields = (
-        segment.source,
-        segment.destination,
-        segment.seq,
-        segment.ack,
-        bits,
-        segment.window,
-        0,
-        segment.urgent,
-    )
-    octets = _HEADER.pack(*fields) + tail
+    octets = _fixed_header(segment, HEADER + len(tail), 0) + tail + segment.data
     return octets if addresses < 0 else _with_checksum(octets, addresses)
 
 
