@@ -1,5 +1,6 @@
-"""packetdrill scripts against a host, in virtual time: a script that spans hours ends in milliseconds, and
-always alike.
+"""packetdrill scripts against Postel in virtual time.
+
+A script that spans hours runs in milliseconds, and always with the same outcome.
 
 >>> from postel.drill import Profile, parse, run
 >>> run(parse('0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3'), Profile.named("rfc")).result

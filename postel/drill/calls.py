@@ -1,4 +1,8 @@
-"""System calls as scripts write them: their arguments, and what is compared. Subclasses make them."""
+"""System calls of scripts: their arguments, and the comparison of their results.
+
+`SystemCalls` knows what Postel's sockets (`postel.drill.sockets`) and the kernel's
+(`postel.drill.kernel_sockets`) have in common. The subclasses make the calls.
+"""
 
 import errno
 from abc import ABC, abstractmethod
@@ -15,31 +19,41 @@ from postel.sockets.options import LINGER
 from postel.times import NEVER
 from postel.wire.address import Endpoint
 
-D = TypeVar("D")  # what stands behind a file descriptor
+D = TypeVar("D")  # the object behind a file descriptor
 
 
 class Waits(Exception):
-    """A call that would block."""
+    """Raised by a call that would block. The runner tries it again when something has happened."""
 
 
 class Attempt:
-    """One call of the script, on its way: ``progress`` is what it did already, where it waits for the rest.
-    ``may_block`` where the script says when it returns."""
+    """One system call of the script that is being made, perhaps in several tries.
+
+    It has these attributes:
+        may_block: whether the script says when the call returns.
+        progress: how many octets earlier tries have sent.
+        until: when the call's own timeout ends, in microseconds; NEVER while that isn't known.
+        is_repeated: whether this isn't the first try.
+    """
 
     def __init__(self, call: Call, *, may_block: bool = False) -> None:
+        """Begin a call that wasn't tried yet."""
         self.call = call
         self.may_block = may_block
         self.progress = 0
-        self.until = NEVER  # when its own timeout ends, once it is known
+        self.until = NEVER
         self.is_repeated = False
 
 
 class SystemCalls(ABC, Generic[D]):
-    """``local`` and ``remote`` are what ``...`` stands for; ``nonblocking`` is the number of O_NONBLOCK in
-    the author's system.
+    """The system calls of a script, by name, and its file descriptors.
+
+    In a script ``...`` stands for ``local`` or ``remote`` where an address is expected. ``nonblocking`` is
+    the number of O_NONBLOCK in the system of the script's author.
     """
 
     def __init__(self, local: Endpoint, remote: Endpoint, nonblocking: int) -> None:
+        """Begin without file descriptors."""
         self.on_open: Callable[[Endpoint, Endpoint], None] = _ignore
         self.local = local
         self.remote = remote
@@ -61,8 +75,10 @@ class SystemCalls(ABC, Generic[D]):
         }  # fmt: skip
 
     def call(self, attempt: Attempt) -> int:
-        """Raises OSError, Waits, ScriptError, or ScriptFailed where something that is written through a
-        pointer differs.
+        """Make the call, and return its result.
+
+        Raises OSError; Waits where it would block; ScriptError where it can't be understood; ScriptFailed
+        where a value that it writes through a pointer differs from the script's.
         """
         attempt.call = plain(attempt.call, self.names)
         return self._perform(attempt)
@@ -73,7 +89,7 @@ class SystemCalls(ABC, Generic[D]):
             raise ScriptError(0, name, "this system call isn't known")
         return self._calls[name](attempt)
 
-    # What the system does
+    # Calls of the subclasses
 
     @abstractmethod
     def _socket(self, attempt: Attempt) -> int: ...
@@ -110,47 +126,52 @@ class SystemCalls(ABC, Generic[D]):
 
     @abstractmethod
     def option(self, attempt: Attempt, name: str) -> object:
-        """What getsockopt gives."""
+        """Value that getsockopt returns."""
 
     @abstractmethod
     def queued(self, attempt: Attempt, request: str) -> int:
-        """Octets, to be read (SIOCINQ, FIONREAD) or sent and not acknowledged (SIOCOUTQ)."""
+        """Number of octets to be read (SIOCINQ, FIONREAD), or sent and not acknowledged (SIOCOUTQ)."""
 
     @abstractmethod
     def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
-        """What poll says of each; raises Waits while it waits. ``timeout`` in milliseconds, negative for
-        ever.
+        """Events of each entry of poll; raises Waits while it waits.
+
+        ``timeout`` is in milliseconds; a negative one means no end.
         """
 
     @abstractmethod
-    def poller(self) -> Poller: ...
+    def poller(self) -> Poller:
+        """New descriptor of epoll."""
 
     @abstractmethod
     def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
-        """What epoll_wait says: numbers with their events; raises Waits while it waits."""
+        """File descriptors with their events, as epoll_wait returns them; raises Waits while it waits."""
 
     # Arguments
 
     def number(self, attempt: Attempt, index: int, default: int = 0) -> int:
+        """Argument at ``index`` as a number; ``default`` where it is missing or is ``...``."""
         arguments = attempt.call.arguments
         if index >= len(arguments) or arguments[index] is ...:
             return default
         return constants.number(arguments[index], self.names)
 
     def selector(self, attempt: Attempt, index: int) -> str:
+        """Argument at ``index`` as the name of an option or a request."""
         found = value(argument(attempt, index), self.names)
         if not isinstance(found, str):
             raise ScriptError(0, str(found), "expected the name of an option")
         return found
 
     def descriptor(self, attempt: Attempt) -> D:
+        """Object behind the file descriptor in the first argument. Raises OSError EBADF."""
         found = self.descriptors.get(self.number(attempt, 0, -1))
         if found is None:
             raise OSError(errno.EBADF, "bad file descriptor")
         return found
 
     def endpoint(self, attempt: Attempt, index: int, default: Endpoint) -> Endpoint:
-        """An address structure; ``...`` is the script's own."""
+        """Endpoint in the address structure at ``index``; ``default`` for ``...``."""
         arguments = attempt.call.arguments
         structure = value(arguments[index], self.names) if index < len(arguments) else ...
         if not isinstance(structure, dict):
@@ -159,7 +180,7 @@ class SystemCalls(ABC, Generic[D]):
         return Endpoint(default.address, port if isinstance(port, int) else default.port)
 
     def add(self, attempt: Attempt, found: D) -> int:
-        """Any descriptor is as good as another: the script's own number is taken."""
+        """Add a file descriptor. Its number is the one that the script expects, whichever it is."""
         result = self._number_for(attempt)
         self.descriptors.pop(result, None)
         self.descriptors[result] = found
@@ -180,7 +201,7 @@ class SystemCalls(ABC, Generic[D]):
         poller.close()
         return 0
 
-    # What is compared
+    # Comparisons with the script
 
     def _getsockopt(self, attempt: Attempt) -> int:
         option = self.selector(attempt, 2)
@@ -206,7 +227,7 @@ class SystemCalls(ABC, Generic[D]):
         return 0
 
     def _poll(self, attempt: Attempt) -> int:
-        """Every entry that is ready is counted; what each returned is compared."""
+        """poll: compare the events of each entry, and return how many entries have any."""
         entries = value(argument(attempt, 0), self.names)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ScriptError(0, "poll", "expected a list of structures")
@@ -254,6 +275,7 @@ class SystemCalls(ABC, Generic[D]):
 
 
 def argument(attempt: Attempt, index: int) -> object:
+    """Argument of a call at ``index``. Raises ScriptError where it is missing."""
     arguments = attempt.call.arguments
     if index >= len(arguments):
         raise ScriptError(0, attempt.call.name, f"argument {index + 1} is missing")
@@ -261,14 +283,14 @@ def argument(attempt: Attempt, index: int) -> object:
 
 
 def first_text(expression: object) -> str:
-    """As the script has it."""
+    """Text of an expression in the script; of a list, of its first item."""
     if isinstance(expression, list) and expression:
         expression = expression[0]
     return str(getattr(expression, "text", expression))
 
 
 def linger_octets(fields: object) -> bytes:
-    """``{onoff=…, linger=…}`` as a system takes it."""
+    """Structure of SO_LINGER as octets, from ``{onoff=…, linger=…}`` in the script."""
     if isinstance(fields, dict):
         return LINGER.pack(
             fields.get("onoff", fields.get("l_onoff", 0)), fields.get("linger", fields.get("l_linger", 0))
@@ -279,7 +301,7 @@ def linger_octets(fields: object) -> bytes:
 
 
 def linger_fields(octets: bytes) -> dict[str, int]:
-    """As a script has it."""
+    """Structure of SO_LINGER as a script writes it."""
     on, time = LINGER.unpack(octets)
     return {"onoff": on, "linger": time}
 

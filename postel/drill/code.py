@@ -1,5 +1,7 @@
-"""The ``%{ … }%`` blocks: assertions over `tcp_info`, evaluated by their syntax tree. Nothing of Python but
-expressions is run.
+"""Code blocks ``%{ … }%`` of scripts: assertions about `tcp_info` in Python.
+
+They are evaluated by their syntax tree. Only expressions, assertions and assignments are supported, so a
+script can't run other Python code.
 """
 
 import ast
@@ -40,11 +42,11 @@ _OPERATIONS: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
 _UNARY: Final[dict[type[ast.unaryop], Callable[[Any], Any]]] = {
     ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert,
 }  # fmt: skip
-_FARTHEST_SHIFT: Final = 1024  # bits: a script needs 64, and a larger number would only fill the memory
+_FARTHEST_SHIFT: Final = 1024  # bits: scripts need 64 at most, and a larger result would fill the memory
 
 
 def information(connection: Connection | None, fallback: State, now: int) -> dict[str, object]:
-    """The fields of `tcp_info`, in its units. ``fallback`` is the state of a socket without a connection."""
+    """Fields of `tcp_info`, in its units. ``fallback`` is the state of a socket without a connection."""
     if connection is None or connection.state is State.CLOSED:
         return {"tcpi_state": fallback}
     status = connection.status(now)._asdict()
@@ -61,10 +63,13 @@ def information(connection: Connection | None, fallback: State, now: int) -> dic
 
 
 def execute(text: str, names: dict[str, object], line: int) -> None:
-    """Variables persist in ``names``. Raises ScriptFailed for an assertion that doesn't hold."""
+    """Run a code block; its variables stay in ``names``.
+
+    Raises ScriptFailed for an assertion that is false.
+    """
     try:
         _execute(text, names, line)
-    except (RecursionError, MemoryError):  # of Python's parser, or of what looks at its tree
+    except (RecursionError, MemoryError):  # in Python's parser, or in the evaluation of its tree
         raise ScriptError(line, "", TOO_DEEP) from None
 
 
@@ -72,9 +77,9 @@ def _execute(text: str, names: dict[str, object], line: int) -> None:
     try:
         tree = ast.parse("\n".join(part.strip() for part in text.strip().split("\n")))
     except SyntaxError as error:
-        raise ScriptError(line, (error.text or "").strip(), "no Python") from error
-    except ValueError as error:  # octets of zero
-        raise ScriptError(line, "", f"no Python: {error}") from error
+        raise ScriptError(line, (error.text or "").strip(), "this isn't Python") from error
+    except ValueError as error:  # the text has octets of zero
+        raise ScriptError(line, "", f"this isn't Python: {error}") from error
     for statement in tree.body:
         if isinstance(statement, ast.Assert):
             _assert(statement, names, line)
@@ -82,7 +87,7 @@ def _execute(text: str, names: dict[str, object], line: int) -> None:
             value = _value(statement.value, names, line)
             names.update(dict.fromkeys([_variable(target, line) for target in statement.targets], value))
         elif not _is_print(statement):
-            raise ScriptError(line, ast.unparse(statement), "only assertions and assignments are run")
+            raise ScriptError(line, ast.unparse(statement), "only assertions and assignments are supported")
 
 
 def _variable(target: ast.expr, line: int) -> str:
@@ -92,7 +97,7 @@ def _variable(target: ast.expr, line: int) -> str:
 
 
 def _is_print(statement: ast.stmt) -> bool:
-    """For people; no program reads it here."""
+    """Whether a statement is a call of print, which is ignored."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)
@@ -112,11 +117,9 @@ def _assert(statement: ast.Assert, names: dict[str, object], line: int) -> None:
     )
 
 
-# Whatever the script computes with
+# Any, because a script may compute with any type
 def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401
-    """What Python makes of ``node``. Raises ScriptError for what isn't run, and for what can't be
-    computed.
-    """
+    """Value of an expression. Raises ScriptError for what isn't supported or can't be computed."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):
@@ -137,7 +140,7 @@ def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa:
             return _computed(node, _value(node.left, names, line), _value(node.right, names, line), line)
     except (ArithmeticError, TypeError, ValueError) as error:
         raise ScriptError(line, ast.unparse(node), f"this can't be computed: {error}") from error
-    raise ScriptError(line, ast.unparse(node), "this expression isn't run")
+    raise ScriptError(line, ast.unparse(node), "this expression isn't supported")
 
 
 def _named(name: str, names: dict[str, object], line: int) -> object:
@@ -149,7 +152,7 @@ def _named(name: str, names: dict[str, object], line: int) -> object:
 
 
 def _both_or_either(node: ast.BoolOp, names: dict[str, object], line: int) -> object:
-    """The first part that decides, and no part after it is looked at."""
+    """Value of ``and`` or ``or``: parts are evaluated up to the first that decides."""
     value: object = None
     for part in node.values:
         value = _value(part, names, line)
@@ -160,7 +163,9 @@ def _both_or_either(node: ast.BoolOp, names: dict[str, object], line: int) -> ob
 
 def _computed(node: ast.BinOp, left: Any, right: Any, line: int) -> object:  # noqa: ANN401
     if isinstance(node.op, ast.LShift) and right > _FARTHEST_SHIFT:
-        raise ScriptError(line, ast.unparse(node), f"a shift by more than {_FARTHEST_SHIFT} bits isn't run")
+        raise ScriptError(
+            line, ast.unparse(node), f"a shift by more than {_FARTHEST_SHIFT} bits isn't supported"
+        )
     if isinstance(node.op, ast.Mult) and not (
         isinstance(left, int | float) and isinstance(right, int | float)
     ):
@@ -179,7 +184,7 @@ def _compare(node: ast.Compare, names: dict[str, object], line: int) -> bool:
         elif type(kind) in _COMPARISONS:
             holds = _ordered(kind, left, right, node, line)
         else:
-            raise ScriptError(line, ast.unparse(node), "this comparison isn't run")
+            raise ScriptError(line, ast.unparse(node), "this comparison isn't supported")
         if not holds:
             return False
         left = right
@@ -201,7 +206,7 @@ def _ordered(kind: ast.cmpop, left: object, right: object, node: ast.expr, line:
 
 
 def _numbered(value: object, other: object) -> object:
-    """A state beside a plain number is meant by Linux's number for it."""
+    """State as Linux's number for it, where it is compared with a number."""
     if isinstance(value, State) and isinstance(other, int):
         return number_of(value)
     return value

@@ -1,5 +1,6 @@
-"""Shell commands of scripts, as far as they mean something to a stack: settings, and questions about its
-connections.
+"""Shell commands of scripts that concern a stack: settings, and questions about its connections.
+
+No shell runs. The commands are recognised by their text.
 """
 
 import re
@@ -36,8 +37,10 @@ STATES: Final = {
 
 
 def execute(command: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
-    """The settings after it. Raises ScriptFailed where a question is answered differently, ScriptError for
-    what isn't known.
+    """Carry out a command, and return the settings after it.
+
+    Raises ScriptFailed where a question has another answer than the script says, ScriptError for an unknown
+    command.
     """
     for part in command.split(";"):
         config = _one(part.strip(), profile, config, network, line) if part.strip() else config
@@ -57,7 +60,7 @@ def _one(command: str, profile: Profile, config: Config, network: Network, line:
     elif _FORGET.search(command):
         network.host.forget_cookies()
     elif not _HARMLESS.search(command):
-        raise ScriptError(line, command, "this command means nothing to a stack")
+        raise ScriptError(line, command, "this command isn't known")
     return config
 
 
@@ -67,7 +70,7 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
     if not value.isdigit():
         raise ScriptError(line, value, "expected a number")
     if value not in profile.fixed.get(name, (value,)):
-        raise ScriptError(line, f"{name}={value}", f"Postel has {' or '.join(profile.fixed[name])} alone")
+        raise ScriptError(line, f"{name}={value}", f"Postel only has {' or '.join(profile.fixed[name])}")
     meanings = profile.meanings.get(name, {value: int(value)})
     if value not in meanings:
         raise ScriptError(line, f"{name}={value}", f"Postel knows {', '.join(meanings)}")
@@ -82,7 +85,7 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
 
 
 def _changed(config: Config, field: str, value: int | str, line: int) -> Config:
-    """Booleans of the other sense are marked by ``!``."""
+    """Settings with another value of ``field``. For a boolean, ``!`` before the name means the opposite."""
     name = field.removeprefix("!")
     changes: dict[str, Any] = {
         name: (value != 0) != (name != field) if isinstance(getattr(config, name), bool) else value
@@ -94,10 +97,13 @@ def _changed(config: Config, field: str, value: int | str, line: int) -> Config:
 
 
 def ask(question: re.Match[str], count: Callable[[State, int], int], line: int) -> None:
-    """Compare with what ``count`` says of a state and a port, 0 for any. Raises ScriptFailed."""
+    """Compare a script's number of connections with ``count(state, port)``; port 0 means any.
+
+    Raises ScriptFailed where they differ.
+    """
     port = _PORT.search(question["options"])
     actual = count(_state(question["state"], line), int(port[1]) if port else 0)
-    # grep finds the digits anywhere in what the first grep counted, as it did for the script's author
+    # The second grep finds the digits anywhere in the first one's number, as in the author's shell
     if question["count"] not in str(actual):
         raise ScriptFailed(
             line, f"connections in {question['state']}", question["count"], actual, question["count"]
@@ -106,5 +112,5 @@ def ask(question: re.Match[str], count: Callable[[State, int], int], line: int) 
 
 def _state(word: str, line: int) -> State:
     if word not in STATES:
-        raise ScriptError(line, word, "no state of TCP")
+        raise ScriptError(line, word, "this isn't a state of TCP")
     return STATES[word]

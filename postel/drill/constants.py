@@ -1,4 +1,4 @@
-"""The names that scripts call numbers by, and the values of their expressions."""
+"""Names of numbers in scripts, and the values of expressions."""
 
 import errno
 from typing import Final
@@ -28,15 +28,16 @@ CONSTANTS: Final = {
     **{f"IPTOS_DSCP_AF{number}{drop}": number << 5 | drop << 3
        for number in range(1, 5) for drop in range(1, 4)},
 }  # fmt: skip
-# Numbers that only tell one from another: options of sockets and requests of ioctl.
+# Names that stay names: options of sockets and requests of ioctl
 SELECTORS: Final = frozenset(
     [*NAMED, "SO_ZEROCOPY", "TCP_MD5SIG", "SIOCINQ", "FIONREAD", "SIOCOUTQ", "FIONBIO"]
 )
 
 
 def value(expression: object, extra: dict[str, int]) -> object:
-    """The number, text, list or structure that is meant. Ellipsis stays what it is, and so does a selector's
-    name.
+    """Value of an expression: a number, a text, a list or a structure.
+
+    Ellipsis, and the names in SELECTORS, stay as they are. ``extra`` are further names.
     """
     if isinstance(expression, Name):
         return _named(expression.text, extra)
@@ -57,6 +58,7 @@ def value(expression: object, extra: dict[str, int]) -> object:
 
 
 def number(expression: object, extra: dict[str, int]) -> int:
+    """Value of an expression that must be a number. Raises ScriptError."""
     found = value(expression, extra)
     if isinstance(found, list) and len(found) == 1:
         found = found[0]

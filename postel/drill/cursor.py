@@ -1,4 +1,4 @@
-"""A place in a script's tokens, and what may stand there."""
+"""A position in the tokens of a script, with the checks that a parser needs."""
 
 from typing import Final
 
@@ -10,54 +10,66 @@ LONGEST_NUMBER: Final = 100  # digits
 
 
 class Cursor:
+    """Reads tokens one after another."""
+
     def __init__(self, tokens: list[Token]) -> None:
+        """Begin at the first token."""
         self._tokens = tokens
         self._at = 0
 
     @property
     def token(self) -> Token:
+        """Token at this position."""
         return self._tokens[self._at]
 
     @property
     def line(self) -> int:
+        """Line number of the token."""
         return self.token.line
 
     @property
     def at_end(self) -> bool:
+        """Whether all tokens are read."""
         return self.token.kind == END_OF_SCRIPT
 
     def ahead(self, count: int) -> Token:
+        """Token that is ``count`` tokens ahead, or the last."""
         return self._tokens[min(self._at + count, len(self._tokens) - 1)]
 
     def refusal(self, why: str) -> ScriptError:
+        """Error that names this line and token."""
         return ScriptError(self.line, self.token.text.partition("\n")[0], why)
 
     def next(self) -> Token:
+        """Return the token, and go on to the next."""
         token = self.token
         self._at += not self.at_end
         return token
 
     def sees(self, *texts: str) -> bool:
+        """Whether the token is one of these texts."""
         return self.token.text in texts and self.token.kind in ("mark", "word", "ellipsis")
 
     def takes(self, text: str) -> bool:
-        """Whether ``text`` stood here; then it is behind."""
+        """Whether the token is ``text``; if so, go on to the next."""
         found = self.sees(text)
         if found:
             self.next()
         return found
 
     def expect(self, text: str) -> None:
+        """Go on to the next token, or raise ScriptError unless the token is ``text``."""
         if not self.takes(text):
             raise self.refusal(f"expected {text!r}")
 
     def word(self) -> str:
+        """Read a word. Raises ScriptError."""
         if self.token.kind != "word":
             raise self.refusal("expected a word")
         return self.next().text
 
     def number(self) -> int:
-        """Decimal or hexadecimal, perhaps negative."""
+        """Read a decimal or hexadecimal number, perhaps negative. Raises ScriptError."""
         sign = 1
         while self.takes("-"):
             sign = -sign
@@ -68,7 +80,10 @@ class Cursor:
         return sign * int(token.text, 16 if token.kind == "hex" else 10)
 
     def _require_length(self) -> None:
-        """Python itself refuses to read numbers of some thousand digits."""
+        """Raise ScriptError for a very long number.
+
+        Python refuses to read numbers of some thousand digits.
+        """
         if len(self.token.text) > LONGEST_NUMBER:
             raise ScriptError(
                 self.line,
@@ -77,7 +92,7 @@ class Cursor:
             )
 
     def seconds(self) -> int:
-        """A time in microseconds."""
+        """Read a time in seconds, and return it in microseconds. Raises ScriptError."""
         if self.token.kind not in ("decimal", "integer"):
             raise self.refusal("expected a time")
         self._require_length()
@@ -85,8 +100,9 @@ class Cursor:
         return int(whole or "0") * SECOND + int(f"{fraction[:6]:0<6}")
 
     def joined(self) -> str:
-        """Tokens that touch one another, up to a space or one of ``,><)``: flags such as ``S.``, octets such
-        as ``0a1b``.
+        """Read tokens without spaces between them, up to a space or one of ``,><)]``, as one text.
+
+        Flags such as ``S.`` and octets such as ``0a1b`` are written so.
         """
         first = self.token
         text = ""

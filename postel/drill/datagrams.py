@@ -1,4 +1,4 @@
-"""UDP sockets of a script, as far as its calls differ from those of streams."""
+"""UDP sockets of a script, with the calls that differ from those of TCP sockets."""
 
 import errno
 from collections import deque
@@ -16,43 +16,55 @@ from postel.wire.address import Endpoint
 
 
 class DatagramDescriptor(Descriptor):
-    """``socket`` is there once it is bound, connected or used."""
+    """A UDP socket. ``socket`` is None until it is bound, connected or used."""
 
-    port: int  # of the base class: type checkers want a declaration in each class that writes it
+    port: int  # declared again, because type checkers want that in each class that sets it
 
     def __init__(self, config: Config, network: Network) -> None:
+        """Make a socket that isn't bound yet."""
         super().__init__(config, kind=SOCK_DGRAM)
         self.socket: DatagramSocket | None = None
         self._network = network
         self._arrivals = 0
-        self._waiting: deque[tuple[bytes, Endpoint]] = deque()  # taken from the socket, to be looked at
+        self._waiting: deque[tuple[bytes, Endpoint]] = deque()  # datagrams that were taken from ``socket``
 
     @property
     def arrivals(self) -> int:
+        """Number of datagrams that have arrived."""
         self._take()
         return self._arrivals
 
     def readiness(self, asked: int) -> int:
+        """Events that poll returns, of those that were ``asked`` for."""
         self._take()
         return asked & (OUT | (IN if self._waiting else 0)) | (
             ERROR if self.socket in self._network.errors else 0
         )
 
     def claim_error(self) -> TcpError | None:
+        """Remove and return the error of an ICMP message; None where there is none."""
         return None if self.socket is None else self._network.errors.pop(self.socket, None)
 
     def close(self, now: int) -> None:
+        """Close the socket."""
         if self.socket is not None:
             self.socket.close()
 
     def open(self, local: Endpoint, remote: Endpoint | None) -> DatagramSocket:
-        """Anew where it gets a peer: one that has a peer is another socket to the host."""
+        """Open the host's socket.
+
+        A socket that gets a remote endpoint is opened anew, because for the host it is another socket.
+        """
         self.close(self._network.now)
         self.socket = self._network.host.datagrams(local.port, address=local.host, remote=remote)
         self.port = self.socket.local.port
         return self.socket
 
     def receive(self, *, peeks: bool) -> tuple[bytes, Endpoint] | None:
+        """Return the oldest datagram and its sender; None where none waits.
+
+        The datagram is removed unless ``peeks``.
+        """
         self._take()
         if not self._waiting:
             return None
@@ -65,9 +77,10 @@ class DatagramDescriptor(Descriptor):
 
 
 class DatagramCalls:
-    """The calls of `Sockets` that are others for UDP."""
+    """The calls of `Sockets` that differ for UDP."""
 
     def __init__(self, calls: SystemCalls[Descriptor], network: Network) -> None:
+        """Make calls on behalf of ``calls``."""
         self._calls = calls
         self._network = network
         self.known: Final[dict[str, Callable[[Attempt, DatagramDescriptor], int]]] = {

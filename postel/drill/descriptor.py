@@ -1,4 +1,7 @@
-"""What stands behind a file descriptor: a socket that is fresh, listens, or is connected; and its options."""
+"""The object behind a file descriptor: a TCP socket that is new, listens or is connected.
+
+It also has the socket's options.
+"""
 
 import errno
 from dataclasses import replace
@@ -19,8 +22,10 @@ IN, PRIORITY, OUT, ERROR, HANGUP = (CONSTANTS[f"POLL{name}"] for name in ("IN", 
 
 
 class Descriptor(SocketOptions):
-    """``config`` is what the connection to come is made with; of a living one the connection's own counts.
-    ``is_accepted``: by `accept`.
+    """A TCP socket of a script.
+
+    ``config`` are the options of a connection to come; a living connection has its own. ``is_accepted`` says
+    that `accept` returned the connection.
     """
 
     def __init__(
@@ -31,6 +36,7 @@ class Descriptor(SocketOptions):
         is_accepted: bool = False,
         kind: int = SOCK_STREAM,
     ) -> None:
+        """Make a socket, with a connection where `accept` makes it."""
         super().__init__(config, connection=connection, kind=kind)
         self.is_accepted = is_accepted
         self.keys: Keychain | None = None
@@ -41,38 +47,44 @@ class Descriptor(SocketOptions):
 
     @property
     def state(self) -> State:
+        """State of the connection; LISTEN for a listener, CLOSED for a new socket."""
         if self.connection is not None:
             return self.connection.state
         return CLOSED if self.listener is None else LISTEN
 
     @property
     def is_opening(self) -> bool:
-        """What is sent must wait. A connection that was accepted by its cookie need not."""
+        """Whether data must wait for the end of the handshake.
+
+        It need not in a connection that was accepted early, by TCP Fast Open.
+        """
         return self.connection is not None and self.state in (SYN_SENT, SYN_RECEIVED) and not self.is_accepted
 
     def connected(self) -> Connection:
+        """Connection of this socket. Raises OSError ENOTCONN."""
         if self.connection is None:
             raise OSError(errno.ENOTCONN, "not connected")
         return self.connection
 
     def raise_error(self) -> None:
+        """Raise the socket's error, if it has one, and clear it."""
         found = self.claim_error()
         if found is not None:
             raise renewed(found)
 
     def would_block(self, at_once: int = 0) -> Exception:
-        """What a call raises that can't be done now."""
+        """Exception for a call that can't be made now: OSError EAGAIN, or Waits for a blocking socket."""
         return OSError(errno.EAGAIN, "would block") if self.is_nonblocking or at_once else Waits()
 
     @property
     def arrivals(self) -> int:
-        """Grows whenever something came to be read."""
+        """Number that grows whenever something can be read."""
         if self.connection is None:
             return len(self.listener.ready) if self.listener is not None else 0
         return self.octets_read + self.connection.readable + self.connection.has_peer_ended
 
     def readiness(self, asked: int) -> int:
-        """What poll says."""
+        """Events that poll returns, of those that were ``asked`` for, and errors in any case."""
         connection = self.connection
         if connection is None:
             return (
@@ -93,6 +105,7 @@ class Descriptor(SocketOptions):
         return ready & asked | always
 
     def close(self, now: int) -> None:
+        """Close the socket, its listener or connection."""
         if self.listener is not None:
             self.listener.close(now)
         if self.connection is None:
@@ -103,7 +116,10 @@ class Descriptor(SocketOptions):
             self.connection.release(now)
 
     def sign(self, secret: bytes, given: object) -> None:
-        """TCP_MD5SIG, before anything is opened: with the script's secret, for every peer."""
+        """TCP_MD5SIG: sign the connection to come with the script's secret, for every peer.
+
+        Raises OSError EISCONN where the connection is open already.
+        """
         if not secret:
             raise ScriptError(0, "TCP_MD5SIG", "expected --tcp_md5_secret for this option")
         if self.state is not CLOSED:
@@ -111,11 +127,14 @@ class Descriptor(SocketOptions):
         self.keys = Keychain(Key(secret, algorithm="MD5")) if given in (1, [1]) else None
 
 
-# Options: by the table of `postel.sockets`, under the names that scripts have for them
+# Options, from the table of `postel.sockets`, by the names that scripts use
 
 
 def set_option(found: Descriptor, name: str, given: object, now: int) -> None:
-    """Raises OSError EINVAL where it can't be so, ScriptError for what isn't known."""
+    """Set a socket option, for setsockopt.
+
+    Raises OSError EINVAL for a value that isn't allowed, ScriptError for an unknown option.
+    """
     option = _known(name)
     first = given[0] if isinstance(given, list) and given else given
     if name == "SO_LINGER":
@@ -129,13 +148,13 @@ def set_option(found: Descriptor, name: str, given: object, now: int) -> None:
 
 
 def allow_fast_open(found: Descriptor, sides: frozenset[FastOpenSide], now: int) -> None:
-    """TCP_FASTOPEN: the sides that the system allows, or none."""
+    """TCP_FASTOPEN: allow the socket the sides that the system allows, or none."""
     found.configure(replace(found.current(), fast_open=fast_open_mode(sides)), now)
 
 
 def option(found: Descriptor, name: str, now: int) -> object:
-    """What getsockopt gives."""
-    if name == "TCP_FASTOPEN":  # of either side
+    """Value of a socket option, for getsockopt."""
+    if name == "TCP_FASTOPEN":  # on for either side
         return int(found.current().fast_open != "off")
     octets = found.get(_known(name), now)
     if name == "SO_LINGER":

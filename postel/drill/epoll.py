@@ -1,4 +1,4 @@
-"""epoll: what a descriptor of it watches, and what its wait says."""
+"""epoll: which file descriptors a poller watches, and what epoll_wait returns."""
 
 import errno
 from abc import ABC, abstractmethod
@@ -21,9 +21,13 @@ _DATA: Final = ("fd", "u32", "u64", "ptr")
 
 
 class Poller(ABC):
-    """One descriptor of epoll_create. ``data`` is what the script gave each watched number to be known by."""
+    """One descriptor of epoll_create.
+
+    ``data`` holds the data that the script gave for each watched descriptor.
+    """
 
     def __init__(self) -> None:
+        """Begin without watched descriptors."""
         self.data: dict[int, dict[str, object]] = {}
 
     def control(self, operation: int, number: int, event: dict[str, object]) -> None:
@@ -45,51 +49,65 @@ class Poller(ABC):
         self.watch(number, events)
 
     def told(self, number: int, events: int) -> dict[str, object]:
+        """Structure that epoll_wait returns for a descriptor."""
         return {"events": events, **self.data[number]}
 
     @abstractmethod
-    def watch(self, number: int, events: int) -> None: ...
+    def watch(self, number: int, events: int) -> None:
+        """Watch a descriptor for these events."""
 
     @abstractmethod
-    def ignore(self, number: int) -> None: ...
+    def ignore(self, number: int) -> None:
+        """Stop watching a descriptor."""
 
     @abstractmethod
     def ready(self, most: int, timeout: int) -> list[tuple[int, int]]:
-        """Numbers with their events. ``timeout`` in milliseconds, where the poller waits by itself."""
+        """Descriptors with their events. ``timeout`` is in milliseconds, for pollers that wait themselves."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the descriptor of epoll."""
 
 
 @dataclass(slots=True)
 class _Watched:
+    """A watched descriptor, and what was reported of it last (for EPOLLET)."""
+
     events: int
-    told: int = 0  # what was ready when it was told last, for EPOLLET
-    arrivals: int = -1  # until then
+    told: int = 0  # the events that were reported last
+    arrivals: int = -1  # the value of `Source.arrivals` at that time
 
 
 class Source(Protocol):
-    """What Postel's own poller watches. ``arrivals`` grows whenever something came to be read."""
+    """A socket that `VirtualPoller` watches. ``arrivals`` grows whenever something can be read."""
 
     @property
-    def arrivals(self) -> int: ...
+    def arrivals(self) -> int:
+        """Number that grows whenever something can be read."""
 
-    def readiness(self, asked: int) -> int: ...
+    def readiness(self, asked: int) -> int:
+        """Events that poll returns, of those that were ``asked`` for."""
 
 
 class VirtualPoller(Poller):
+    """Poller for sockets of Postel."""
+
     def __init__(self, descriptors: Mapping[int, Source]) -> None:
+        """Watch sockets among these descriptors."""
         super().__init__()
         self._descriptors = descriptors
         self._watched: dict[int, _Watched] = {}
 
     def watch(self, number: int, events: int) -> None:
+        """Watch a descriptor for these events."""
         self._watched[number] = _Watched(events)
 
     def ignore(self, number: int) -> None:
+        """Stop watching a descriptor."""
         del self._watched[number]
 
     def ready(self, most: int, timeout: int) -> list[tuple[int, int]]:
+        """Descriptors with their events, at most ``most``. The poller doesn't wait."""
         found: list[tuple[int, int]] = []
         for number, watched in self._watched.items():
             events = self._events(number, watched)
@@ -111,6 +129,7 @@ class VirtualPoller(Poller):
         return events if is_news else 0
 
     def close(self) -> None:
+        """Forget all watched descriptors."""
         self._watched.clear()
 
 

@@ -1,5 +1,6 @@
-"""The language of packetdrill: events with their times, calls, commands and code. Segments are
-`segments`'.
+"""Grammar of packetdrill scripts: events with their times, calls, commands and code.
+
+`postel.drill.segments` has the grammar of packets.
 """
 
 from collections.abc import Collection
@@ -36,7 +37,10 @@ OPTIONS: Final = (
 
 
 def parse(text: str, *, path: str = "", defined: Collection[str] = ()) -> Script:
-    """Raises ScriptError with the line and the word that can't be understood."""
+    """Script in ``text``. Raises ScriptError with the line and the word that can't be understood.
+
+    ``defined`` are the names for ``#ifdef``.
+    """
     script = Script(path)
     cursor = Cursor(tokens(text, defined))
     while cursor.token.kind == "option":
@@ -57,7 +61,7 @@ def parse(text: str, *, path: str = "", defined: Collection[str] = ()) -> Script
 
 def _event(cursor: Cursor) -> Event:
     line = cursor.line
-    if cursor.token.kind in ("command", "code"):  # without a time: at once
+    if cursor.token.kind in ("command", "code"):  # no time means at once
         return Event(line, When(Anchor.RELATIVE), _action(cursor))
     when = _when(cursor)
     return Event(line, when, _action(cursor))
@@ -76,7 +80,7 @@ def _when(cursor: Cursor) -> When:
         cursor.takes("+")
         ends = cursor.seconds()
     if ANY < max(latest, ends) < time:
-        raise cursor.refusal("this time is before the one left of it")
+        raise cursor.refusal("this time is before the one to its left")
     return When(anchor, time, latest, ends)
 
 
@@ -146,8 +150,9 @@ def _part(cursor: Cursor) -> object:
 
 
 def _structure(cursor: Cursor) -> object:
-    """``{onoff=1, linger=0}``; without names, ``{1, 0}``, a tuple. Of ``msg_iov(2)=…`` the 2 is the field
-    ``msg_iov(count)``.
+    """Read a structure: ``{onoff=1, linger=0}`` as a dict; without names, ``{1, 0}``, as a tuple.
+
+    In ``msg_iov(2)=…`` the 2 becomes the field ``msg_iov(count)``.
     """
     fields: dict[str, object] = {}
     items: list[object] = []
@@ -171,7 +176,7 @@ def _structure(cursor: Cursor) -> object:
 
 
 def _note(cursor: Cursor) -> str:
-    """``(Operation now in progress)``: for people."""
+    """Read a remark for people: ``(Operation now in progress)``."""
     words = []
     depth = 0
     while True:

@@ -1,10 +1,10 @@
-"""Linux as the stack under test, in real time: over a TUN, in a network namespace of this machine that has no
-name and ends with the thread that made it, however that ends. Nothing leaves it: all there is is a TUN, and
-its other end is the script.
+"""Linux as the stack under test, in real time, over a TUN device.
 
-::
+The TUN is in a network namespace of its own. The namespace has no name, and ends with the thread that made
+it, however that ends. It has no other device, so no packet leaves it. The script is at the other end of the
+TUN::
 
-    script, matcher ── TUN ── kernel's TCP ── sockets ── the thread, which is alone inside
+    script, matcher ── TUN ── kernel's TCP ── sockets ── thread inside the namespace
 """
 
 import ctypes
@@ -37,12 +37,12 @@ from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import segment, udp
 
-TOLERANCE: Final = 20 * MILLISECOND  # a machine that others use too can't be held to less
-_LONGEST: Final = 60 * SECOND  # a packet at `*` is waited for
-_FAREWELL: Final = 2  # seconds, for a call that hangs
+TOLERANCE: Final = 20 * MILLISECOND  # a machine with other work can't keep to less
+_LONGEST: Final = 60 * SECOND  # the longest wait for a packet at any time (`*`)
+_FAREWELL: Final = 2  # seconds to wait at the end for a call that hangs
 _CLONE_NEWNET: Final = 0x40000000
 
-_SETTINGS: Final = Path("/proc/sys")  # shows each thread its own namespace's
+_SETTINGS: Final = Path("/proc/sys")  # shows each thread the settings of its own namespace
 _TABLES: Final = Path("/proc/thread-self/net")
 _VARIABLE: Final = re.compile(r"net\.ipv[46]\.[\w.]+")
 _NEW_SYN_RECV: Final = 12
@@ -70,12 +70,12 @@ def run(
     skipped: Callable[[int, str], None],
     observer: PacketObserver | None = None,
 ) -> Outcome:
-    """``opened`` makes the TUN with the kernel's address on it and a route to the script's; it is called
-    inside the namespace.
+    """Run a script against the kernel.
 
-    ``observer`` sees the packets; of states and timers the kernel says nothing. ``skipped`` is told the line
-    and text of commands that this kernel has nothing for. Raises LinkError where a right or a device is
-    missing.
+    ``opened`` makes the TUN, with the kernel's address on it and a route to the script's; it is called inside
+    the namespace. ``observer`` is told of the packets; the kernel doesn't report states and timers.
+    ``skipped`` is called with the line and text of each command that this kernel has no equivalent for.
+    Raises LinkError where a right or a device is missing.
     """
     inside = Inside()
     made: list[Kernel] = []
@@ -86,9 +86,8 @@ def run(
         except LinkError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise ScriptError(
-                1, "", str(error.strerror)
-            ) from error  # of these addresses or this MTU: another script's may do
+            # The addresses or the MTU of this script aren't possible; another script's may be
+            raise ScriptError(1, "", str(error.strerror)) from error
         return made[0]
 
     try:
@@ -102,11 +101,10 @@ def run(
 
 
 class Inside:
-    """A thread in a new network namespace, and what is done there. Others may use the sockets that it
-    made.
-    """
+    """A thread in a new network namespace, which makes calls there. Other threads may use its sockets."""
 
     def __init__(self) -> None:
+        """Start the thread, and wait until it is in the namespace. Raises LinkError."""
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._done, self._tell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = Thread(target=self._live, name="inside", daemon=True)
@@ -119,32 +117,36 @@ class Inside:
             raise
 
     def fileno(self) -> int:
-        """Readable when something was done."""
+        """File descriptor that is readable when a call has ended."""
         return self._done
 
     def clear(self) -> None:
+        """Make `fileno` unreadable again."""
         with suppress(BlockingIOError):
             os.read(self._done, 4096)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Let the thread call ``work``. Returns a future for the result."""
         future: Future[T] = Future()
 
         def fulfil() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001  # raised again in the thread that asks
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that asks
                 future.set_exception(error)
 
         self._work.put(fulfil)
         return future
 
     def call(self, work: Callable[[], T]) -> T:
+        """Let the thread call ``work``, and return the result."""
         return self.submit(work).result()
 
     def end(self) -> None:
+        """End the thread, and with it the namespace."""
         self._work.put(None)
         self._thread.join(_FAREWELL)
-        if not self._thread.is_alive():  # else it may still tell; the process's end closes them
+        if not self._thread.is_alive():  # otherwise it may still write; the end of the process closes them
             os.close(self._done)
             os.close(self._tell)
 
@@ -162,7 +164,7 @@ class Inside:
 
 
 def _unshare() -> None:
-    """The calling thread alone gets a network namespace of its own (`os.unshare` comes with Python 3.12)."""
+    """Give the calling thread a network namespace of its own (`os.unshare` exists from Python 3.12 on)."""
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         number = ctypes.get_errno()
         raise LinkError(
@@ -173,11 +175,14 @@ def _unshare() -> None:
 
 
 class Tunnel:
-    """The wire: the TUN and the clock. Only TCP and UDP between the two ends count, not what a kernel says to
-    its neighbours.
+    """The link and the clock: a TUN, in real time.
+
+    Only TCP and UDP between the two ends count. The kernel also sends packets to its neighbours, such as
+    router solicitations.
     """
 
     def __init__(self, link: Link, inside: Inside, ends: Ends, observer: PacketObserver | None) -> None:
+        """Use this link, with a file descriptor of ``inside`` to be woken when a call ends."""
         self.sent: deque[Arrived] = deque()
         self.on_step: Callable[[], None] = _nothing
         self._link = link
@@ -188,46 +193,56 @@ class Tunnel:
 
     @property
     def now(self) -> int:
+        """Time in microseconds since `begin`."""
         return (time.monotonic_ns() - self._start) // 1000
 
     def begin(self) -> None:
-        """The script's time is 0."""
+        """Set the script's time to 0."""
         self._start = time.monotonic_ns()
 
     def inject(self, octets: bytes) -> None:
+        """Send a packet to the kernel."""
         if self._observer is not None:
             self._observer.packet_arrived(octets, self.now)
         self._link.send(octets, b"", self.now)
         self.pump()
 
     def pump(self) -> None:
+        """Take packets that have left the kernel, and call ``on_step``."""
         self._take()
         self.on_step()
 
     def advance(self, until: int) -> None:
+        """Wait until this time, and take packets meanwhile."""
         while self.step(until):
             pass
 
     def step(self, until: int) -> bool:
+        """Wait for a packet or the end of a call, not longer than until this time.
+
+        Returns whether one came.
+        """
         happened = self.wait(until if until < NEVER - 1 else self.now + _LONGEST)
         if happened:
             self.pump()
         return happened
 
     def wait(self, until: int) -> bool:
-        """For a packet, or for a call that returns; not longer than to ``until``."""
+        """Wait for a packet or the end of a call, not longer than until this time."""
         descriptors = [end.fileno() or 0 for end in (self._link, self._inside)]
         ready, _, _ = select.select(descriptors, (), (), max(0, until - self.now) / SECOND)
         self._inside.clear()
         self._take()
         return bool(ready)
 
-    # What KernelSockets asks of its worker
+    # The interface `Worker` of kernel_sockets
 
     def submit(self, work: Callable[[], int]) -> Future[int]:
+        """Let the thread inside the namespace call ``work``."""
         return self._inside.submit(work)
 
     def wait_for(self, future: Future[int], patience: int) -> bool:
+        """Wait for a call, for ``patience`` microseconds at most. Returns whether it has ended."""
         until = self.now + patience
         while not future.done() and self.now < until:
             self.wait(until)
@@ -249,7 +264,7 @@ class Tunnel:
 
 
 class Kernel:
-    """The stack: Linux."""
+    """The stack under test: Linux."""
 
     tolerance = TOLERANCE
 
@@ -262,6 +277,7 @@ class Kernel:
         skipped: Callable[[int, str], None],
         observer: PacketObserver | None,
     ) -> None:
+        """Open the link inside the namespace, and set the script's time to 0."""
         self._inside = inside
         self._link = inside.call(lambda: opened(ends))
         self.network: Tunnel = Tunnel(self._link, inside, ends, observer)
@@ -272,8 +288,10 @@ class Kernel:
         self.network.begin()
 
     def command(self, text: str, line: int) -> None:
-        """Nothing is given to a shell: settings are written, questions answered from the kernel's tables, the
-        rest is skipped.
+        """Carry out a command without a shell.
+
+        Settings are written below /proc/sys, questions are answered from the kernel's tables, and other
+        commands are skipped.
         """
         for part in filter(None, map(str.strip, text.split(";"))):
             setting = commands.SYSCTL.match(part)
@@ -284,9 +302,11 @@ class Kernel:
                 self._skipped(line, part)
 
     def information(self) -> dict[str, object]:
+        """Fields of `tcp_info` of the newest connection."""
         return self.sockets.information()
 
     def describe(self) -> str:
+        """State of the newest connection, for people."""
         try:
             told = self.sockets.information()
         except OSError as error:
@@ -297,15 +317,16 @@ class Kernel:
         )
 
     def abandon(self) -> None:
-        """End whatever call still waits: the thread is to end too."""
+        """End each call that still waits, so that the thread can end."""
         self.sockets.abandon()
 
     def close(self) -> None:
+        """Close sockets and link."""
         self.sockets.close()
         self._link.close()
 
     def _set(self, name: str, value: str, line: int) -> bool:
-        """Whether this kernel has the variable, for a namespace."""
+        """Write a setting of the namespace. Returns whether this kernel has it."""
         if not _VARIABLE.fullmatch(name):
             return False
         try:
@@ -327,7 +348,7 @@ class Kernel:
 
 
 def _connections() -> Iterator[tuple[int, State]]:
-    """Local port and state of each of the calling thread's namespace."""
+    """Iterate over local port and state of each connection in the namespace of the calling thread."""
     for table in ("tcp", "tcp6"):
         for line in (_TABLES / table).read_text().splitlines()[1:]:
             _, local, _, number, *_ = line.split()

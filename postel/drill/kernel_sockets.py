@@ -1,5 +1,6 @@
-"""A script's system calls on the kernel's sockets, made by one thread inside the namespace, which may wait
-where the script says so.
+"""System calls of a script on the kernel's sockets.
+
+One thread inside the namespace makes them. It may block where the script says so.
 """
 
 import fcntl
@@ -22,30 +23,40 @@ from postel.tcp.state import State
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint, to_text
 
-PATIENCE: Final = 500 * MILLISECOND  # with a call that isn't to block
-_START: Final = 2 * MILLISECOND  # until one that may has begun
+PATIENCE: Final = 500 * MILLISECOND  # the wait for a call that must not block
+_START: Final = 2 * MILLISECOND  # the wait until a call that may block has begun
 _NONBLOCKING: Final = os.O_NONBLOCK
 _REQUESTS: Final = {"SIOCINQ": termios.FIONREAD, "FIONREAD": termios.FIONREAD, "SIOCOUTQ": termios.TIOCOUTQ}
 
-_INFO: Final = 104  # octets of `tcp_info`, which every kernel has
+_INFO: Final = 104  # octets of `tcp_info` that every kernel has
 
 
 class Worker(Protocol):
-    def submit(self, work: Callable[[], int]) -> Future[int]: ...
+    """A thread that makes calls."""
+
+    def submit(self, work: Callable[[], int]) -> Future[int]:
+        """Let the thread call ``work``."""
 
     def wait_for(self, future: Future[int], patience: int) -> bool:
-        """Whether it was done within so many microseconds; meanwhile packets are noted as they come."""
+        """Wait for a call, for ``patience`` microseconds at most, and take packets meanwhile.
+
+        Returns whether it has ended.
+        """
         ...
 
 
 class KernelSockets(SystemCalls[socket.socket]):
+    """The system calls of a script, on sockets of the kernel."""
+
     def __init__(self, worker: Worker, local: Endpoint, remote: Endpoint, nonblocking: int) -> None:
+        """Make the calls in the thread of ``worker``."""
         super().__init__(local, remote, nonblocking)
         self._worker = worker
         self._under_way: dict[Attempt, Future[int]] = {}
         self._family = socket.AF_INET if len(local.address) == 4 else socket.AF_INET6
 
     def call(self, attempt: Attempt) -> int:
+        """Make a call, or see whether the one under way has ended. Raises Waits where it hasn't."""
         future = self._under_way.get(attempt)
         if future is None:
             future = self._under_way[attempt] = self._worker.submit(
@@ -58,7 +69,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         return future.result()
 
     def information(self) -> dict[str, object]:
-        """`tcp_info` of the newest connection, else of the newest socket."""
+        """Fields of `tcp_info` of the newest connection, else of the newest socket."""
         latest: dict[str, object] = {}
         for found in filter(_is_stream, self.descriptors.values()):
             told = fields(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO))
@@ -67,18 +78,19 @@ class KernelSockets(SystemCalls[socket.socket]):
         return latest or {"tcpi_state": number_of(State.CLOSED)}
 
     def closed(self) -> int:
-        """How many sockets have no connection."""
+        """Number of sockets without a connection."""
         return sum(not _is_opened(found) for found in self.descriptors.values() if _is_stream(found))
 
     def abandon(self) -> None:
-        """End whatever waits."""
+        """End each call that waits."""
         for found in self.descriptors.values():
             try:
                 found.shutdown(socket.SHUT_RDWR)
-            except OSError:  # not connected: no call waits
+            except OSError:  # the socket isn't connected, so no call waits
                 continue
 
     def close(self) -> None:
+        """Close all sockets and descriptors of epoll."""
         for found in self.descriptors.values():
             found.close()
         for poller in self.pollers.values():
@@ -127,7 +139,7 @@ class KernelSockets(SystemCalls[socket.socket]):
             self.on_open(self._own(found), remote)
 
     def _give_port(self, found: socket.socket) -> None:
-        """So that it is known before a packet leaves."""
+        """Bind a socket to a free port before its first packet leaves, so that the port is known."""
         if not self._own(found).port:
             found.bind(_address(Endpoint(self.local.address, 0)))
 
@@ -158,7 +170,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         return 0
 
     def _fcntl(self, attempt: Attempt) -> int:
-        """O_NONBLOCK bears the number that it has for the script's author."""
+        """Read or set flags. O_NONBLOCK has the number of the script's author's system."""
         found = self.descriptor(attempt)
         told = self.names["O_NONBLOCK"]
         if self.number(attempt, 1) == CONSTANTS["F_GETFL"]:
@@ -179,29 +191,34 @@ class KernelSockets(SystemCalls[socket.socket]):
         return 0
 
     def option(self, attempt: Attempt, name: str) -> object:
+        """Value that getsockopt returns."""
         found = self.descriptor(attempt)
         if name == "SO_LINGER":
             return linger_fields(found.getsockopt(self._level(attempt), _option(name), LINGER.size))
         return found.getsockopt(self._level(attempt), _option(name))
 
     def queued(self, attempt: Attempt, request: str) -> int:
+        """Number of octets to be read, or sent and not acknowledged."""
         answer = fcntl.ioctl(self.descriptor(attempt), _REQUESTS[request], bytes(4))
         return int.from_bytes(answer, "little")
 
     def poller(self) -> Poller:
+        """New descriptor of epoll."""
         return KernelPoller(self.descriptors)
 
     def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
+        """Descriptors with their events, as epoll_wait returns them."""
         return poller.ready(most, timeout)
 
     def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
+        """Events of each entry of poll."""
         poll = select.poll()
         numbers = [self._registered(poll, entry) for entry in entries]
         is_invalid = any(found < 0 for found in numbers)
         ready = dict(poll.poll(0 if is_invalid else timeout))
         return [CONSTANTS["POLLNVAL"] if found < 0 else ready.get(found, 0) for found in numbers]
 
-    # Select's type has no public name
+    # Any, because the type of select.poll() has no public name
     def _registered(self, poll: Any, entry: dict[str, object]) -> int:  # noqa: ANN401
         found = self.descriptors.get(number(entry.get("fd", -1), self.names))
         if found is None:
@@ -218,29 +235,36 @@ class KernelSockets(SystemCalls[socket.socket]):
 
 
 class KernelPoller(Poller):
+    """Poller for sockets of the kernel."""
+
     def __init__(self, descriptors: dict[int, socket.socket]) -> None:
+        """Watch sockets among these descriptors."""
         super().__init__()
         self._descriptors = descriptors
         self._epoll = select.epoll()
-        self._numbers: dict[int, int] = {}  # the script's, by the kernel's
+        self._numbers: dict[int, int] = {}  # number in the script by number in the kernel
 
     def watch(self, number: int, events: int) -> None:
+        """Watch a descriptor for these events."""
         found = self._descriptors[number].fileno()
         (self._epoll.modify if found in self._numbers else self._epoll.register)(found, events)
         self._numbers[found] = number
 
     def ignore(self, number: int) -> None:
+        """Stop watching a descriptor."""
         found = self._descriptors[number].fileno()
         self._epoll.unregister(found)
         del self._numbers[found]
 
     def ready(self, most: int, timeout: int) -> list[tuple[int, int]]:
+        """Descriptors with their events. ``timeout`` is in milliseconds; a negative one means no end."""
         return [
             (self._numbers[found], events)
             for found, events in self._epoll.poll(timeout / 1000 if timeout >= 0 else None, most)
         ]
 
     def close(self) -> None:
+        """Close the descriptor of epoll."""
         self._epoll.close()
 
 
@@ -261,7 +285,7 @@ def _has_peer(found: socket.socket) -> bool:
 
 
 def _set_nonblocking(found: socket.socket) -> None:
-    """Behind the back of Python, which would turn errors of such sockets into its own."""
+    """Set O_NONBLOCK without Python's knowledge, because Python would change the errors of such sockets."""
     fcntl.fcntl(found, fcntl.F_SETFL, fcntl.fcntl(found, fcntl.F_GETFL) | _NONBLOCKING)
 
 

@@ -1,4 +1,4 @@
-"""A script's text as words. Lines keep their numbers: every complaint names one."""
+"""Words of a script (tokens), with the numbers of their lines for error messages."""
 
 import re
 from collections.abc import Collection
@@ -30,6 +30,8 @@ _IGNORED: Final = ("space", "comment")
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """A word of the script: its kind, text, line and place."""
+
     kind: str
     text: str
     line: int
@@ -38,11 +40,14 @@ class Token:
 
 
 END_OF_SCRIPT: Final = "end"
-TOO_DEEP: Final = "this is nested too deeply"  # what a parser says before it runs out of stack
+TOO_DEEP: Final = "this is nested too deeply"  # message of a parser that has run out of stack
 
 
 def tokens(text: str, defined: Collection[str] = ()) -> list[Token]:
-    """Comments and what isn't ``defined`` are left out. The last token is the END_OF_SCRIPT."""
+    """Tokens of a script, without comments and without the parts that ``#ifdef`` removes.
+
+    ``defined`` are the names for ``#ifdef``. The last token is END_OF_SCRIPT.
+    """
     text = _chosen(text, defined)
     found = []
     line = 1
@@ -56,7 +61,7 @@ def tokens(text: str, defined: Collection[str] = ()) -> list[Token]:
 
 
 def _chosen(text: str, defined: Collection[str]) -> str:
-    """What #ifdef takes away becomes blank, so that lines keep their numbers."""
+    """Text in which the lines that ``#ifdef`` removes are empty, so that other lines keep their numbers."""
     lines = []
     conditions: list[bool] = []
     for number, line in enumerate(text.split("\n"), 1):

@@ -1,7 +1,7 @@
-"""Whether a packet that left is the one that the script expects: every field as strictly as packetdrill does,
-and no more.
+"""Comparison of a packet that has left the stack with the one that the script expects.
 
-Not compared are what the script leaves open, and the values of timestamps.
+Every field is compared as strictly as packetdrill does, and no field more. Fields that the script leaves open
+aren't compared, nor are the values of timestamps.
 """
 
 from typing import Final
@@ -43,9 +43,10 @@ _MARKS: Final = ("noecn", "ect1", "ect0", "ce")
 
 
 class Arrived:
-    """A packet out of the stack, taken apart, with its options in order."""
+    """A packet that has left the stack, parsed, with its options in order. ``sent_at`` is in microseconds."""
 
     def __init__(self, octets: bytes, sent_at: int) -> None:
+        """Parse a packet. Raises WireError."""
         self.octets = octets
         self.sent_at = sent_at
         self.packet: ip.Packet = ip.parse(octets)
@@ -65,7 +66,7 @@ class Arrived:
 
 
 def options_of(octets: bytes) -> tuple[Option, ...]:
-    """Each option, padding included, in order. Of those that we send all can be followed."""
+    """All options of a header in order, padding included. The stack's own lists can always be followed."""
     found = []
     at = 0
     while at < len(octets):
@@ -92,10 +93,10 @@ def _numbers(kind: int, value: bytes) -> tuple[int, ...]:
 
 
 def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: int = 0) -> None:
-    """Raises ScriptFailed at the first field that differs. A SYN tells the flow where the stack's numbers
-    begin.
+    """Compare a segment. Raises ScriptFailed at the first field that differs.
 
-    With a ``tick``, in microseconds, timestamps must advance as the script says.
+    A SYN tells ``flow`` the start of the stack's sequence numbers. With a ``tick``, in microseconds,
+    timestamps must advance as the script says.
     """
     actual = arrived.segment
     if not arrived.is_tcp:
@@ -118,7 +119,7 @@ def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: in
 
 
 def check_datagram(expected: Datagram, arrived: Arrived, flow: Flow, line: int) -> None:
-    """Raises ScriptFailed at the first field that differs."""
+    """Compare a UDP datagram. Raises ScriptFailed at the first field that differs."""
     actual = arrived.datagram
     if arrived.packet.protocol != udp.PROTOCOL:
         raise ScriptFailed(line, "protocol", "UDP", f"protocol {arrived.packet.protocol}")
@@ -210,12 +211,12 @@ def _equal(line: int, field: str, expected: object, actual: object) -> None:
 
 
 def flags_text(flags: int) -> str:
-    """As a script writes them: ``S.``, ``F.``, ``-`` for none."""
+    """Flags as a script writes them: ``S.``, ``F.``, ``-`` for none."""
     return "".join([letter for bit, letter in _LETTERS if flags & bit]) or "-"
 
 
 def text(arrived: Arrived, flow: Flow) -> str:
-    """A packet of the stack as a script would expect it."""
+    """Packet of the stack in the form in which a script would expect it."""
     if not arrived.is_tcp:
         return f"> udp ({len(arrived.datagram.data)})"
     actual = arrived.segment

@@ -1,4 +1,4 @@
-"""The stack under test and its clock: what it sends is kept with the moment it left."""
+"""Postel's host under test and its virtual clock. Each packet is kept with the time when it left."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from postel.times import NEVER
 
 
 class Network:
-    """One host. Its link is the script."""
+    """One host. The script is its link."""
 
     def __init__(
         self,
@@ -28,36 +28,37 @@ class Network:
         *,
         fast_open: frozenset[FastOpenSide],
     ) -> None:
+        """Make a host with these addresses, at time 0."""
         self.host: Host = Host(
             *addresses, secret=b"drill", mtu=mtu, config=config, observer=witness, memory_limit=1 << 30
         )
         self._witness = witness
         self.now: int = 0
         self.sent: deque[Arrived] = deque()
-        self.fast_open: frozenset[FastOpenSide] = (
-            fast_open  # which sides the system allows to sockets that ask
-        )
+        self.fast_open: frozenset[FastOpenSide] = fast_open  # the sides that sockets may use
         self.listeners: list[Listener] = []
-        self.errors: dict[DatagramSocket, TcpError] = {}  # that ICMP told, until a call tells of them
-        self.wakes_at: int = NEVER  # when a call that waits has waited long enough
-        self.on_step: Callable[[], None] = _nothing  # called whenever something happened
+        self.errors: dict[DatagramSocket, TcpError] = {}  # from ICMP, until a call reports them
+        self.wakes_at: int = NEVER  # when the timeout of a waiting call ends
+        self.on_step: Callable[[], None] = _nothing  # called whenever something has happened
 
     def allow_fast_open(self, side: FastOpenSide, *, allowed: bool) -> None:
-        """Allow a side of TCP Fast Open, or forbid it. Where clients may not do it any more, what was known
-        of servers is forgotten.
+        """Allow a side of TCP Fast Open, or forbid it.
+
+        Where clients are forbidden, the host forgets the cookies of servers.
         """
         self.fast_open = self.fast_open | {side} if allowed else self.fast_open - {side}
         if "client" not in self.fast_open:
             self.host.forget_cookies()
 
     def inject(self, octets: bytes) -> None:
+        """Give a packet to the host."""
         if self._witness is not None:
             self._witness.packet_arrived(octets, self.now)
         self.host.packet_arrives(octets, self.now)
         self.pump()
 
     def pump(self) -> None:
-        """Take packets until None, then events until None."""
+        """Take all packets and events of the host, and call ``on_step``."""
         host = self.host
         octets = host.next_packet(self.now)
         while octets is not None:
@@ -72,13 +73,13 @@ class Network:
         self.on_step()
 
     def advance(self, until: int) -> None:
-        """To ``until``, with every timer on the way."""
+        """Set the clock to this time, and process every timer before it."""
         while self.step(until):
             pass
         self.now = max(self.now, until)
 
     def step(self, until: int) -> bool:
-        """To the next timer, where it is not after ``until``."""
+        """Set the clock to the next timer and process it. Returns False where none is due by ``until``."""
         due = min(self.host.next_timeout(), self.wakes_at)
         if due > until:
             return False
@@ -90,9 +91,7 @@ class Network:
         return True
 
     def count(self, state: State, port: int) -> int:
-        """How many connections and listeners are in ``state``; with a ``port``, of those that have it
-        here.
-        """
+        """Number of connections and listeners in a state, with this local port unless it is 0."""
         if state is State.LISTEN:
             return sum(
                 not listener.closed and port in (0, listener.local.port) for listener in self.listeners
@@ -100,8 +99,8 @@ class Network:
         return sum(found is state and port in (0, local.port) for local, _, found in self.host.connections())
 
     def forget(self, state: State) -> None:
-        """End every connection in ``state``. What they say of it to their peers is lost."""
-        # What no user could ask for
+        """End every connection in a state. The packets that this causes are dropped."""
+        # Private, because no user needs it
         for connection in list(self.host._connections.table.values()):  # noqa: SLF001
             if connection.state is state:
                 connection.abort(self.now)

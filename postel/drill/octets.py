@@ -1,5 +1,6 @@
-"""The script's inbound packets as octets, exactly as written: the order and padding of options are part of
-what is tested.
+"""Octets of the script's inbound packets, exactly as written.
+
+The order and padding of options are part of what is tested.
 """
 
 from struct import Struct
@@ -48,7 +49,7 @@ _CODES_6: Final = {
 
 
 def segment(packet: Packet, flow: Flow, line: int) -> bytes:
-    """A whole IP packet from the peer."""
+    """IP packet with a segment of the peer."""
     seq = 0 if packet.seq == ANY else packet.seq
     ack = max(0, packet.ack)
     if not packet.absolute:
@@ -72,7 +73,7 @@ def segment(packet: Packet, flow: Flow, line: int) -> bytes:
 
 
 def _signed(octets: bytes, flow: Flow, line: int) -> bytes:
-    """With the digest where ``md5 valid`` stands."""
+    """Segment with the digest filled in where the script has ``md5 valid``."""
     if not flow.secret:
         raise ScriptError(line, "md5", "expected --tcp_md5_secret for this option")
     at = signature.place(octets, 0, wire.MD5) + 2
@@ -84,13 +85,13 @@ def _signed(octets: bytes, flow: Flow, line: int) -> bytes:
 
 
 def datagram(packet: Datagram, flow: Flow) -> bytes:
-    """A whole IP packet from the peer, with zeros for text."""
+    """IP packet with a UDP datagram of the peer; its data are zeros."""
     header = _DATAGRAM.pack(flow.remote.port, flow.local.port, udp.HEADER + packet.length, 0)
     return _packet(packet.network, flow, udp.PROTOCOL, header + bytes(packet.length), 6)
 
 
 def _packet(network: Network, flow: Flow, protocol: int, payload: bytes, checksum_at: int) -> bytes:
-    """To the stack's address, with the payload's checksum filled in."""
+    """IP packet to the stack's address, with the checksum of the payload filled in."""
     source, destination = flow.remote.address, flow.local.address
     total = checksum.total(payload)
     if protocol != PROTOCOL_4:
@@ -125,8 +126,9 @@ def _option(option: Option, flow: Flow, line: int) -> bytes:
 
 
 def icmp(message: Icmp, flow: Flow, line: int) -> bytes:
-    """About the stack's segment that began at ``message.seq``, or its datagram: its IP header and what
-    follows are quoted.
+    """ICMP message about the stack's segment that began at ``message.seq``, or about its datagram.
+
+    It quotes the IP header of that packet and what follows.
     """
     number, code = _numbers(message, line, is_4=len(flow.local.address) == 4)
     rest = message.mtu or message.identifier << 16
@@ -156,5 +158,5 @@ def _number(word: str, what: str, known: dict[str, int], line: int) -> int:
     if prefix == what and digits.isdigit():
         return int(digits)
     if word not in known:
-        raise ScriptError(line, word, f"no {what} of ICMP in this family")
+        raise ScriptError(line, word, f"this {what} isn't known in ICMP of this IP version")
     return known[word]

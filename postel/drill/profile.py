@@ -1,4 +1,4 @@
-"""What the script's author took for granted of a stack: constants and policies that no RFC fixes, as data."""
+"""Profiles: what a script's author took for granted of a stack, such as constants that no RFC fixes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ NONBLOCKING_LINUX: Final = 0o4000
 
 
 def fast_open_mode(sides: frozenset[FastOpenSide]) -> FastOpenMode:
-    """The sides as `Config.fast_open` names them."""
+    """Value of `Config.fast_open` for these sides."""
     if len(sides) == 2:
         return "both"
     return next(iter(sides)) if sides else "off"
@@ -23,9 +23,18 @@ def fast_open_mode(sides: frozenset[FastOpenSide]) -> FastOpenMode:
 
 @dataclass(frozen=True)
 class Profile:
-    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth;
-    of the sides of TCP Fast Open each has a bit of it, the first the lowest. ``fast_open`` are the sides that
-    the system allows to sockets that ask for it.
+    """The stack for which a script was written.
+
+    It has these attributes:
+        name: the name, such as "linux".
+        config: the options of its sockets.
+        sysctls: for each system variable the fields of the configuration that it sets, and the unit of its
+            numbers. A variable for TCP Fast Open has one bit for each of its fields, the lowest for the
+            first.
+        nonblocking: the number of O_NONBLOCK.
+        fast_open: the sides of TCP Fast Open that the system allows to sockets that ask for it.
+        meanings: for variables with other values than Postel's fields, what each value means.
+        fixed: for variables without a field, the values with which Postel agrees.
     """
 
     name: str
@@ -33,22 +42,19 @@ class Profile:
     sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     nonblocking: int = NONBLOCKING_LINUX
     fast_open: frozenset[FastOpenSide] = frozenset({"client", "server"})
-    meanings: Mapping[str, Mapping[str, int | str]] = field(
-        default_factory=dict
-    )  # of variables with other values than Postel's
-    fixed: dict[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # variables with the only values that Postel can be said to have
+    meanings: Mapping[str, Mapping[str, int | str]] = field(default_factory=dict)
+    fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @staticmethod
     def named(name: str) -> "Profile":
-        """Raises ArgumentError where there is none of this name."""
+        """Profile with this name. Raises ArgumentError where there is none."""
         if name not in PROFILES:
             raise ArgumentError("profile", name, ", ".join(PROFILES))
         return PROFILES[name]
 
     @staticmethod
     def names() -> tuple[str, ...]:
+        """Names of all profiles."""
         return tuple(PROFILES)
 
 
@@ -93,7 +99,7 @@ _FREEBSD_SYSCTLS: Final = {
     "net.inet.tcp.fastopen.client_enable": (("fast_open_client",), 1),
     "net.inet.tcp.fastopen.server_enable": (("fast_open_server",), 1),
     "net.inet.tcp.ecn.enable": (("ecn",), 1),
-    # These say what a host does that Postel has no choice about, or has no part in.
+    # These variables have no field: Postel has no such choice, or no such function
     "net.inet.tcp.blackhole": ((), 1),
     "net.inet.tcp.ecn.maxretries": ((), 1),
     "net.inet.tcp.rexmit_slop": ((), 1),
@@ -151,7 +157,7 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_syncookies": ((), 1),
 }
 
-_RFC: Final = replace(DEFAULT, mtu_probing="off")  # so that a script knows its sizes
+_RFC: Final = replace(DEFAULT, mtu_probing="off")  # so that the sizes of segments are those of the script
 
 PROFILES: Final = {
     "rfc": Profile("rfc", _RFC, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),

@@ -1,4 +1,4 @@
-"""Where in a script's line a failure lies, for people to read."""
+"""The place of a failure in a script's line, and its explanation for people."""
 
 import re
 from typing import Final
@@ -26,7 +26,7 @@ _PLACES: Final = {
 
 
 def place(line: str, problem: PostelError) -> tuple[int, int]:
-    """First column and width of what differs; the whole line where it can't be told."""
+    """First column and width of the part of the line that differs; the whole line where it isn't known."""
     word = problem.word if isinstance(problem, ScriptFailed | ScriptError) else ""
     if isinstance(problem, ScriptFailed) and problem.field in _PLACES:
         found = re.search(_PLACES[problem.field], line)
@@ -41,8 +41,9 @@ def place(line: str, problem: PostelError) -> tuple[int, int]:
 
 
 def explain(line: str, problem: PostelError, rule: str = "") -> str:
-    """The line, a caret under the field, what was expected beside what was, and the ``rule`` of the RFCs,
-    where one is known.
+    """Line of the script with a caret under the part that differs.
+
+    Below stand what was expected, what was there, and ``rule``, the rule of the RFCs, where one is known.
     """
     start, width = place(line, problem)
     words = [line.expandtabs(1), " " * start + "^" * width]

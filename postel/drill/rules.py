@@ -1,8 +1,8 @@
-"""Which rule of the RFCs was at work where a script failed: a table from what the connection was told, and in
-which state, to the labels.
+"""The rule of the RFCs that was at work when a script failed.
 
-Labels and states alone: where several rules share a step, all of them are named. What a segment looks like
-(its options, its window) has rules of its own, whatever caused it.
+A table leads from what the connection got last (a segment or a call) and its state to the labels of rules.
+Where several rules share a step, all of them are named. The form of a segment, such as its options and its
+window, has rules of its own, whatever caused the segment.
 """
 
 from dataclasses import dataclass
@@ -15,38 +15,41 @@ from postel.times import MILLISECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, RST, SYN, URG
 
-_PATIENCE: Final = 500 * MILLISECOND  # no ACK is delayed for longer: MUST-40
+_PATIENCE: Final = 500 * MILLISECOND  # an ACK may not be delayed for longer: MUST-40
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``section`` goes down to the step, where the section has steps."""
+    """Labels of rules, and where they stand: the RFC and the section, down to the step where it has steps."""
 
     labels: str
     rfc: str
     section: str
 
     def __str__(self) -> str:
+        """Rule as text for people."""
         return f"{self.labels}, {self.rfc}, {self.section}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What the connection was told last, by the peer or by its user: a word of `kind`, or the name of a
-    call.
+    """What the connection got last, from the peer or its user, at time ``at``.
+
+    ``what`` is a word of `kind`, or the name of a call.
     """
 
     state: State
     what: str
     at: int
-    window_is_shut: bool = False  # the peer's
+    window_is_shut: bool = False  # whether the peer's window is closed
 
 
 @runtime_checkable
 class Watched(Protocol):
-    """A stack that says in which state a connection is. Of one that doesn't, no rule can be named."""
+    """A stack that reports the states of its connections. For any other stack no rule can be named."""
 
-    def state(self, local: Endpoint, remote: Endpoint) -> State: ...
+    def state(self, local: Endpoint, remote: Endpoint) -> State:
+        """State of the connection between these endpoints."""
 
 
 def _step(labels: str, section: str) -> Rule:
@@ -68,7 +71,7 @@ _GROUPS: Final = {
 }
 _ACKS: Final = "EP-ACK-2 EP-ACK-5 EP-ACK-6 EP-ACK-7 EP-ACK-8"
 
-# What was told | in which states | the section | its rules.
+# What the connection got | in which states | section | rules
 _TABLE: Final = f"""
 RST                          | CLOSED       | 3.10.7.1               | EP-CLO-1
 SYN SYN,ACK FIN text URG ACK nothing | CLOSED       | 3.10.7.1               | EP-CLO-2 EP-CLO-3
@@ -151,8 +154,8 @@ _SAME: Final = {
     "writev": "write",
     "shutdown": "close",
 }
-OPENS: Final = ("listen", "connect")  # a new connection
-CALLS: Final = frozenset({*OPENS, "write", "close", *_SAME})  # the others change nothing
+OPENS: Final = ("listen", "connect")  # calls that begin a connection
+CALLS: Final = frozenset({*OPENS, "write", "close", *_SAME})  # other calls change nothing
 
 FIELDS: Final = {
     "window": _step("MUST-39, SHLD-14", "3.8.6.2.2"),
@@ -163,6 +166,7 @@ FIELDS: Final = {
     "TS val": Rule("RFC7323-5.4", "RFC 7323", "5.4"),
     "TS ecr": Rule("RFC7323-4.3a", "RFC 7323", "4.3"),
 }
+# The first kind that differs gives the rule; "" is for padding and order
 OPTIONS: Final = {
     "sack": Rule(
         "RFC2018-4a, RFC2018-4b, RFC2018-4c, RFC2018-4d, RFC2883-4a", "RFC 2018", "4, and RFC 2883, 4"
@@ -173,7 +177,7 @@ OPTIONS: Final = {
     "FO": Rule("RFC7413-4.1.1, RFC7413-4.2.2", "RFC 7413", "4.1.1 and 4.2"),
     "mss": _step("MUST-14, MUST-65, MUST-67, SHLD-5", "3.7.1"),
     "": _step("MUST-4, MUST-69", "3.1"),
-}  # the first that differs is named; "" is padding and order
+}
 
 RETRANSMISSION: Final = Rule("EP-TMO-2, RFC6298-5.4, RFC6298-5.5, RFC6298-5.6", "RFC 6298", "5")
 PERSIST: Final = _step("EP-TMO-4, SHLD-29, SHLD-30", "3.8.6.1")
@@ -183,7 +187,7 @@ USER_TIMEOUT: Final = _step("EP-TMO-1", "3.10.8")
 
 
 def kind(packet: Packet) -> str:
-    """The word for what arrives, by the part of it that decides most."""
+    """Word for a segment that arrives, by its most important part."""
     flags = packet.flags
     if flags & RST:
         return "RST"
@@ -199,7 +203,7 @@ def kind(packet: Packet) -> str:
 
 
 def name(failure: ScriptFailed, cause: Cause | None) -> str:
-    """For a failure that some event caused at once; empty where no rule is known."""
+    """Rule for a failure that an event has caused at once; "" where none is known."""
     if failure.field == "options":
         return str(OPTIONS[_differing(str(failure.expected), str(failure.actual))])
     if failure.field in FIELDS:
@@ -212,7 +216,7 @@ def name(failure: ScriptFailed, cause: Cause | None) -> str:
 
 
 def name_of_timer(packet: Packet, cause: Cause, at: int) -> str:
-    """For a packet that is due, or left, when nothing had happened for a while."""
+    """Rule for a packet that was due, or left, some time after the last event."""
     if packet.flags & RST:
         return str(USER_TIMEOUT)
     if packet.length or packet.flags & (SYN | FIN):
@@ -223,7 +227,7 @@ def name_of_timer(packet: Packet, cause: Cause, at: int) -> str:
 
 
 def _differing(expected: str, actual: str) -> str:
-    """The kind of option that one side has and the other hasn't, or has otherwise."""
+    """Kind of the first option that is on one side only, or differs."""
     sides = [
         {option.split(" ")[0]: option for option in side.strip("<>").split(",")}
         for side in (expected, actual)

@@ -1,4 +1,16 @@
-"""A script's events, one after another."""
+"""Runs a script: its events, one after another, against a stack.
+
+Theory of operation. Each event has a time. The runner advances the stack's clock to that time, and then:
+
+- gives an inbound packet to the stack;
+- compares an outbound packet with the next one that has left the stack, or waits for it. Its time may differ
+  by a tolerance;
+- makes a system call. A call that blocks is tried again whenever something has happened, until it returns.
+  Its time of return is compared, too;
+- carries out a command, or evaluates a code block.
+
+The first difference ends the script with ScriptFailed.
+"""
 
 import errno
 from collections.abc import Callable
@@ -35,21 +47,29 @@ from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, FIN, RST, SYN
 
-TOLERANCE: Final = 4000  # microseconds, where the script names none
-PATIENCE: Final = 2 * SECOND  # how long after its time a packet is still waited for
+TOLERANCE: Final = 4000  # microseconds, where the script says nothing
+PATIENCE: Final = 2 * SECOND  # the wait for a packet after its time
 LOCAL_PORT: Final = 8080
 REMOTE_PORT: Final = 8080
+# The stack's address, the script's, and the prefix length of their network
 _ADDRESSES: Final = {
     "ipv4": ("192.168.0.1", "192.0.2.1", 16),
     "ipv6": ("fd3d:fa7b:d17d::1", "2001:db8::1", 64),
-}  # the stack, the script
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``result`` is "passed", "failed" or "error": a script that the runner can't understand is no verdict.
-    ``state`` describes the connection when it failed, ``rule`` the rule of the RFCs that was at work, where
-    it is known.
+    """The outcome of a script.
+
+    It has these attributes:
+        result: "passed", "failed", or "error" where the script can't be understood, which says nothing about
+            the stack.
+        line: the line of the failure, or 0.
+        message: the failure in words.
+        failure: the exception.
+        state: the connection at the time of the failure, for people.
+        rule: the rule of the RFCs that was at work, where it is known.
     """
 
     result: str
@@ -61,12 +81,15 @@ class Outcome:
 
 
 def run(script: Script, profile: Profile, *, witness: Witness | None = None) -> Outcome:
-    """The same outcome every time, whatever the machine and the hour."""
+    """Run a script against Postel. The outcome is always the same, on any machine.
+
+    ``witness`` records packets, states and timers.
+    """
     return judge(script, lambda ends: Virtual(ends, profile, witness))
 
 
 def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
-    """Run the script against what ``stack`` makes between its two ends."""
+    """Run a script against the stack that ``stack`` makes for its two ends."""
     runner: Runner | None = None
     try:
         ends = ends_of(script)
@@ -77,15 +100,16 @@ def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
         return Outcome("failed", failure.line, str(failure), failure, state, rule)
     except ScriptError as error:
         return Outcome("error", error.line, str(error), error)
-    except ArgumentError as error:  # what no stack could be asked for
+    except ArgumentError as error:  # the script asks for a value that no stack has
         return Outcome("error", runner.line if runner else 0, str(error), error)
-    except AssertionError as broken:  # the stack's own
-        problem = ScriptFailed(runner.line if runner else 0, "invariant", "one of the TCB's to hold", broken)
+    except AssertionError as broken:  # an invariant of the stack is broken
+        problem = ScriptFailed(runner.line if runner else 0, "invariant", "true", broken)
         return Outcome("failed", problem.line, str(problem), problem)
     return Outcome("passed")
 
 
 def ends_of(script: Script) -> Ends:
+    """Ends of the link in the options of a script, or by default."""
     local, remote, prefix_length = _ADDRESSES[
         "ipv6" if script.options.get("ip_version") == "ipv6" else "ipv4"
     ]
@@ -99,7 +123,10 @@ def ends_of(script: Script) -> Ends:
 
 
 class Runner:
+    """Runs one script against one stack."""
+
     def __init__(self, script: Script, stack: Stack, ends: Ends) -> None:
+        """Prepare to run a script from its first event."""
         self._script = script
         self._stack = stack
         self._tolerance = max(_number(script, "tolerance_usecs", TOLERANCE), stack.tolerance)
@@ -118,10 +145,11 @@ class Runner:
         self._previous_at = 0
         self._blocked: _Blocked | None = None
         self._cause: Cause | None = None
-        self._acknowledged: int | None = None  # by the stack, as far as the script saw
-        self._looked_at = 0  # when the packet left that is compared, or should have
+        self._acknowledged: int | None = None  # the highest ACK of the stack that the script has seen
+        self._looked_at = 0  # when the compared packet left, or should have left
 
     def run(self) -> None:
+        """Run all events. Raises ScriptFailed, ScriptError."""
         for event in self._script.events:
             self._event = event
             due = self._due(event)
@@ -135,10 +163,11 @@ class Runner:
 
     @property
     def line(self) -> int:
+        """Line of the current event."""
         return self._event.line if self._event is not None else 0
 
     def describe(self) -> str:
-        """The connection under test, and what it sent that the script has not expected yet."""
+        """Connection under test, and the packets that the script hasn't expected yet, for people."""
         described = self._stack.describe()
         lines = [described] if described else []
         lines += [
@@ -147,10 +176,10 @@ class Runner:
         ]
         return "\n".join(lines)
 
-    # The rule at work
+    # The rule at work when the script failed
 
     def rule(self, failure: ScriptFailed) -> str:
-        """Of the RFCs; empty where none is known."""
+        """Rule of the RFCs for a failure; "" where none is known."""
         cause = self._cause
         action = self._event.action if self._event is not None else None
         looks = failure.field in rules.FIELDS or failure.field == "options"
@@ -170,7 +199,7 @@ class Runner:
             self._cause = Cause(state, what, self._network.now, is_shut)
 
     def _kind(self, packet: Packet, flow: Flow) -> str:
-        """Text that the stack has acknowledged already is a duplicate, whatever else it carries."""
+        """Word for an inbound segment; data that the stack has acknowledged already is a "duplicate"."""
         if packet.flags & (RST | SYN) or packet.absolute or self._acknowledged is None:
             return rules.kind(packet)
         start = flow.remote_to_live(packet.seq)
@@ -178,7 +207,7 @@ class Runner:
         is_old = seq.lt(start, self._acknowledged) and seq.le(seq.add(start, size), self._acknowledged)
         return "duplicate" if is_old else rules.kind(packet)
 
-    # Time
+    # Times
 
     def _due(self, event: Event) -> int:
         when = event.when
@@ -187,11 +216,11 @@ class Runner:
         return when.time + (self._network.now if when.anchor is Anchor.RELATIVE else 0)
 
     def _allowed(self, due: int) -> int:
-        """The tolerance: the script's, or an eighth of the time since the event before."""
+        """Tolerance: the script's, or an eighth of the time since the previous event, if that is more."""
         return max(self._tolerance, (due - self._previous_at) // 8)
 
     def _wait(self, event: Event, due: int) -> None:
-        """Until the event's time; the script may not be late."""
+        """Advance to the event's time. Raises ScriptFailed where that is over."""
         now = self._network.now
         if due == NEVER:
             return
@@ -236,11 +265,11 @@ class Runner:
     # Packets
 
     def _begin_flow(self, local: Endpoint, remote: Endpoint) -> None:
-        """`connect` and `listen` begin a conversation: what the script says from here on is about it."""
+        """Begin a connection of `connect` or `listen`. Packets without ports belong to it from now on."""
         self._flow = self._flows[local.port, remote.port] = Flow(local, remote, self._secret)
 
     def _flow_of(self, local_port: int, remote_port: int) -> Flow:
-        """The conversation that a packet names by its ports; without them, the newest."""
+        """Connection of a packet by its ports; without ports, the newest."""
         if local_port == ANY:
             return self._flow
         ports = local_port, remote_port
@@ -270,7 +299,7 @@ class Runner:
         match.check(packet, arrived, flow, line, tick=self._tick)
 
     def _latest(self, event: Event, due: int) -> int:
-        """The end of a range, else the moment itself."""
+        """End of the event's range of times; without a range, its time."""
         return due if event.when.latest == ANY or due == NEVER else due + event.when.latest - event.when.time
 
     def _next(self, until: int) -> Arrived | None:
@@ -280,7 +309,7 @@ class Runner:
         return self._network.sent.popleft()
 
     def _continues(self, arrived: Arrived) -> bool:
-        """Whether what left next belongs to the same text: of one size, without a gap."""
+        """Whether the next packet continues the data of this one."""
         if not self._network.sent or not arrived.segment.data:
             return False
         following = self._network.sent[0].segment
@@ -321,7 +350,7 @@ class Runner:
         self._network.pump()
 
     def _check(self, attempt: Attempt, line: int) -> None:
-        """Call, and compare what came of it. Raises Waits where nothing came yet."""
+        """Make a call, and compare its result. Raises Waits where it still blocks."""
         call = attempt.call
         error = ""
         try:
@@ -336,7 +365,7 @@ class Runner:
             raise ScriptFailed(line, "errno", call.error, error or "none", call.error)
 
     def _retry(self) -> None:
-        """Something happened: a call that blocks may be able to go on."""
+        """Try a blocking call again, because something has happened."""
         blocked = self._blocked
         if blocked is None:
             return
@@ -357,7 +386,7 @@ class Runner:
         self._network.pump()
 
     def _finish_blocked(self) -> None:
-        """A thread does one call at a time: the next waits for the one that blocks."""
+        """Wait for a blocking call before the next one: a thread makes one call at a time."""
         blocked = self._blocked
         if blocked is None:
             return
@@ -376,6 +405,8 @@ class Runner:
 
 @dataclass(slots=True)
 class _Blocked:
+    """A call that blocks, and when it should return."""
+
     attempt: Attempt
     event: Event
     due: int
@@ -383,7 +414,7 @@ class _Blocked:
 
 
 def _joined(first: Arrived, second: Arrived) -> Arrived:
-    """Two segments as the one that they were before they were cut."""
+    """Two segments as one, as before the stack cut it."""
     first.segment.append(second.segment.data, second.segment.flags)
     return first
 

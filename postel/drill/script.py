@@ -1,26 +1,30 @@
-"""What a script says, as records. Times are microseconds."""
+"""The contents of a script as records. Times are in microseconds."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 ANY: Final = -1  # a number that the script leaves open
+# The order of the fields in both kinds of AccECN options
 ECN_ORDERS: Final = {
     172: ("e0b", "ceb", "e1b"),
     174: ("e1b", "ceb", "e0b"),
-}  # the fields of AccECN options by their kinds
+}
 
 
 class Anchor(Enum):
+    """What the time of an event counts from."""
+
     ABSOLUTE = "absolute"
-    RELATIVE = "relative"  # to the end of the event before
-    ANY = "any"  # `*`
+    RELATIVE = "relative"  # from the end of the previous event: `+`
+    ANY = "any"  # at any time: `*`
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A moment, or with ``latest`` a range of them. ``ends`` is when a blocking call is to return; ANY where
-    it doesn't block.
+    """The time of an event, or with ``latest`` a range of times.
+
+    ``ends`` is when a blocking call returns; ANY where it doesn't block.
     """
 
     anchor: Anchor
@@ -31,8 +35,10 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One TCP option. ``value`` is what stands behind its kind and length; of SACK, timestamps and MD5 see
-    ``numbers`` and ``word``.
+    """One TCP option.
+
+    ``value`` are its octets behind kind and length. Options with numbers have them in ``numbers``; ``word``
+    is "valid" for a right MD5 digest.
     """
 
     kind: int
@@ -44,8 +50,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The IP header's fields, ANY where the script says nothing. ``ecn`` is a word: ect0, ect1, ce, noecn,
-    ect01.
+    """Fields of the IP header; ANY where the script says nothing.
+
+    ``ecn`` is one of the words ect0, ect1, ce, noecn, ect01.
     """
 
     traffic_class: int = ANY
@@ -56,8 +63,9 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A segment, ``inbound`` to the stack or out of it. ``seq`` is ANY for ``...``; ``options`` None for
-    ``<...>``.
+    """A segment, ``inbound`` to the stack or out of it.
+
+    ``seq`` is ANY for ``...``, and ``options`` are None for ``<...>``.
     """
 
     inbound: bool
@@ -65,7 +73,7 @@ class Packet:
     flags: int
     seq: int
     length: int
-    absolute: bool = False  # `!`: the numbers are those on the wire
+    absolute: bool = False  # `!`: the sequence numbers are those on the wire
     ack: int = ANY
     window: int = ANY
     urgent: int = 0
@@ -76,7 +84,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """Of UDP, ``inbound`` to the stack or out of it."""
+    """A UDP datagram, ``inbound`` to the stack or out of it."""
 
     inbound: bool
     network: Network
@@ -87,8 +95,9 @@ class Datagram:
 
 @dataclass(frozen=True, slots=True)
 class Icmp:
-    """A message about the segment that began at ``seq``; with ``datagram``, about one of UDP with so many
-    octets.
+    """An ICMP message about the segment that began at ``seq``.
+
+    With ``datagram`` it is about a UDP datagram with that number of octets.
     """
 
     network: Network
@@ -102,8 +111,9 @@ class Icmp:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call. Arguments are ints, strings, names (Name), lists, dicts, or Ellipsis; so is
-    ``result``.
+    """A system call.
+
+    Arguments and ``result`` are ints, strings, names (`Name`), lists, dicts, or Ellipsis.
     """
 
     name: str
@@ -115,14 +125,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A constant such as SOCK_STREAM."""
+    """The name of a constant, such as SOCK_STREAM."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """htons(8080), inet_addr("…"): written like a call, and known by its value."""
+    """A function of its arguments, such as ``htons(8080)`` or ``inet_addr("…")``."""
 
     name: str
     arguments: tuple[object, ...]
@@ -130,18 +140,22 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """Names and numbers joined by ``|``."""
+    """Names and numbers that are joined by ``|``."""
 
     parts: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """A shell command."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
+    """A code block."""
+
     text: str
 
 
@@ -150,6 +164,8 @@ Action = Packet | Datagram | Icmp | Call | Command | Code
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """A line of the script: when something happens, and what."""
+
     line: int
     when: When
     action: Action
@@ -157,6 +173,8 @@ class Event:
 
 @dataclass(slots=True)
 class Script:
+    """A whole script: its options and events."""
+
     path: str = ""
     options: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How a script writes packets: TCP segments with their options, UDP datagrams, and ICMP messages."""
+"""Grammar of the packets in a script: TCP segments with options, UDP datagrams, ICMP messages."""
 
 from typing import Final
 
@@ -31,9 +31,10 @@ _FAST_OPEN_MAGIC: Final = b"\xf9\x89"  # RFC 7413, 4.1.1
 
 
 def packet(cursor: Cursor) -> Packet | Datagram | Icmp:
+    """Read a packet. Raises ScriptError."""
     inbound = cursor.sees("<")
     cursor.next()
-    if _is_old_icmp(cursor):  # `< [1:1461(1460)] icmp unreachable …`
+    if _is_old_icmp(cursor):  # the old form, `< [1:1461(1460)] icmp unreachable …`
         seq, _ = _quoted(cursor)
         cursor.expect("icmp")
         return _icmp(cursor, Network(), seq)
@@ -45,7 +46,7 @@ def packet(cursor: Cursor) -> Packet | Datagram | Icmp:
         destination_port = cursor.number()
     if cursor.takes("icmp"):
         if not inbound:
-            raise cursor.refusal("ICMP comes in only; not expected out, behind")
+            raise cursor.refusal("ICMP is only supported inbound (<), not outbound, after")
         return _icmp(cursor, network, 0)
     if cursor.takes("udp"):
         return Datagram(inbound, network, _parenthesised(cursor), source_port, destination_port)
@@ -89,11 +90,11 @@ def _segment(
 
 def _flags(cursor: Cursor) -> int:
     text = cursor.joined()
-    while cursor.sees("."):  # `F  .` is allowed too
+    while cursor.sees("."):  # `F  .` with spaces is allowed too
         text += cursor.joined()
     flags = 0
     for letter in text:
-        if letter in _ACE:  # `.5`: the three flags as a counter (RFC 9768, 3.2.2)
+        if letter in _ACE:  # `.5`: AE, CWR and ECE as a counter (RFC 9768, 3.2.2)
             flags |= flags_of(int(letter))
             continue
         if letter not in FLAGS:
@@ -103,7 +104,7 @@ def _flags(cursor: Cursor) -> int:
 
 
 def _numbers(cursor: Cursor) -> tuple[int, int]:
-    """``start:end(length)`` or ``...(length)``."""
+    """Read ``start:end(length)`` or ``...(length)``."""
     if cursor.takes("..."):
         return ANY, _parenthesised(cursor)
     start = cursor.number()
@@ -205,8 +206,9 @@ def _timestamps(cursor: Cursor) -> Option:
 
 
 def _accurate_ecn(cursor: Cursor) -> Option:
-    """``ECN e0b 1 ceb 0 e1b 1``: its fields in one of their two orders, as many as there are (RFC 9768,
-    3.2.3).
+    """Read ``ECN e0b 1 ceb 0 e1b 1``: counters in one of two orders (RFC 9768, 3.2.3).
+
+    The last may be missing.
     """
     names: list[str] = []
     value = b""
@@ -220,7 +222,7 @@ def _accurate_ecn(cursor: Cursor) -> Option:
 
 
 def _digest(cursor: Cursor) -> Option:
-    """``md5 valid`` is what the script's secret makes of the segment."""
+    """Read an MD5 digest. ``md5 valid`` means the one that the script's secret gives."""
     if cursor.takes("valid"):
         return Option(wire.MD5, "md5", word="valid")
     return Option(wire.MD5, "md5", value=_octets(cursor))
@@ -260,7 +262,7 @@ def _icmp(cursor: Cursor, network: Network, seq: int) -> Icmp:
 
 
 def _quoted(cursor: Cursor) -> tuple[int, int]:
-    """What a message is about: a segment's number, or ``udp(n)``, a datagram's octets."""
+    """Read what an ICMP message is about: a segment's number, or ``udp(n)`` with a datagram's octets."""
     cursor.expect("[")
     seq, datagram = 0, ANY
     if cursor.takes("udp"):

@@ -1,7 +1,7 @@
-"""A script's file descriptors, and its system calls as calls of the host.
+"""System calls of a script as calls of Postel's host.
 
-A call returns its result, raises OSError with the errno, or raises `Waits`: a real one would block, so it is
-tried again whenever something happened.
+A call returns its result, raises OSError, or raises `Waits` where a real call would block. The runner then
+tries it again whenever something has happened.
 """
 
 import errno
@@ -24,9 +24,10 @@ from postel.wire.address import Endpoint
 
 
 class Sockets(SystemCalls[Descriptor]):
-    """``settings`` are those of the system, which new sockets inherit."""
+    """The sockets of a script. New sockets get the system's ``settings``."""
 
     def __init__(self, network: Network, settings: Config, ends: Ends, nonblocking: int) -> None:
+        """Begin without sockets."""
         super().__init__(ends.local, ends.remote, nonblocking)
         self.settings = settings
         self._secret = ends.secret
@@ -34,7 +35,7 @@ class Sockets(SystemCalls[Descriptor]):
         self._datagram_calls = DatagramCalls(self, network)
 
     def latest(self) -> Descriptor | None:
-        """What code blocks ask about: the newest connection, else the newest socket."""
+        """Socket that code blocks ask about: that of the newest connection, else the newest one."""
         connected = [found for found in self.descriptors.values() if found.connection is not None]
         every = connected or list(self.descriptors.values())
         return every[-1] if every else None
@@ -42,7 +43,7 @@ class Sockets(SystemCalls[Descriptor]):
     # Calls
 
     def _perform(self, attempt: Attempt) -> int:
-        """What UDP does otherwise, else what streams do."""
+        """Make a call, by the UDP variant where the socket is one of UDP."""
         name = attempt.call.name
         if name in self._datagram_calls.known:
             found = self.descriptors.get(self.number(attempt, 0, -1))
@@ -67,10 +68,8 @@ class Sockets(SystemCalls[Descriptor]):
         if found.port:
             raise OSError(errno.EINVAL, "bound already")
         found.port = self.endpoint(attempt, 1, self.local).port
-        host, config = (
-            self._network.host,
-            found.config,
-        )  # a RST from a port that is bound, but not heard, bears the socket's marks
+        # A RST from a port that is bound, but doesn't listen, has the socket's hop limit and traffic class
+        host, config = self._network.host, found.config
         host.config = replace(host.config, hop_limit=config.hop_limit, traffic_class=config.traffic_class)
         return 0
 
@@ -139,8 +138,11 @@ class Sockets(SystemCalls[Descriptor]):
         raise found.would_block(flags & CONSTANTS["MSG_DONTWAIT"])
 
     def _open_fast(self, attempt: Attempt, found: Descriptor, *, asks: bool) -> None:
-        """`sendto` on a socket that isn't connected. One that was told TCP_FASTOPEN takes what is sent in any
-        case; where the call itself asks, by MSG_FASTOPEN, it takes nothing before it has a cookie."""
+        """`sendto` on a socket that isn't connected: open the connection by TCP Fast Open.
+
+        A socket with the option TCP_FASTOPEN takes data in any case. Where only the call asks, by
+        MSG_FASTOPEN, the data isn't taken unless there is a cookie.
+        """
         if asks and "client" not in self._network.fast_open:
             raise OSError(errno.EOPNOTSUPP, "fast open is switched off")
         config = replace(found.config, fast_open="both" if is_fast_server(found.config) else "client")
@@ -204,21 +206,25 @@ class Sockets(SystemCalls[Descriptor]):
         return 0
 
     def option(self, attempt: Attempt, name: str) -> object:
+        """Value that getsockopt returns."""
         return descriptor.option(self.descriptor(attempt), name, self._network.now)
 
     def queued(self, attempt: Attempt, request: str) -> int:
+        """Number of octets to be read, or sent and not acknowledged."""
         connection = self.descriptor(attempt).connected()
         return connection.unacknowledged if request == "SIOCOUTQ" else connection.readable
 
     def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
+        """Events of each entry of poll; raises Waits while there are none."""
         returned = [self._readiness(entry) for entry in entries]
         if not any(returned):
             self._wait(attempt, timeout)
         return returned
 
     def _wait(self, attempt: Attempt, timeout: int) -> None:
-        """Raises Waits until ``timeout`` milliseconds are over since the call; the clock is told when that
-        is.
+        """Raise Waits until ``timeout`` milliseconds have passed since the call.
+
+        The clock is told when that is.
         """
         if attempt.until == NEVER and timeout >= 0:
             attempt.until = self._network.now + timeout * MILLISECOND
@@ -227,9 +233,11 @@ class Sockets(SystemCalls[Descriptor]):
             raise Waits
 
     def poller(self) -> Poller:
+        """New descriptor of epoll."""
         return VirtualPoller(self.descriptors)
 
     def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
+        """Descriptors with their events, as epoll_wait returns them; raises Waits while there are none."""
         found = poller.ready(most, timeout)
         if not found:
             self._wait(attempt, timeout)

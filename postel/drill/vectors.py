@@ -1,4 +1,4 @@
-"""Calls that take their octets in pieces, as the plain ones that they come to: what TCP does is the same."""
+"""Calls with octets in pieces (writev, sendmsg and others), as the plain calls with the same effect."""
 
 from dataclasses import replace
 from typing import Final
@@ -8,13 +8,14 @@ from postel.drill.script import Call
 from postel.errors import ScriptError
 
 _PLAIN: Final = {"writev": "write", "readv": "read", "sendmsg": "sendto", "recvmsg": "recvfrom"}
-_LEFT_OUT: Final = ("msg_control", "msg_flags")  # 0 or nothing, here
+_LEFT_OUT: Final = ("msg_control", "msg_flags")  # fields that must be 0 or absent
 _IN_PIECES: Final = ("writev", "readv")
 
 
 def plain(call: Call, names: dict[str, int]) -> Call:
-    """Any other call as it is. Raises ScriptError for a message that asks for more than octets and an
-    address.
+    """Plain call for a call with pieces; any other call as it is.
+
+    Raises ScriptError for a message with more than octets and an address.
     """
     if call.name not in _PLAIN:
         return call
@@ -39,7 +40,7 @@ def plain(call: Call, names: dict[str, int]) -> Call:
 
 
 def _octets(pieces: object, count: object, call: Call, names: dict[str, int]) -> int:
-    """Of ``[{..., 1000}, {..., 500}]`` together."""
+    """Number of octets in all pieces ``[{..., 1000}, {..., 500}]``."""
     if not isinstance(pieces, list) or not all(
         isinstance(piece, tuple) and len(piece) == 2 for piece in pieces
     ):

@@ -12,13 +12,16 @@ from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED, LISTEN, State
 from postel.wire.address import Endpoint, to_text
 
-_UNTOLD: Final = ("local", "remote", "state")  # of a Status: the ladder says them better
+_UNTOLD: Final = ("local", "remote", "state")  # fields of a Status that the output shows elsewhere
 
 
 class Virtual:
+    """The stack under test: a `Host` of Postel."""
+
     tolerance = 0
 
     def __init__(self, ends: Ends, profile: Profile, witness: Witness | None = None) -> None:
+        """Make a host with the options of ``profile``."""
         address = f"{to_text(ends.local.address)}/{ends.prefix_length}"
         self.network: Network = Network(
             (address,), ends.mtu, profile.config, witness, fast_open=profile.fast_open
@@ -27,18 +30,23 @@ class Virtual:
         self._profile = profile
 
     def command(self, text: str, line: int) -> None:
+        """Carry out a shell command of the script."""
         self.sockets.settings = commands.execute(
             text, self._profile, self.sockets.settings, self.network, line
         )
 
     def information(self) -> dict[str, object]:
+        """Fields of `tcp_info` of the newest connection."""
         latest = self.sockets.latest()
         return code.information(
             latest.connection if latest else None, latest.state if latest else CLOSED, self.network.now
         )
 
     def state(self, local: Endpoint, remote: Endpoint) -> State:
-        """Of the connection between the two; before there is one, of the socket that has the port."""
+        """State of the connection between these endpoints.
+
+        Where there is none, it is LISTEN or CLOSED, by the socket with the local port.
+        """
         for ours, theirs, state in self.network.host.connections():
             if (ours, theirs) == (local, remote):
                 return state
@@ -48,6 +56,7 @@ class Virtual:
         return LISTEN if listens else CLOSED
 
     def describe(self) -> str:
+        """Connection under test, for people; "" where there is none."""
         latest = self.sockets.latest()
         return "" if latest is None or latest.connection is None else _described(latest.connection)
 

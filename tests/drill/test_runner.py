@@ -132,12 +132,12 @@ def test_what_fails(lines: str, line: int, message: str) -> None:
     [
         ("+0 splice(3) = 0", "this system call isn't known at 'splice'"),
         ("+0 setsockopt(3, SOL_SOCKET, SO_MAGIC, [1], 4) = 0", "this name isn't known at 'SO_MAGIC'"),
-        ("+0 `rm -rf x`", "this command means nothing to a stack at 'rm -rf x'"),
+        ("+0 `rm -rf x`", "this command isn't known at 'rm -rf x'"),
         ("+0 `sysctl -w net.magic=1`", "this variable isn't known to the profile rfc at 'net.magic'"),
-        ("+0 `sysctl -w net.inet.tcp.blackhole=2`", "Postel has 0 alone at 'net.inet.tcp.blackhole=2'"),
+        ("+0 `sysctl -w net.inet.tcp.blackhole=2`", "Postel only has 0 at 'net.inet.tcp.blackhole=2'"),
         ("+0 `sysctl -w net.ipv4.tcp_ecn=4`", "Postel knows 0, 1, 2, 3, 5 at 'net.ipv4.tcp_ecn=4'"),
-        ("+0 %{ import os }%", "only assertions and assignments are run at 'import os'"),
-        ("+0 %{ assert open('x') }%", "this expression isn't run"),
+        ("+0 %{ import os }%", "only assertions and assignments are supported at 'import os'"),
+        ("+0 %{ assert open('x') }%", "this expression isn't supported"),
         (
             "+0 < . 1:1(0) ack 1 win 1 <TS val 1 ecr 77,nop,nop>",
             "the stack never sent this timestamp at 'ecr 77'",
@@ -167,7 +167,7 @@ def test_what_fails(lines: str, line: int, message: str) -> None:
             "+0 socket(..., SOCK_STREAM, 0) = 4\n+0 connect(4, {sin_port=htons(99999)}, 16) = 0",
             "port is 99999",
         ),
-        ("+0 < icmp unreachable nonsense", "no code of ICMP in this family at 'nonsense'"),
+        ("+0 < icmp unreachable nonsense", "this code isn't known in ICMP of this IP version at 'nonsense'"),
     ],
 )
 def test_what_is_no_verdict(lines: str, message: str) -> None:
