@@ -509,7 +509,7 @@ class Connection:
         self._note()
 
     def offer_window(self) -> bool:
-        """Owe the peer a window update if the host's memory has room for a useful one; return whether so."""
+        """Owe the peer a window update if the host's memory now has room; return whether one is owed."""
         window.offer_memory(self._tcb)
         if not self._tcb.owes & OWES_ACK:
             return False

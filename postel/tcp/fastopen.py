@@ -36,7 +36,7 @@ RESET_COUNTS: Final = MINUTE  # how long a fast open that was reset counts as pe
 
 
 class FastOpen(ABC):
-    """What a connection needs for Fast Open until its handshake is over.
+    """Part of a connection's state that Fast Open needs until the handshake is over.
 
     ``option`` is the value of the option to send, b"" to ask for a cookie, None for no option. ``opened``
     says whether payload was accepted with the peer's SYN, so that payload may flow both ways already.
@@ -49,14 +49,14 @@ class FastOpen(ABC):
 
     @abstractmethod
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """Called when our SYN is acknowledged, by a segment with this ``cookie``; ``mss`` is the peer's.
+        """Conclude: our SYN was acknowledged, by a segment with this ``cookie``; ``mss`` is the peer's.
 
         ``refuses_text`` says that the peer acknowledged our SYN without its payload.
         """
 
     @abstractmethod
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
-        """Called when the connection ends before its handshake does; ``was_silent``: a SYN timed out."""
+        """Conclude: the connection ended before its handshake did. ``was_silent``: a SYN timed out."""
 
 
 class Attempt(FastOpen):
@@ -137,7 +137,7 @@ class Pending:
 
 
 class Known:
-    """What a host's clients know of servers for Fast Open (RFC7413-4.1.3).
+    """Cookies of servers, and paths that refuse Fast Open, which a host's clients remember (RFC7413-4.1.3).
 
     For each pair of addresses the last cookie and the MSS, and for each path, which includes the server's
     port, until when Fast Open isn't tried. Both tables are bounded; the oldest entry goes first.

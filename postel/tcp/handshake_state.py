@@ -4,7 +4,7 @@ from postel.tcp.fastopen import FastOpen
 
 
 class HandshakeState:
-    """How a connection is opened, and what its handshake has found out so far.
+    """Record of how a connection is opened, and of what its handshake has found out so far.
 
     It begins with the OPEN. A connection that returns to LISTEN gets a new one.
     """

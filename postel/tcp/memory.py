@@ -84,7 +84,7 @@ class Memory:
         return None
 
     def take_turn(self, holder: Holder) -> bool:
-        """Give the turn to ``holder`` if it has waited longest and memory is free; return whether so."""
+        """Give the turn to ``holder`` if it has waited longest and memory is free; return whether it is."""
         if self.used >= self.limit or next(iter(self.writers), None) is not holder:
             return False
         self.next_writer()

@@ -10,7 +10,7 @@ from postel.tcp.timewait import is_bare_syn
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ABSENT, ACK, RST, Segment
 
-TICK: Final = MILLISECOND  # RFC7323-5.4: 1 ms to 1 s
+TICK: Final = MILLISECOND  # RFC7323-5.4 allows 1 ms to 1 s
 _OLDEST_ECHO: Final = 600 * SECOND  # no round trip takes longer; an older echo is forged (BAD-TS-2)
 
 
@@ -20,7 +20,10 @@ def clock(tcb: Tcb, now: int) -> int:
 
 
 def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
-    """Check that the timestamp isn't old (PAWS), before the first check; return whether (RFC7323-5.3a)."""
+    """Check that the timestamp isn't old (PAWS, RFC7323-5.3a); return whether to go on.
+
+    This check comes before the first check of RFC 9293, 3.10.7.4.
+    """
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a
         return True
