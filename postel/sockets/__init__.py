@@ -1,8 +1,13 @@
-"""What drivers need to have sockets as other stacks do: options, `tcp_info`, and the calls of a socket that
-never waits. Every driver takes them from here.
+"""Sockets as programs know them, for all drivers: calls, options, names and ``tcp_info``, as Linux has them.
 
-`table` has each option once: its names and numbers, the field of `Config` that it stands for, the unit, and
-whether it may change on a living connection. `options` gets and sets them on a socket; `tcpinfo` lays a
-connection's status out as Linux does. `nonblocking` has the calls themselves, as a socket that never waits
-makes them: `stream` for TCP, `datagram` for UDP.
+A driver (`postel.aio`, `postel.blocking`, `postel.trio`) adds the waiting; nothing here waits.
+
+- `nonblocking`: the calls of a socket that never waits; `stream` for TCP, `datagram` for UDP.
+- `table`: each socket option once, with its names and numbers, the field of `Config` for which it stands, the
+  unit, and whether it may change on an open connection. `options` gets and sets them.
+- `names`: addresses as the socket module writes them. `lookup`: ``getaddrinfo``. `questions`: DNS, for
+  resolvers.
+- `bindings`: ports that sockets have bound. `lingering`: connections that the program has closed, and TCP
+  hasn't yet.
+- `tcpinfo`: the status of a connection in the layout of Linux's ``struct tcp_info``.
 """

@@ -1,4 +1,4 @@
-"""Ports that sockets have bound, from ``bind`` until ``close``."""
+"""Ports that TCP sockets have bound, from ``bind`` until ``close``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +10,24 @@ from postel.wire.address import Endpoint, is_unspecified
 
 
 class Bindings:
-    """Those of TCP on one host: a `Host` knows listeners and connections alone."""
+    """Endpoints that the TCP sockets of one host have bound.
+
+    A `Host` knows only listeners and connections, not sockets that are bound and do neither.
+    """
 
     __slots__ = ("_bound",)
 
     def __init__(self) -> None:
-        self._bound: dict[Endpoint, bool] = {}  # whether the socket lets others bind the same: SO_REUSEADDR
+        """Start without bound sockets."""
+        self._bound: dict[
+            Endpoint, bool
+        ] = {}  # whether the socket has SO_REUSEADDR, so that others may bind the same
 
     def claim(self, host: Host, wanted: Endpoint, address: str | None, now: int, *, shares: bool) -> Endpoint:
-        """Bind ``wanted``, of which port 0 stands for any that is free: the endpoint that was bound.
-        ``address`` is as `Host.listen` takes it, None for all of both families.
+        """Bind ``wanted``, with port 0 to a free one. Returns the endpoint that was bound.
 
-        Raises AddressInUse where a listener is there, or another socket has bound it; both may, with
+        ``address`` is ``wanted``'s as `Host.listen` takes it: None for all of both families. Raises
+        AddressInUse where a listener is there, or where another socket has bound it, unless both have
         SO_REUSEADDR (``shares``). Raises AddressNotAvailable.
         """
         with _free_ports(host, wanted.port, address, now) as ports:
@@ -40,17 +46,20 @@ class Bindings:
         raise AddressInUse(f"another socket is bound to {wanted}")
 
     def listens(self, bound: Endpoint) -> None:
-        """The socket listens: from now on none shares its port, with SO_REUSEADDR or without."""
+        """Note that a socket listens: no other socket may share its port now, whatever SO_REUSEADDR says."""
         self._bound[bound] = False
 
     def release(self, bound: Endpoint) -> None:
-        """The socket was closed. Harmless where nothing is bound."""
+        """Forget an endpoint, because its socket was closed. Does nothing for one that isn't bound."""
         self._bound.pop(bound, None)
 
 
 @contextmanager
 def _free_ports(host: Host, port: int, address: str | None, now: int) -> Iterator[Iterator[int]]:
-    """Ports at which no listener is; for port 0 one after another, each of them another."""
+    """Yield ports without a listener: ``port`` itself, or for 0 free ones, each another.
+
+    Listeners hold the ports until the end of the block.
+    """
     tried: list[Listener] = []
 
     def ports() -> Iterator[int]:
@@ -66,6 +75,7 @@ def _free_ports(host: Host, port: int, address: str | None, now: int) -> Iterato
 
 
 def _overlap(one: bytes, other: bytes) -> bool:
+    """Tell whether two sockets with these addresses would receive the same segments."""
     if len(one) != len(other):
         return False
     return one == other or is_unspecified(one) or is_unspecified(other)

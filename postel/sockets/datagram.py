@@ -1,4 +1,4 @@
-"""UDP's sockets, as `postel.sockets.nonblocking` has them."""
+"""UDP sockets that never wait: see `postel.sockets.nonblocking`."""
 
 import socket
 from typing import NoReturn
@@ -23,29 +23,37 @@ from postel.wire.address import Endpoint, is_unspecified
 
 
 class DatagramCalls(NonBlockingSocket):
-    """A new socket, or one with an address: that it was bound to, or that it took when it first sent."""
+    """UDP socket that never waits.
+
+    It is new, or has an address of its own, which it took by `bind`, by `connect`, or when it first sent.
+    """
 
     def __init__(
         self, owner: SocketOwner, family: int, config: Config, opened: DatagramSocket | None = None
     ) -> None:
+        """Make a new socket; with ``opened``, one on a socket of the host."""
         super().__init__(
             owner, family, socket.SOCK_DGRAM, SocketOptions(config, family=family, kind=socket.SOCK_DGRAM)
         )
         self._bound: Endpoint | None = None if opened is None else opened.local
         self._socket = opened
-        self._next: tuple[bytes, Endpoint] | None = None  # taken from the host and not read yet
+        self._next: tuple[bytes, Endpoint] | None = (
+            None  # the next datagram, taken from the host to see whether there is one
+        )
 
     def __repr__(self) -> str:
+        """Show the addresses."""
         return "<closed UDP socket>" if self.is_closed else f"<UDP socket, {self._socket or 'new'}>"
 
     @property
     def opened(self) -> DatagramSocket | None:
-        """The host's socket, from `bind`, `connect` or the first datagram on."""
+        """Socket of the host, from `bind`, `connect` or the first datagram on; None before."""
         return self._socket
 
     # Names and options
 
     def getsockname(self) -> Name:
+        """Return the own address and port; zeros before there are any."""
         self.require_open()
         if self._socket is None or self._bound is None:
             return name_of(self._nowhere, self.family)
@@ -54,6 +62,7 @@ class DatagramCalls(NonBlockingSocket):
         return name_of(self._socket.local, self.family)
 
     def getpeername(self) -> Name:
+        """Return the peer's address and port. Raises ConnectionDoesNotExist without a peer."""
         self.require_open()
         if self._socket is None or self._socket.remote is None:
             raise ConnectionDoesNotExist
@@ -62,6 +71,7 @@ class DatagramCalls(NonBlockingSocket):
     # Opening
 
     def bind(self, name: Name) -> None:
+        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
         self._require_network()
         wanted = endpoint_of(name, self.family)
         if self._socket is not None:
@@ -69,6 +79,7 @@ class DatagramCalls(NonBlockingSocket):
         self._open(wanted, None)
 
     def connect(self, name: Name) -> None:
+        """Choose the peer, the only one to which it sends and from which it receives."""
         self._require_network()
         remote = self._target(name)
         bound = self._bound or self._nowhere
@@ -81,6 +92,7 @@ class DatagramCalls(NonBlockingSocket):
         self._open(Endpoint(bound.address, port), remote)
 
     def _open(self, wanted: Endpoint, remote: Endpoint | None) -> DatagramSocket:
+        """Open a socket of the host."""
         try:
             opened = self.owner.host.datagrams(
                 wanted.port, address=self._own_address(wanted.address), remote=remote
@@ -92,9 +104,11 @@ class DatagramCalls(NonBlockingSocket):
         return opened
 
     def listen(self, backlog: int = 128) -> None:
+        """Raise SocketCallUnknown: UDP has no connections."""
         self._refuse_listening()
 
     def accept(self) -> NoReturn:
+        """Raise SocketCallUnknown: UDP has no connections."""
         self._refuse_listening()
 
     def _refuse_listening(self) -> NoReturn:
@@ -105,6 +119,7 @@ class DatagramCalls(NonBlockingSocket):
 
     @property
     def is_readable(self) -> bool:
+        """Whether a datagram, an error or the end can be read."""
         return bool(
             self.is_closed
             or self._failure
@@ -115,17 +130,20 @@ class DatagramCalls(NonBlockingSocket):
 
     @property
     def is_writable(self) -> bool:
+        """True: a datagram leaves at once or is lost."""
         return True
 
     def happened(self, event: Event) -> None:
+        """Handle an event of the host's socket. The pump calls this."""
         if isinstance(event, Trouble) and self._socket is not None and self._socket.remote is not None:
-            self._error = event.error  # as Linux has it: a socket without a peer hears of nothing
+            self._error = event.error  # Linux tells ICMP errors only to a socket with a peer
         self.changed()
 
     def link_is_down(self, error: OSError) -> None:
-        """Datagrams may get lost."""
+        """Do nothing: datagrams may get lost."""
 
     def _has_datagram(self) -> bool:
+        """Tell whether a datagram has come."""
         if self._next is None and self._socket is not None:
             self._next = self._socket.receive()
         return self._next is not None
@@ -133,6 +151,7 @@ class DatagramCalls(NonBlockingSocket):
     # Reading and writing
 
     def _read(self, limit: int, flags: int) -> tuple[bytes, Endpoint | None, int]:
+        """Return the oldest datagram, its sender, and MSG_TRUNC where it was longer than ``limit``."""
         self.require_open()
         checked_flags(flags, socket.MSG_PEEK | socket.MSG_TRUNC)
         if (error := self.claim_error()) is not None:
@@ -148,6 +167,7 @@ class DatagramCalls(NonBlockingSocket):
         return data[:limit], sender, socket.MSG_TRUNC if len(data) > limit else 0
 
     def _write(self, data: Data, flags: int, remote: Endpoint | None) -> int:
+        """Send one datagram. Returns how many octets."""
         self._require_network()
         checked_flags(flags, 0)
         if self.has_shut_down_writing:
@@ -162,12 +182,14 @@ class DatagramCalls(NonBlockingSocket):
         return len(data)
 
     def _named(self, sender: Endpoint | None) -> Name | None:
+        """Return the sender as the socket module writes it."""
         return None if sender is None else name_of(sender, self.family)
 
     def _target(self, name: object) -> Endpoint:
+        """Return the endpoint that ``name`` stands for. Raises SocketCallInvalid for port 0."""
         remote = endpoint_of(name, self.family)
         if not remote.port:
-            raise SocketCallInvalid("no datagram can be sent to port 0")  # EINVAL, as Linux has it
+            raise SocketCallInvalid("no datagram can be sent to port 0")  # EINVAL, Linux's error for that
         return (
             Endpoint(LOOPBACK[len(remote.address)], remote.port) if is_unspecified(remote.address) else remote
         )
@@ -175,6 +197,10 @@ class DatagramCalls(NonBlockingSocket):
     # Ending
 
     def shutdown(self, how: int) -> None:
+        """End reading, writing or both: SHUT_RD, SHUT_WR, SHUT_RDWR.
+
+        Raises ConnectionDoesNotExist without a peer.
+        """
         self.require_open()
         if self._socket is None or self._socket.remote is None:
             raise ConnectionDoesNotExist
@@ -182,6 +208,7 @@ class DatagramCalls(NonBlockingSocket):
         self.changed()
 
     def close(self) -> None:
+        """Close the socket. Datagrams that were sent before still leave. A second call does nothing."""
         if self.is_closed:
             return
         self.is_closed = True

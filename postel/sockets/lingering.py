@@ -18,13 +18,14 @@ class LingeringConnection:
     __slots__ = ("_connection", "_others")
 
     def __init__(self, connection: Connection, others: "dict[LingeringConnection, None]") -> None:
+        """Become the handler of ``connection``, and join ``others``."""
         self._connection = connection
         self._others = others
         others[self] = None
         connection.context = self
 
     def happened(self, event: Event) -> None:
-        """Handle an event of the connection, for the pump: all but the last are of no interest."""
+        """Leave the set at the connection's end. The pump calls this for each event."""
         if isinstance(event, Closed):
             self._connection.context = None
             self._others.pop(self, None)
@@ -44,6 +45,7 @@ class LingeringConnections:
     __slots__ = ("_connections",)
 
     def __init__(self) -> None:
+        """Start without connections."""
         self._connections: dict[LingeringConnection, None] = {}
 
     def __bool__(self) -> bool:

@@ -1,6 +1,4 @@
-"""``getaddrinfo`` and ``getnameinfo`` of a network: as glibc answers, from the network's own resolver in
-place of the machine's.
-"""
+"""``getaddrinfo`` and ``getnameinfo`` of a network: glibc's answers, by the network's own resolver."""
 
 import ipaddress
 import socket
@@ -30,17 +28,19 @@ _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - of the network's host
 
 
 class NameResolver(Protocol):
-    """What a network asks for the addresses of a name: `postel.aio.Resolver` is one."""
+    """Object that a network asks for the addresses of a name: `postel.aio.Resolver` is one."""
 
     async def addresses(self, name: str) -> list[str]:
-        """The addresses of ``name`` as text, the preferred one first. Raises NotResolved where there is
-        none.
+        """Return the addresses of ``name`` as text, the preferred one first.
+
+        Raises NotResolved where there is none.
         """
 
 
 class LookupNetwork(Protocol):
-    """What a look-up needs of a driver's network. Without a ``resolver`` there are only addresses, and
-    ``localhost``.
+    """Network, as far as a look-up needs it.
+
+    With None as ``resolver`` there are only addresses, and ``localhost``.
     """
 
     host: Host
@@ -57,7 +57,10 @@ async def getaddrinfo(
     proto: int = 0,
     flags: int = 0,
 ) -> list[AddressInfo]:
-    """As `socket.getaddrinfo`, for the network's host. Raises NotResolved, which is a ``socket.gaierror``."""
+    """Resolve ``host`` and ``port``, as `socket.getaddrinfo` does.
+
+    Raises NotResolved, a ``socket.gaierror``.
+    """
     kinds = _kinds(type, proto)
     if family not in (AF_UNSPEC, AF_INET, AF_INET6):
         raise UnresolvedName(socket.EAI_FAMILY, "ai_family not supported")
@@ -86,8 +89,9 @@ async def getaddrinfo(
 
 
 def getnameinfo(network: LookupNetwork, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
-    """As `socket.getnameinfo`. A network knows names by their addresses only, so the answer has the address
-    as it is written.
+    """Return an address as text and its service, as `socket.getnameinfo` does. Raises KindError, NotResolved.
+
+    No name is looked up: a network knows the addresses of names, and not the names of addresses.
     """
     del network
     if not isinstance(sockaddr, tuple) or len(sockaddr) not in (2, 3, 4):
@@ -104,8 +108,9 @@ def getnameinfo(network: LookupNetwork, sockaddr: tuple[Any, ...], flags: int = 
 
 
 def literal(text: str) -> str | None:
-    """An address as `socket.inet_ntop` writes it; None for a name. IPv4 in the short forms of ``inet_aton``
-    counts as an address.
+    """Return an address as `socket.inet_ntop` writes it; None for a name.
+
+    IPv4 addresses in the short forms of ``inet_aton`` are addresses, too.
     """
     bare, _, zone = text.partition("%")
     try:
@@ -119,14 +124,13 @@ def literal(text: str) -> str | None:
             return None
     if "%" in text and (parsed.version == 4 or not zone.isdigit()):
         return None
-    written = (
-        str(parsed) if parsed.version == 4 else socket.inet_ntop(AF_INET6, parsed.packed)
-    )  # ipaddress writes mapped ones otherwise
+    # The module ipaddress writes IPv4-mapped addresses in another way
+    written = str(parsed) if parsed.version == 4 else socket.inet_ntop(AF_INET6, parsed.packed)
     return f"{written}{'%' if zone else ''}{zone}"
 
 
 async def _addresses(network: LookupNetwork, name: str | None, family: int, flags: int) -> list[str]:
-    """Those of the wanted family, at least one. Raises NotResolved."""
+    """Return the addresses of the wanted family, at least one. Raises NotResolved."""
     if name is None:
         return _of_family(_WILDCARDS if flags & socket.AI_PASSIVE else _LOOPBACK, family)
     address = literal(name)
@@ -148,7 +152,7 @@ async def _addresses(network: LookupNetwork, name: str | None, family: int, flag
 
 
 async def _asked(network: LookupNetwork, name: str) -> list[str]:
-    """What the resolver says. Whatever it raises for an unknown name, the caller gets a ``gaierror``."""
+    """Return what the resolver says. Any failure is raised as a ``socket.gaierror``."""
     if network.resolver is None:
         return []
     try:
@@ -168,24 +172,29 @@ _EAI_ADDRFAMILY: Final = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME)
 
 
 def _of_family(addresses: Iterable[str], family: int) -> list[str]:
+    """Return those of the addresses that are of this family, or all for AF_UNSPEC."""
     return [address for address in addresses if family in (AF_UNSPEC, _family_of(address))]
 
 
 def _family_of(address: str) -> socket.AddressFamily:
+    """Return the family of an address in text."""
     return AF_INET6 if ":" in address else AF_INET
 
 
 def _families(network: LookupNetwork) -> set[int]:
+    """Return the families of which the host has an address."""
     interfaces: Iterable[Interface] = network.host.routes.interfaces
     return {AF_INET if len(interface.address) == 4 else AF_INET6 for interface in interfaces}
 
 
 def _socket_name(address: str, port: int) -> Name:
+    """Return address and port as the socket module writes them."""
     bare, _, zone = address.partition("%")
     return (bare, port) if ":" not in bare else (bare, port, 0, int(zone or 0))
 
 
 def _text(host: Text) -> str | None:
+    """Return a host in text. Raises KindError."""
     if host is None or isinstance(host, str):
         return host
     if isinstance(host, (bytes, bytearray)):
@@ -194,7 +203,7 @@ def _text(host: Text) -> str | None:
 
 
 def _kinds(kind: int, proto: int) -> list[tuple[socket.SocketKind, int]]:
-    """The pairs of kind and protocol that are asked for, at least one. Raises NotResolved."""
+    """Return the pairs of kind and protocol that are asked for, at least one. Raises NotResolved."""
     kind &= 0xF  # without Linux's SOCK_NONBLOCK and SOCK_CLOEXEC
     found = list(_matching(kind, proto))
     if not found:
@@ -203,12 +212,14 @@ def _kinds(kind: int, proto: int) -> list[tuple[socket.SocketKind, int]]:
 
 
 def _matching(kind: int, proto: int) -> Iterator[tuple[socket.SocketKind, int]]:
+    """Yield the pairs of kind and protocol that match; 0 matches all."""
     for each, protocol in _KINDS:
         if kind in (0, each) and (proto in (0, protocol) or (each is SOCK_RAW and kind)):
             yield each, proto if each is SOCK_RAW else protocol
 
 
 def _service(port: Text | int) -> int | str | None:
+    """Return a port as a number, or the name of a service."""
     if isinstance(port, int):
         return port
     text = _text(port)
@@ -220,11 +231,11 @@ def _service(port: Text | int) -> int | str | None:
 def _port(
     service: int | str | None, kinds: list[tuple[socket.SocketKind, int]], flags: int
 ) -> int | dict[tuple[socket.SocketKind, int], int]:
-    """A number for all kinds, or that of a service for each kind that has it. Raises NotResolved."""
+    """Return a port for all kinds, or a service's port for each kind that has it. Raises NotResolved."""
     if not isinstance(service, str):
         if service is not None and service < 0:
             raise UnresolvedName(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
-        return 0 if service is None else service & 0xFFFF  # as glibc
+        return 0 if service is None else service & 0xFFFF  # glibc takes the low 16 bits, too
     if flags & socket.AI_NUMERICSERV:
         raise UnresolvedName(socket.EAI_NONAME, "Name or service not known")
     found: dict[tuple[socket.SocketKind, int], int] = {}
@@ -238,7 +249,7 @@ def _port(
 
 
 def _port_of(service: str, protocol: str) -> int:
-    """0 where there is none."""
+    """Return the port of a service; 0 where there is none."""
     if service in _SERVICES and (protocol == "tcp" or service in _OVER_UDP):
         return _SERVICES[service]
     try:
@@ -248,7 +259,7 @@ def _port_of(service: str, protocol: str) -> int:
 
 
 def _service_at(port: int, protocol: str) -> str:
-    """The name of a port; the number where it has none."""
+    """Return the service at a port; the number as text where there is none."""
     for name, number in _SERVICES.items():
         if number == port and (protocol == "tcp" or name in _OVER_UDP):
             return name

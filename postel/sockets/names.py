@@ -1,6 +1,4 @@
-"""How the socket module writes addresses down, ``("10.0.0.2", 80)`` or ``("fd00::2", 80, 0, 0)``, and what a
-host understands.
-"""
+"""Addresses as the socket module writes them: ``("10.0.0.2", 80)`` or ``("fd00::2", 80, 0, 0)``."""
 
 import errno
 import socket
@@ -17,12 +15,13 @@ LOOPBACK: Final = {4: b"\x7f\0\0\1", 16: bytes(15) + b"\1"}
 
 
 class UnresolvedName(NotResolved, socket.gaierror):
-    """As programs that resolve names expect it."""
+    """Failed look-up of a name: a `NotResolved` that is a ``socket.gaierror`` as well."""
 
 
 def name_of(endpoint: Endpoint, family: int) -> Name:
-    """An endpoint as a socket of this family shows it: one of IPv6 shows an IPv4 address as
-    ``::ffff:10.0.0.2``.
+    """Return an endpoint as a socket of this family shows it.
+
+    A socket of IPv6 shows an IPv4 address as ``::ffff:10.0.0.2``.
     """
     octets, port = endpoint
     if family == socket.AF_INET:
@@ -33,11 +32,10 @@ def name_of(endpoint: Endpoint, family: int) -> Name:
 
 
 def endpoint_of(name: object, family: int) -> Endpoint:
-    """What a socket of this family is given as an address, as `socket.socket` takes and refuses it; "" is the
-    wildcard.
+    """Return the endpoint that a program means by ``name``, as `socket.socket` accepts and refuses it.
 
-    Host names are the driver's to resolve: here they are a ``socket.gaierror``. Raises ArgumentError and
-    KindError too.
+    The host "" is the wildcard address. Host names are resolved by the driver before: here they raise a
+    ``socket.gaierror``. Raises ArgumentError and KindError, too.
     """
     if not isinstance(name, tuple):
         raise KindError("address", name, "a tuple of host and port")
@@ -52,6 +50,7 @@ def endpoint_of(name: object, family: int) -> Endpoint:
 
 
 def _octets(host: object, family: int) -> bytes:
+    """Return the octets of a host's address."""
     if isinstance(host, (bytes, bytearray)):
         host = bytes(host).decode("ascii", "replace")
     if not isinstance(host, str):
@@ -73,6 +72,7 @@ def _octets(host: object, family: int) -> bytes:
 
 
 def _refuse(host: str) -> bytes:
+    """Raise the error for an address of another family."""
     raise UnresolvedName(
         getattr(socket, "EAI_ADDRFAMILY", errno.EAFNOSUPPORT), f"{host} is not of the socket's address family"
     )

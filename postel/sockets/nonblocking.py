@@ -1,7 +1,7 @@
-"""Sockets that never wait: each call does what it can do now, as Linux has it, or raises WouldBlock, a
-BlockingIOError. For every driver.
+"""Sockets that never wait, for every driver.
 
-`StreamCalls` of `postel.sockets.stream` is TCP's, `DatagramCalls` of `postel.sockets.datagram` UDP's.
+Each call does what it can do now, as on Linux, or raises WouldBlock, which is a BlockingIOError.
+`StreamCalls` of `postel.sockets.stream` is TCP's socket, `DatagramCalls` of `postel.sockets.datagram` UDP's.
 """
 
 import errno
@@ -44,35 +44,42 @@ _V6ONLY: Final = NAMED["IPV6_V6ONLY"]
 
 
 class SocketOwner(Protocol):
-    """What sockets need of their driver's network. ``bindings`` are those of its host."""
+    """Network of a driver, as far as sockets need it. ``bindings`` are those of its host."""
 
     host: Host
     bindings: Bindings
 
     def now(self) -> int:
-        """Microseconds of the driver's clock; after the network's end too."""
+        """Return the time of the driver's clock, in microseconds, after the network's end, too."""
         ...
 
     def wake(self) -> None:
-        """A call was made: packets and events may wait. Harmless after the network's end."""
+        """Let the pump turn soon: a call was made, and packets and events may wait.
+
+        Does nothing after the end.
+        """
         ...
 
     def abandon(self, connection: Connection) -> None:
-        """A socket was closed, and its connection has octets to deliver yet, or the peer's end to hear."""
+        """Keep a connection without a socket until it has ended.
+
+        It has data to deliver, or waits for a FIN.
+        """
         ...
 
 
 class NonBlockingSocket(ABC):
-    """What sockets of both kinds have in common.
+    """Base class of sockets that never wait.
 
     ``changed`` is called after each event that may change `is_readable` or `is_writable`; the driver sets it.
-    Addresses are written out: names are the driver's to resolve. Errors are OSErrors with Linux's numbers;
+    Addresses are written out: the driver resolves names before. Errors are OSErrors with Linux's numbers;
     EBADF once it is closed.
     """
 
     def __init__(
         self, owner: SocketOwner, family: int, kind: socket.SocketKind, settings: SocketOptions
     ) -> None:
+        """Make a socket of this family and kind. ``settings`` are its options."""
         self.owner = owner
         self.family: socket.AddressFamily = socket.AddressFamily(family)
         self.type: socket.SocketKind = kind
@@ -82,22 +89,23 @@ class NonBlockingSocket(ABC):
         self.has_shut_down_writing: bool = False
         self.is_closed: bool = False
         self._options = settings
-        self._failure: OSError | None = None  # what ended the network
-        self._error: OSError | None = None  # what went wrong and no call has told the program yet
+        self._failure: OSError | None = None  # why the network has ended
+        self._error: OSError | None = None  # an error that no call has raised yet
 
     # Names and options
 
     @abstractmethod
     def getsockname(self) -> Name:
-        """The own address and port; zeros where it has none yet."""
+        """Return the own address and port; zeros before there are any."""
 
     @abstractmethod
     def getpeername(self) -> Name:
-        """The peer's address and port. Raises ConnectionDoesNotExist."""
+        """Return the peer's address and port. Raises ConnectionDoesNotExist."""
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
-        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which
-        are OSErrors.
+        """Return the value of an option: an int, or with ``buflen`` octets.
+
+        Raises OptionUnknown and OptionInvalid, which are OSErrors.
         """
         self.require_open()
         found = numbered(level, option)
@@ -111,8 +119,9 @@ class NonBlockingSocket(ABC):
     def setsockopt(
         self, level: int, option: int, value: options.Value | None, optlen: int | None = None
     ) -> None:
-        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are
-        OSErrors.
+        """Set an option: ``value`` is an int or octets; None with ``optlen`` stands for so many zeros.
+
+        Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors.
         """
         self.require_open()
         self._options.set(
@@ -122,11 +131,11 @@ class NonBlockingSocket(ABC):
 
     @property
     def resets_on_close(self) -> bool:
-        """Whether SO_LINGER asks for 0 seconds."""
+        """Whether SO_LINGER is set to 0 seconds: `close` sends a RST."""
         return self._options.linger == 0
 
     def claim_error(self) -> OSError | None:
-        """SO_ERROR: what went wrong since it was asked last. It is told once."""
+        """Return the error that SO_ERROR tells, once; None for none."""
         error, self._error = self._error, None
         return error
 
@@ -134,98 +143,110 @@ class NonBlockingSocket(ABC):
 
     @abstractmethod
     def bind(self, name: Name) -> None:
-        """Take an own address and port. Raises AddressInUse, AddressNotAvailable."""
+        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
 
     @abstractmethod
     def connect(self, name: Name) -> None:
-        """Open a connection, or choose the peer. Raises ConnectionBegun: it is writable once the outcome is
-        known.
+        """Open a connection, or choose the peer.
+
+        Raises ConnectionBegun for TCP: the socket is writable once the connection is open or has failed.
         """
 
     @abstractmethod
     def listen(self, backlog: int = 128) -> None:
-        """Accept connections."""
+        """Accept connections; up to ``backlog`` may wait for `accept`."""
 
     @abstractmethod
     def accept(self) -> "tuple[NonBlockingSocket, Name]":
-        """The oldest connection that waits, and the peer's name."""
+        """Return the connection that waits longest, and its peer. Raises WouldBlock."""
 
     # Readiness
 
     @property
     @abstractmethod
     def is_readable(self) -> bool:
-        """Whether a call that reads or accepts wouldn't block: poll's POLLIN."""
+        """Whether a call that reads or accepts needn't wait: poll's POLLIN."""
 
     @property
     @abstractmethod
     def is_writable(self) -> bool:
-        """Whether a call that sends wouldn't block, or `connect` has come to its end: poll's POLLOUT.
+        """Whether a call that sends needn't wait, or `connect` has ended: poll's POLLOUT.
 
-        Where it is False, `changed` is called once that is different.
+        Where it is False, `changed` is called once it is True.
         """
 
     @abstractmethod
     def happened(self, event: Event) -> None:
-        """For the pump: an event of its connection, listener or datagram socket."""
+        """Handle an event of the connection, listener or datagram socket. The pump calls this."""
 
     def fail(self, error: OSError) -> None:
-        """The network has ended: what was received can still be read, everything else raises ``error``."""
+        """End the socket, because the network has ended.
+
+        Received data can still be read; all else raises ``error``.
+        """
         if self._failure is None:
             self._failure = self._error = error
             self.changed()
 
     @abstractmethod
     def link_is_down(self, error: OSError) -> None:
-        """The device is switched off, perhaps for a moment: a connection that is being opened fails with
-        ``error``, all else lives on.
+        """Fail a connection that is being opened with ``error``, because the device is switched off.
+
+        That may be for a moment only, and all else goes on.
         """
 
     # Reading and writing
 
     @abstractmethod
     def _read(self, limit: int, flags: int) -> tuple[bytes, Endpoint | None, int]:
-        """Up to ``limit`` octets, their sender where that isn't the peer of a stream, and what recvmsg tells
-        in its flags.
-        """
+        """Return up to ``limit`` octets, their sender (None for a stream), and the flags of ``recvmsg``."""
 
     @abstractmethod
     def _write(self, data: Data, flags: int, remote: Endpoint | None) -> int:
-        """Send as much as there is room for: how many octets."""
+        """Send as much as there is room for. Returns how many octets."""
 
     @abstractmethod
     def _named(self, sender: Endpoint | None) -> Any:  # noqa: ANN401 - a name, or None of a stream's peer
-        """The sender as `recvfrom` gives it."""
+        """Return the sender as `recvfrom` shows it."""
 
     @abstractmethod
     def _target(self, name: object) -> Endpoint | None:
-        """The remote of `sendto`; None for the peer of a stream."""
+        """Return the remote endpoint of `sendto`; None for the peer of a stream."""
 
     def recv(self, limit: int, flags: int = 0) -> bytes:
-        """Up to ``limit`` octets, or one datagram; b"" at the end of a stream."""
+        """Return up to ``limit`` octets, or one datagram; ``b""`` at the end of a stream.
+
+        Raises WouldBlock.
+        """
         return self._read(_counted(limit), flags)[0]
 
     def recvfrom(self, limit: int, flags: int = 0) -> tuple[bytes, Any]:
-        """As `recv`, with the sender's name."""
+        """Receive as `recv` does. Returns the octets, and the sender's name."""
         data, sender, _ = self._read(_counted(limit), flags)
         return data, self._named(sender)
 
     def recvmsg(self, limit: int, ancillary: int = 0, flags: int = 0) -> Message:
-        """As `recvfrom`, with no ancillary data, and MSG_TRUNC where a datagram was longer."""
+        """Receive as `recvfrom` does, with no ancillary data.
+
+        The flag MSG_TRUNC says that a datagram was longer.
+        """
         data, sender, told = self._read(_counted(limit), flags)
         return data, [], told, self._named(sender)
 
     def recv_into(self, buffer: object, limit: int = 0, flags: int = 0) -> int:
-        """As `recv`, into a buffer of the caller's: how many octets."""
+        """Receive into ``buffer`` as `recv` does. Returns how many octets."""
         return self.recvmsg_into([_room(buffer, limit)], 0, flags)[0]
 
     def recvfrom_into(self, buffer: object, limit: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """As `recvfrom`, into a buffer of the caller's."""
+        """Receive into ``buffer`` as `recvfrom` does. Returns how many octets, and the sender's name."""
         count, _, _, sender = self.recvmsg_into([_room(buffer, limit)], 0, flags)
         return count, sender
 
     def recvmsg_into(self, buffers: Iterable[object], ancillary: int = 0, flags: int = 0) -> MessageInto:
-        """As `recvmsg`, into buffers of the caller's, one after another."""
+        """Receive into ``buffers``, one after another, as `recvmsg` does.
+
+        Returns how many octets in the place of them.
+        """
         rooms = [_room(buffer, 0) for buffer in buffers]
         data, sender, told = self._read(sum(map(len, rooms)), flags)
         at = 0
@@ -236,18 +257,21 @@ class NonBlockingSocket(ABC):
         return len(data), [], told, self._named(sender)
 
     def send(self, data: object, flags: int = 0) -> int:
-        """Send to the peer, as much as there is room for, or one datagram: how many octets."""
+        """Send to the peer as much as there is room for, or one datagram. Returns how many octets."""
         return self._write(_octets(data), flags, None)
 
     def sendto(self, data: object, flags: int, name: object) -> int:
-        """Send one datagram; on a stream the name is overlooked."""
+        """Send one datagram to ``name``. A stream ignores the name. Returns how many octets."""
         self.require_open()
         return self._write(_octets(data), flags, self._target(name))
 
     def sendmsg(
         self, buffers: Iterable[object], ancillary: Sequence[object] = (), flags: int = 0, name: object = None
     ) -> int:
-        """As `sendto` with what is in all buffers. Ancillary data is unknown here: EINVAL."""
+        """Send the octets of all buffers, as `send` or `sendto` does.
+
+        Raises SocketCallInvalid for ancillary data.
+        """
         if list(ancillary):
             raise SocketCallInvalid("ancillary data is not known here; allowed: none")
         data = b"".join([_octets(buffer) for buffer in buffers])
@@ -255,25 +279,27 @@ class NonBlockingSocket(ABC):
 
     @abstractmethod
     def shutdown(self, how: int) -> None:
-        """End one direction, or both: SHUT_RD, SHUT_WR, SHUT_RDWR. Raises ConnectionDoesNotExist."""
+        """End reading, writing or both: SHUT_RD, SHUT_WR, SHUT_RDWR. Raises ConnectionDoesNotExist."""
 
     @abstractmethod
     def close(self) -> None:
-        """Everything written is still sent. A second call does nothing."""
+        """Close the socket. Data that was written before is still sent. A second call does nothing."""
 
     # For subclasses
 
     def require_open(self) -> None:
-        """Raise EBADF once it is closed."""
+        """Raise SocketClosed once the socket is closed."""
         if self.is_closed:
             raise SocketClosed
 
     def _require_network(self) -> None:
+        """Raise SocketClosed, or what ended the network."""
         self.require_open()
         if self._failure is not None:
             raise renewed(self._failure)
 
     def _note_shutdown(self, how: int) -> None:
+        """Note which directions have ended. Raises SocketCallInvalid for an unknown ``how``."""
         if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
             raise SocketCallInvalid(f"how is {how}; allowed: SHUT_RD, SHUT_WR, SHUT_RDWR")
         if how != socket.SHUT_WR:
@@ -282,37 +308,38 @@ class NonBlockingSocket(ABC):
             self.has_shut_down_writing = True
 
     def _own_address(self, octets: bytes) -> str | None:
-        """As `Host.listen` takes it: None for all of both families, which "::" means unless IPV6_V6ONLY is
-        set.
+        """Return an own address as `Host.listen` takes it.
+
+        None stands for all of both families, which "::" means unless IPV6_V6ONLY is set.
         """
         if len(octets) == 16 and is_unspecified(octets) and not self._is_v6only():
             return None
         return to_text(octets)
 
     def _is_v6only(self) -> bool:
+        """Tell whether the option IPV6_V6ONLY is set."""
         return any(self._options.get(_V6ONLY, self.owner.now()))
 
     @property
     def _nowhere(self) -> Endpoint:
+        """Wildcard address of the socket's family, with port 0."""
         return Endpoint(bytes(4 if self.family is socket.AF_INET else 16), 0)
 
 
 def checked_flags(flags: int, known: int) -> None:
-    """Raise SocketCallUnknown for a flag with which the call would do something else than it is asked for."""
+    """Raise SocketCallUnknown for a flag that would change what the call does and isn't known."""
     unknown = flags & ~(_HARMLESS | known)
     if unknown:
         raise SocketCallUnknown(f"flags {unknown:#x} are not known here")
 
 
 def as_os_error(error: ArgumentError) -> TcpError:
-    """What a call raises for an address that the host refuses as an argument."""
+    """Return the OSError for an address that the host refuses as an argument."""
     return error if isinstance(error, TcpError) else SocketCallInvalid(str(error))
 
 
 def known_family(family: int, kind: int) -> tuple[socket.AddressFamily, socket.SocketKind]:
-    """Family and kind, without the flags that Linux allows in the kind. Raises SocketKindUnknown for what
-    Postel doesn't have.
-    """
+    """Return family and kind, without the flags that Linux allows in the kind. Raises SocketKindUnknown."""
     kind &= ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0))
     if family not in (socket.AF_INET, socket.AF_INET6):
         raise SocketKindUnknown(f"address family {family} is not known here; allowed: AF_INET, AF_INET6")
@@ -322,6 +349,7 @@ def known_family(family: int, kind: int) -> tuple[socket.AddressFamily, socket.S
 
 
 def _counted(limit: int) -> int:
+    """Return ``limit``. Raises KindError and ArgumentError where it is no int of 0 or more."""
     if not isinstance(limit, int):
         raise KindError("limit", limit, "int")
     if limit < 0:
@@ -330,6 +358,7 @@ def _counted(limit: int) -> int:
 
 
 def _octets(data: Any) -> Data:  # noqa: ANN401 - any buffer
+    """Return the octets of any buffer."""
     if isinstance(data, (bytes, bytearray)):
         return data
     view = memoryview(data)
@@ -337,6 +366,7 @@ def _octets(data: Any) -> Data:  # noqa: ANN401 - any buffer
 
 
 def _room(buffer: Any, limit: int) -> memoryview:  # noqa: ANN401 - any buffer
+    """Return the part of a buffer that may be written. Raises KindError and ArgumentError."""
     room = memoryview(buffer).cast("B")
     if room.readonly:
         raise KindError("buffer", buffer, "one that may be written to")
@@ -346,4 +376,4 @@ def _room(buffer: Any, limit: int) -> memoryview:  # noqa: ANN401 - any buffer
 
 
 def _nothing() -> None:
-    """What `changed` is before the driver sets it."""
+    """Stand in for `changed` until the driver sets it."""

@@ -1,4 +1,4 @@
-"""Getting and setting the options of a socket, by the table, as Linux takes, refuses and tells them."""
+"""Options of a socket. Values are accepted, refused and told as Linux does, by `postel.sockets.table`."""
 
 import errno
 import socket
@@ -26,18 +26,18 @@ Value = int | bytes | bytearray | memoryview
 NUMBER: Final = Struct("=i")
 LINGER: Final = Struct("=ii")
 NO_LINGER: Final = -1
-LONGEST_ANSWER: Final = 1024  # octets, as the socket module has it
+LONGEST_ANSWER: Final = 1024  # octets: the limit of the socket module
 _LARGEST_NAME: Final = 16  # octets of a congestion controller's name
-_USUAL_MSS: Final = 536  # MUST-15: before a peer told its own
+_USUAL_MSS: Final = 536  # MUST-15: before a peer has announced its own
 _WHOLE: Final = 2**31
 
 
 class SocketOptions:
-    """The options of one socket: of TCP, be it new, listening or connected, or of UDP.
+    """Options of one socket of TCP, new, listening or connected, or of UDP.
 
-    ``config`` is what its connections to come are made with; a listener and a connection have theirs.
-    ``family`` and ``kind`` are the socket module's, the former 0 where it isn't known. ``linger`` is what
-    SO_LINGER asks of the driver's close, in seconds: `NO_LINGER` (-1) for nothing.
+    ``config`` is what TCP does on later connections of the socket; a listener and a connection have a config
+    of their own. ``family`` and ``kind`` are the socket module's numbers, ``family`` 0 where it isn't known.
+    ``linger`` is what SO_LINGER asks of the driver's `close`, in seconds: `NO_LINGER` (-1) for nothing.
     """
 
     __slots__ = ("_kept", "_told", "config", "connection", "family", "kind", "linger", "listener")
@@ -51,23 +51,24 @@ class SocketOptions:
         family: int = 0,
         kind: int = socket.SOCK_STREAM,
     ) -> None:
+        """Start with default options; a connection's or listener's are those of its config."""
         self.config: Config = config
         self.connection: Connection | None = connection
         self.listener: Listener | None = listener
         self.family: int = family
         self.kind: int = kind
         self.linger: int = NO_LINGER
-        self._kept: dict[str, int] | None = None  # what nothing depends on, once something was set
-        self._told: TcpError | None = None  # the error that was handed out: each is told once
+        self._kept: dict[str, int] | None = None  # values of options without a field, once one was set
+        self._told: TcpError | None = None  # the error that was told already: each is told once
 
     def current(self) -> Config:
-        """The choices that hold."""
+        """Return the config that holds now."""
         if self.connection is not None:
             return self.connection.config
         return self.config if self.listener is None else self.listener.config
 
     def configure(self, config: Config, now: int) -> None:
-        """Replace them, wherever they hold."""
+        """Replace the config, of a listener and a connection as well."""
         self.config = config
         if self.listener is not None:
             self.listener.config = config
@@ -75,7 +76,7 @@ class SocketOptions:
             self.connection.configure(config, now)
 
     def claim_error(self) -> TcpError | None:
-        """SO_ERROR: what ended the connection, told once."""
+        """Return what ended the connection, as SO_ERROR tells it, once; None for nothing."""
         found = self.connection.error if self.connection is not None else None
         if found is None or found is self._told:
             return None
@@ -83,11 +84,11 @@ class SocketOptions:
         return found
 
     def has_error(self) -> bool:
-        """Whether `claim_error` has something to tell."""
+        """Tell whether `claim_error` would return an error."""
         return self.connection is not None and self.connection.error not in (None, self._told)
 
     def get(self, option: Option, now: int) -> bytes:
-        """The option as the kernel lays it out. Raises OptionUnknown."""
+        """Return an option in the kernel's layout. Raises OptionUnknown."""
         self._require_known(option)
         if option.name == "SO_LINGER":
             return LINGER.pack(self.linger != NO_LINGER, max(0, self.linger))
@@ -105,6 +106,7 @@ class SocketOptions:
         return NUMBER.pack(self._number(option))
 
     def _number(self, option: Option) -> int:
+        """Return the value of an option that is a number."""
         connection, config = self.connection, self.current()
         if option.kind in ("kept", "kept-flag"):
             return (self._kept or {}).get(option.name, option.default)
@@ -119,6 +121,7 @@ class SocketOptions:
         return number_told(option, config)
 
     def _number_told(self, name: str) -> int:
+        """Return the value of an option that can't be set."""
         if name == "SO_ERROR":
             error = self.claim_error()
             return 0 if error is None else error.errno or errno.EIO
@@ -128,7 +131,7 @@ class SocketOptions:
         return {"SO_TYPE": int(self.kind), "SO_PROTOCOL": protocol, "SO_DOMAIN": int(self.family)}[name]
 
     def _mss(self, config: Config) -> int:
-        """Of a connection what a full segment takes; before there is one, what was chosen."""
+        """Return the payload of a full segment on a connection; before there is one, the option's value."""
         if self.connection is None:
             return _USUAL_MSS if config.largest_mss == DEFAULT.largest_mss else config.largest_mss
         if self.connection.state in (SYN_SENT, SYN_RECEIVED):
@@ -136,8 +139,11 @@ class SocketOptions:
         return self.connection.mss
 
     def set(self, option: Option, value: Value, now: int) -> None:
-        """Raises OptionUnknown for what can only be told, OptionInvalid for a wrong value or size,
-        ConnectionAlreadyExists for what must be chosen before, and TypeError."""
+        """Set an option. Raises OptionInvalid for a wrong value or size, and KindError for a wrong type.
+
+        Raises OptionUnknown for an option that can't be set, and ConnectionAlreadyExists for one that must be
+        set before the connection opens.
+        """
         self._require_known(option)
         if option.kind == "told":
             number_of(option, value)  # the kernel looks at the size first
@@ -156,6 +162,7 @@ class SocketOptions:
             self._set_number(option, number_of(option, value), now)
 
     def _set_number(self, option: Option, number: int, now: int) -> None:
+        """Set an option that is a number."""
         if number != option.default and not option.lowest <= number <= option.highest:
             raise OptionInvalid(f"{option.name} is {number}; allowed: {option.lowest} to {option.highest}")
         if option.kind in ("kept", "kept-flag"):
@@ -165,6 +172,7 @@ class SocketOptions:
             self._change(option, changes(option, self.current(), number), now)
 
     def _change(self, option: Option, fields: dict[str, Any], now: int) -> None:
+        """Replace fields of the config. Raises OptionInvalid."""
         try:
             config = replace(self.current(), **fields)
         except ArgumentError as error:
@@ -174,8 +182,8 @@ class SocketOptions:
     def _require_known(self, option: Option) -> None:
         """Raise OptionUnknown where a socket of this kind or family has no such option.
 
-        IPv6's options are unknown to a socket of IPv4. Those of IPv4 are known to one of IPv6, which may
-        carry both.
+        A socket of IPv4 has no options of IPv6. A socket of IPv6 has those of IPv4, because it may carry
+        both.
         """
         if self.kind == socket.SOCK_DGRAM and not option.is_for_datagrams:
             raise OptionUnknown(f"{option.name} is not known of a UDP socket")
@@ -184,7 +192,7 @@ class SocketOptions:
 
 
 def number_of(option: Option, value: Value) -> int:
-    """An int, or the int that octets are. Raises OptionInvalid, and TypeError as the socket module does."""
+    """Return the number that an int or octets stand for. Raises OptionInvalid, and KindError, a TypeError."""
     if isinstance(value, int):
         if not -_WHOLE <= value < _WHOLE:
             raise OptionInvalid(f"{option.name} is {value}; allowed: an int of 32 bits")
@@ -198,15 +206,16 @@ def number_of(option: Option, value: Value) -> int:
 
 
 def octets_of(name: str, value: Value) -> bytes:
-    """The value as octets. Raises TypeError as the socket module does."""
+    """Return the value as octets. Raises KindError, a TypeError, as the socket module does."""
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise KindError(name, value, "int, bytes")
     return bytes(value)
 
 
 def answer(octets: bytes, length: int) -> int | bytes:
-    """What ``getsockopt`` gives: an int without a ``length``, else as many octets at most. Raises
-    OptionInvalid.
+    """Return what ``getsockopt`` returns: an int without a ``length``, else as many octets at most.
+
+    Raises OptionInvalid for a ``length`` out of bounds.
     """
     if not 0 <= length <= LONGEST_ANSWER:
         raise OptionInvalid(f"buflen is {length}; allowed: 0 to {LONGEST_ANSWER}")
@@ -214,6 +223,7 @@ def answer(octets: bytes, length: int) -> int | bytes:
 
 
 def _linger_of(value: Value) -> int:
+    """Return the seconds in a value of SO_LINGER; NO_LINGER where it is off. Raises OptionInvalid."""
     octets = octets_of("SO_LINGER", value)
     if len(octets) < LINGER.size:
         raise OptionInvalid(

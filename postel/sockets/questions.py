@@ -1,5 +1,6 @@
-"""Questions to name servers and what their answers say, for the resolvers of all drivers (RFC 1034, 5.3.1;
-RFC 5452).
+"""Questions to name servers and what their answers mean, for the resolvers of all drivers.
+
+See RFC 1034, 5.3.1 for stub resolvers, and RFC 5452 for answers that attackers forge.
 """
 
 import socket
@@ -13,7 +14,7 @@ from postel.wire.dns import DnsMessage, ResourceRecord
 
 PATIENCE: Final = (1.0, 2.0, 4.0)  # seconds to wait for each server, in one round after another
 LONGEST_CHAIN: Final = 16  # of CNAMEs
-FIRST_PORT: Final = 1024  # RFC 5452, 9.2: as many ports as can be
+FIRST_PORT: Final = 1024  # RFC 5452, 9.2: a random port out of as many as possible
 ATTEMPTS_AT_A_PORT: Final = 16
 TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
 
@@ -26,6 +27,7 @@ class AliasChain:
     """
 
     def __init__(self, name: str) -> None:
+        """Begin with ``name``."""
         self.name: str = name
         self._first = name
         self._left = LONGEST_CHAIN
@@ -82,14 +84,17 @@ def require_answer(message: DnsMessage, query: DnsMessage) -> None:
 
 
 def answers(message: DnsMessage, query: DnsMessage) -> bool:
-    """RFC 5452, 9.1: the identifier and the whole question."""
+    """Tell whether a message answers the query: identifier and question must agree (RFC 5452, 9.1)."""
     ours, theirs = query.question, message.question
     is_same = (dns.canonical(theirs.name), *theirs[1:]) == (dns.canonical(ours.name), *ours[1:])
     return message.is_response and message.id == query.id and is_same
 
 
 def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
-    """Where the answer's aliases lead, and the addresses there. Records about other names don't count."""
+    """Return the name to which the answer's aliases lead, and its addresses.
+
+    Records about other names don't count.
+    """
     records: dict[str, list[ResourceRecord]] = {}
     for record in answer.answers:
         if record.rclass == dns.INTERNET:
@@ -106,8 +111,9 @@ def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
 
 
 def server(text: Address) -> Endpoint:
-    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``; or an object of `ipaddress`. Raises
-    ArgumentError.
+    """Return the endpoint of a name server, with port 53 unless another one is given. Raises ArgumentError.
+
+    ``text`` is ``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1``, ``[fd07::1]:5353``, or an object of `ipaddress`.
     """
     try:
         return Endpoint.parse(text if isinstance(text, str) else to_text(octets_of(text)), dns.PORT)
@@ -116,7 +122,7 @@ def server(text: Address) -> Endpoint:
 
 
 def encoded(name: str) -> str:
-    """The name as it goes over the wire (RFC 3490). Raises NotResolved for what can't be one."""
+    """Return a name as it is sent (RFC 3490). Raises NotResolved for text that can't be a name."""
     try:
         encoded = name.encode("idna").decode("ascii")
         dns.encode_name(encoded)

@@ -1,4 +1,4 @@
-"""TCP's sockets, as `postel.sockets.nonblocking` has them."""
+"""TCP sockets that never wait: see `postel.sockets.nonblocking`."""
 
 import socket
 from contextlib import suppress
@@ -29,7 +29,10 @@ from postel.wire.address import Endpoint, is_unspecified, to_text
 
 
 class StreamCalls(NonBlockingSocket):
-    """A new socket, a listening one, or one with a connection, which is being opened, open, or over."""
+    """TCP socket that never waits.
+
+    It is new, or it listens, or it has a connection that is being opened, open, or closed.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class StreamCalls(NonBlockingSocket):
         connection: Connection | None = None,
         listener: Listener | None = None,
     ) -> None:
+        """Make a new socket; with ``connection`` or ``listener``, one on that."""
         settings = SocketOptions(config, connection=connection, listener=listener, family=family)
         super().__init__(owner, family, socket.SOCK_STREAM, settings)
         self._bound: Endpoint | None = None if listener is None else listener.local
@@ -50,29 +54,32 @@ class StreamCalls(NonBlockingSocket):
             connection.context = self
 
     def __repr__(self) -> str:
+        """Show the connection, the listener, or the own address."""
         if self.is_closed:
             return "<closed TCP socket>"
         return f"<TCP socket, {self._connection or self._listener or self._bound or 'new'}>"
 
     @property
     def connection(self) -> Connection | None:
-        """Its connection, where `connect` or `accept` has made one."""
+        """Connection, where `connect` or `accept` has made one; else None."""
         return self._connection
 
     @property
     def listener(self) -> Listener | None:
-        """Its listener, from `listen` on."""
+        """Listener, from `listen` on; None before."""
         return self._listener
 
     # Names and options
 
     def getsockname(self) -> Name:
+        """Return the own address and port; zeros before there are any."""
         self.require_open()
         if self._connection is not None:
             return name_of(self._connection.local, self.family)
         return name_of(self._bound or self._nowhere, self.family)
 
     def getpeername(self) -> Name:
+        """Return the peer's address and port. Raises ConnectionDoesNotExist unless connected."""
         self.require_open()
         connection = self._connection
         if connection is None or self._is_opening or connection.state is CLOSED:
@@ -80,11 +87,13 @@ class StreamCalls(NonBlockingSocket):
         return name_of(connection.remote, self.family)
 
     def claim_error(self) -> OSError | None:
+        """Return the error that SO_ERROR tells, once; None for none."""
         return super().claim_error() or self._options.claim_error()
 
     # Opening
 
     def bind(self, name: Name) -> None:
+        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
         self._require_network()
         wanted = endpoint_of(name, self.family)
         if self._bound is not None or self._connection is not None:
@@ -96,6 +105,7 @@ class StreamCalls(NonBlockingSocket):
         )
 
     def listen(self, backlog: int = 128) -> None:
+        """Accept connections; up to ``backlog`` may wait for `accept`. A second call changes the backlog."""
         self._require_network()
         backlog = max(1, backlog)
         if self._connection is not None:
@@ -108,6 +118,7 @@ class StreamCalls(NonBlockingSocket):
         self._listener = self._listening(self._bound or self._nowhere, backlog)
 
     def _listening(self, bound: Endpoint, backlog: int) -> Listener:
+        """Make a listener."""
         now, config = self.owner.now(), self._options.config
         address = self._own_address(bound.address)
         listener = self.owner.host.listen(bound.port, now, address=address, backlog=backlog, config=config)
@@ -118,6 +129,7 @@ class StreamCalls(NonBlockingSocket):
         return listener
 
     def accept(self) -> "tuple[StreamCalls, Name]":
+        """Return the connection that waits longest, and its peer. Raises WouldBlock."""
         self._require_network()
         if self._listener is None or self._listener.closed:
             raise SocketCallInvalid("the socket doesn't listen")
@@ -130,6 +142,11 @@ class StreamCalls(NonBlockingSocket):
         return accepted, name_of(connection.remote, self.family)
 
     def connect(self, name: Name) -> None:
+        """Open a connection. Raises ConnectionBegun: the socket is writable once it is open or has failed.
+
+        Raises ConnectionPending while an earlier call waits, and ConnectionAlreadyExists where the socket has
+        a connection.
+        """
         self._require_network()
         remote = endpoint_of(name, self.family)
         if self._listener is not None and not self._listener.closed:
@@ -144,7 +161,10 @@ class StreamCalls(NonBlockingSocket):
         raise ConnectionBegun
 
     def _require_over(self, connection: Connection) -> None:
-        """Raise where the connection stands, or its end wasn't told yet: after that another may be opened."""
+        """Raise an error where the connection is open, or where its error wasn't told yet.
+
+        After that the socket may open another connection.
+        """
         if connection.state not in (CLOSED, TIME_WAIT):
             raise ConnectionAlreadyExists("", str(connection.remote))
         error = self.claim_error()
@@ -152,7 +172,8 @@ class StreamCalls(NonBlockingSocket):
             raise renewed(error)
 
     def _open(self, remote: Endpoint) -> None:
-        if is_unspecified(remote.address):  # as Linux has it: the host itself
+        """Open a connection of the host."""
+        if is_unspecified(remote.address):  # on Linux, the wildcard address stands for the host itself
             remote = Endpoint(LOOPBACK[len(remote.address)], remote.port)
         if not remote.port:
             raise ConnectionRefused("nothing is at port 0", f"connect to {remote}")
@@ -175,13 +196,14 @@ class StreamCalls(NonBlockingSocket):
 
     @property
     def is_readable(self) -> bool:
+        """Whether a call that reads or accepts needn't wait."""
         connection = self._connection
         if self.is_closed or self._failure is not None:
             return True
         if self._listener is not None:
             return self._listener.closed or bool(self._listener.ready)
         if connection is None:
-            return True  # it raises ENOTCONN
+            return True  # a read raises ENOTCONN
         if self._is_opening:
             return False
         return bool(
@@ -189,10 +211,12 @@ class StreamCalls(NonBlockingSocket):
         )
 
     def _has_ended(self, connection: Connection) -> bool:
+        """Tell whether nothing more can be received."""
         return connection.at_end or connection.state is CLOSED
 
     @property
     def is_writable(self) -> bool:
+        """Whether a call that sends needn't wait, or `connect` has ended."""
         connection = self._connection
         if self.is_closed or self._failure is not None or connection is None or self.has_shut_down_writing:
             return True
@@ -200,36 +224,41 @@ class StreamCalls(NonBlockingSocket):
             return False
         if connection.writable or connection.state in (CLOSED, TIME_WAIT):
             return True
-        with suppress(TcpError):  # what would raise is writable
-            connection.send(
-                b"\0", self.owner.now()
-            )  # there is no room: it takes nothing, and Writable tells of room
+        with suppress(TcpError):  # a socket that would raise an error is writable
+            # There is no room, so nothing is sent. But the event Writable comes only after a short send
+            connection.send(b"\0", self.owner.now())
             return False
         return True
 
     def happened(self, event: Event) -> None:
+        """Handle an event of the connection or the listener. The pump calls this."""
         if isinstance(event, (Opened, Closed)):
             self._is_opening = False
         self.changed()
 
     def fail(self, error: OSError) -> None:
+        """End the socket, because the network has ended.
+
+        Received data can still be read; all else raises ``error``.
+        """
         now, has_its_own = self.owner.now(), self._options.has_error()
         if self._listener is not None:
             self._listener.close(now)
         if self._connection is not None and self._connection.state is not CLOSED:
             self._connection.abort(now)
-            self._options.claim_error()  # that it was aborted
+            self._options.claim_error()  # not to be told: ``error`` is the reason for the abort
         self._is_opening = False
         super().fail(error)
-        if has_its_own:  # a connection that ended before tells of that
+        if has_its_own:  # the connection had ended before, and SO_ERROR tells why
             self._error = None
 
     def link_is_down(self, error: OSError) -> None:
+        """Fail a connection that is being opened with ``error``; an open one goes on."""
         connection = self._connection
         if self._is_opening and connection is not None:
             connection.context = None
             connection.abort(self.owner.now())
-            self._options.claim_error()  # that it was aborted
+            self._options.claim_error()  # not to be told: ``error`` is the reason for the abort
             self._is_opening = False
             self._error = error
             self.changed()
@@ -237,6 +266,7 @@ class StreamCalls(NonBlockingSocket):
     # Reading and writing
 
     def _read(self, limit: int, flags: int) -> tuple[bytes, None, int]:
+        """Return received data. With MSG_PEEK the data stays, in a buffer of this socket."""
         self.require_open()
         checked_flags(flags, socket.MSG_PEEK)
         connection = self._connection
@@ -254,7 +284,10 @@ class StreamCalls(NonBlockingSocket):
         return data, None, 0
 
     def _received(self, connection: Connection, limit: int) -> bytes:
-        """b"" is the end of the stream. Raises what ended the connection, once; then it is at its end too."""
+        """Return received data; ``b""`` at the end of the stream.
+
+        Raises what ended the connection, once; after that the stream is at its end.
+        """
         if connection.readable:
             data = connection.receive(limit, self.owner.now())
             self.owner.wake()  # the window may have opened
@@ -268,7 +301,10 @@ class StreamCalls(NonBlockingSocket):
         raise WouldBlock
 
     def recv_into(self, buffer: object, limit: int = 0, flags: int = 0) -> int:
-        """As of every socket; octets go straight into ``buffer``."""
+        """Receive into ``buffer``. Returns how many octets.
+
+        The data is copied once only, where nothing else is asked for.
+        """
         connection = self._connection
         if (
             self.is_closed
@@ -285,11 +321,12 @@ class StreamCalls(NonBlockingSocket):
         return count
 
     def _write(self, data: Data, flags: int, remote: Endpoint | None) -> int:
+        """Send as much as there is room for. Returns how many octets."""
         self.require_open()
         checked_flags(flags, socket.MSG_OOB)
         connection = self._connection
         if connection is None:
-            raise ConnectionClosing("the socket has no connection")  # EPIPE, as Linux has it
+            raise ConnectionClosing("the socket has no connection")  # EPIPE, Linux's error for that
         if self._is_opening:
             raise WouldBlock
         if self._failure is not None or connection.state is CLOSED:
@@ -303,19 +340,22 @@ class StreamCalls(NonBlockingSocket):
         return taken
 
     def _why_ended(self) -> OSError:
-        """What ended the connection is told once, and then that nothing can be sent."""
+        """Return what ended the connection, once; after that, that nothing can be sent."""
         error = self.claim_error()
         return ConnectionClosing("the connection is over") if error is None else renewed(error)
 
     def _named(self, sender: Endpoint | None) -> Any:  # noqa: ANN401
+        """Return None: a stream has one sender."""
         return None
 
     def _target(self, name: object) -> Endpoint | None:
-        return None  # a connected stream has one
+        """Return None: a stream ignores the address."""
+        return None
 
     # Ending
 
     def shutdown(self, how: int) -> None:
+        """End reading, writing or both: SHUT_RD, SHUT_WR, SHUT_RDWR. Raises ConnectionDoesNotExist."""
         self.require_open()
         connection = self._connection
         if self._listener is not None and how != socket.SHUT_WR:
@@ -326,12 +366,13 @@ class StreamCalls(NonBlockingSocket):
         else:
             self._note_shutdown(how)
             if self.has_shut_down_writing:
-                with suppress(TcpError):  # its end was sent already
+                with suppress(TcpError):  # the FIN was sent already
                     connection.close(self.owner.now())
         self.owner.wake()
         self.changed()
 
     def close(self) -> None:
+        """Close the socket. Data that was written before is still sent. A second call does nothing."""
         if self.is_closed:
             return
         self.is_closed = True
@@ -348,6 +389,7 @@ class StreamCalls(NonBlockingSocket):
         self.changed()
 
     def _let_go(self, connection: Connection, now: int) -> None:
+        """Leave the connection to TCP; with SO_LINGER of 0 seconds, reset it."""
         connection.context = None
         if self._options.linger == 0 and connection.state is not CLOSED:
             with suppress(TcpError):

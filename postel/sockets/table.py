@@ -1,4 +1,7 @@
-"""Each socket option once: what Linux's name means to a `Config`, in which unit, and when it may be set."""
+"""Table of the socket options.
+
+It says what each of Linux's names means to a `Config`, in which unit, and when it may be set.
+"""
 
 import socket
 import sys
@@ -9,15 +12,20 @@ from postel.errors import OptionUnknown
 from postel.tcp.config import DEFAULT, Config
 from postel.times import MILLISECOND, SECOND
 
-LARGEST: Final = 2**31 - 1  # what an int of C holds
-NEVER_DEFAULT: Final = -(2**31) - 1  # no int of C: the option has no value that asks for the default
+LARGEST: Final = 2**31 - 1  # the largest int of C
+NEVER_DEFAULT: Final = -(2**31) - 1  # less than any int of C: no value of the option asks for the default
 
-# What an option is to its field:
-# "flag": on where the field is; "opposite": on where the field is off; "at-once": on where the field, a
-# delay, is 0; "amount": a number, in the row's unit; "marking": the traffic class, of which the lowest two
-# bits aren't the user's; "name": of a congestion controller; "queue": of fast opens, 0 for none of them;
-# "client": whether fast opens are asked for; "kept", "kept-flag": no field. It is taken and remembered, and
-# nothing depends on it here; "told": no field. It can't be set.
+# Relation of an option to its field of `Config`:
+#   "flag"       the option is on where the field is True
+#   "opposite"   the option is on where the field is False
+#   "at-once"    the option is on where the field, a delay, is 0
+#   "amount"     a number, in the row's unit
+#   "marking"    the traffic class; its lowest two bits are for ECN, and the program can't set them
+#   "name"       the name of a congestion controller
+#   "queue"      how many fast opens a listener allows, 0 for none
+#   "client"     whether a connection asks for fast open
+#   "kept", "kept-flag"   no field: the socket remembers the value; most of these have no effect
+#   "told"       no field: the option can't be set
 Kind: TypeAlias = Literal[
     "flag", "opposite", "at-once", "amount", "marking", "name", "queue", "client", "kept", "kept-flag", "told"
 ]
@@ -25,13 +33,13 @@ Kind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A row.
+    """One row of the table.
 
-    ``field`` is in microseconds, octets or segments; one of the option is ``unit`` of them. What is set lies
-    between ``lowest`` and ``highest``, or is ``default``, which stands for the default of the field; less
-    than ``least`` counts as ``least``. Of an option that is only kept, ``default`` is what a new socket has.
-    ``is_changeable``: on a living connection too; of a socket that isn't connected each is, unless it is
-    "told".
+    ``field`` of `Config` is in microseconds, octets or segments, and the option in units of ``unit`` of
+    these. A value to set lies between ``lowest`` and ``highest``, or is ``default``, which stands for the
+    default of the field; a value less than ``least`` counts as ``least``. For an option without a field,
+    ``default`` is the value of a new socket. ``is_changeable`` says whether it may be set on an open
+    connection; on another socket each option may, except those that are "told".
     """
 
     level: str
@@ -47,15 +55,17 @@ class Option:
 
     @property
     def takes_octets(self) -> bool:
-        """Whether fewer octets than an int has are enough: the first is the number (as Linux has it of IP's
-        options).
+        """Whether a value may have fewer octets than an int: the first one is the number.
+
+        Linux does so for IP's options.
         """
         return self.level == "IPPROTO_IP"
 
     @property
     def is_for_datagrams(self) -> bool:
-        """Whether a UDP socket has it too. What a `Config` decides, and all of TCP's, is of connections
-        alone.
+        """Whether a UDP socket has the option.
+
+        TCP's options, and those with a field of `Config`, are for connections.
         """
         return not self.field and self.level != _TCP
 
@@ -68,19 +78,17 @@ _BUFFER: Final = 1 << 30
 
 OPTIONS: Final = (
     Option(_SOCKET, "SO_KEEPALIVE", "flag", "keep_alive"),
-    Option(
-        _SOCKET, "SO_RCVBUF", "amount", "receive_buffer", 1, 1, _BUFFER
-    ),  # as it is set: Linux would double it
+    # Told as it was set: Linux would double it
+    Option(_SOCKET, "SO_RCVBUF", "amount", "receive_buffer", 1, 1, _BUFFER),
     Option(_SOCKET, "SO_SNDBUF", "amount", "send_buffer", 1, 1, _BUFFER),
     Option(_TCP, "TCP_NODELAY", "opposite", "nagle"),
     Option(_TCP, "TCP_CORK", "flag", "cork"),
     Option(_TCP, "TCP_NOPUSH", "flag", "cork"),  # BSD's name
-    Option(_TCP, "TCP_QUICKACK", "at-once", "delayed_ack"),  # until it is taken back
+    Option(_TCP, "TCP_QUICKACK", "at-once", "delayed_ack"),  # it stays on until it is set to 0
     Option(_TCP, "TCP_KEEPIDLE", "amount", "keep_alive_idle", SECOND, 1, 32767),
     Option(_TCP, "TCP_KEEPINTVL", "amount", "keep_alive_interval", SECOND, 1, 32767),
-    Option(
-        _TCP, "TCP_KEEPCNT", "amount", "keep_alive_probes", 1, 1, 127, least=2
-    ),  # MUST-29: one lost answer isn't a dead peer
+    # MUST-29: one lost answer doesn't show that the peer is dead
+    Option(_TCP, "TCP_KEEPCNT", "amount", "keep_alive_probes", 1, 1, 127, least=2),
     Option(_TCP, "TCP_USER_TIMEOUT", "amount", "user_timeout", MILLISECOND, 0, default=0),
     Option(_TCP, "TCP_MAXSEG", "amount", "largest_mss", 1, 1, 65535, default=0, is_changeable=False),
     Option(_TCP, "TCP_NOTSENT_LOWAT", "amount", "notsent_lowat", 1, 0, _BUFFER, default=-1),
@@ -91,17 +99,15 @@ OPTIONS: Final = (
     Option(_IP, "IP_TOS", "marking", "traffic_class"),
     Option(_IPV6, "IPV6_UNICAST_HOPS", "amount", "hop_limit", 1, 1, 255, default=-1),
     Option(_IPV6, "IPV6_TCLASS", "marking", "traffic_class", 1, 0, 255, default=-1),
-    Option(
-        _SOCKET, "SO_REUSEADDR", "kept-flag", default=0
-    ),  # each listener is alone at its port, and TIME-WAIT keeps none from it
+    # `postel.sockets.bindings` looks at it. TIME-WAIT never keeps a listener from a port
+    Option(_SOCKET, "SO_REUSEADDR", "kept-flag", default=0),
     Option(_SOCKET, "SO_REUSEPORT", "kept-flag", default=0),
     Option(_SOCKET, "SO_BROADCAST", "kept-flag", default=0),
     Option(_SOCKET, "SO_TIMESTAMP", "kept-flag", default=0),
     Option(_IP, "IP_MTU_DISCOVER", "kept", lowest=0, highest=5, default=1),
     Option(_IPV6, "IPV6_V6ONLY", "kept-flag", default=0),
-    Option(
-        _SOCKET, "SO_LINGER", "kept"
-    ),  # two ints: whether, and how many seconds. The driver's `close` looks at it
+    # Two ints: whether to wait in `close`, and for how many seconds
+    Option(_SOCKET, "SO_LINGER", "kept"),
     Option(_SOCKET, "SO_ERROR", "told"),
     Option(_SOCKET, "SO_TYPE", "told"),
     Option(_SOCKET, "SO_DOMAIN", "told"),
@@ -110,12 +116,12 @@ OPTIONS: Final = (
     Option(_TCP, "TCP_INFO", "told"),
 )
 
-# Linux's numbers of what some of Python's socket modules lack
+# Linux's numbers of constants that some versions of Python's socket module lack
 _LINUX: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10, "TCP_FASTOPEN_CONNECT": 30}
 
 
 def system_number(name: str) -> int:
-    """The number of a constant of the system, -1 where it has none."""
+    """Return the number of a constant of the system, -1 where it has none."""
     return int(getattr(socket, name, _LINUX.get(name, -1) if sys.platform in ("linux", "emscripten") else -1))
 
 
@@ -128,14 +134,14 @@ NUMBERED: Final = {
 
 
 def named(name: str) -> Option:
-    """Raises OptionUnknown."""
+    """Return the option of this name. Raises OptionUnknown."""
     if name not in NAMED:
         raise OptionUnknown(f"option {name} is not known here")
     return NAMED[name]
 
 
 def numbered(level: int, number: int) -> Option:
-    """By this system's numbers. Raises OptionUnknown."""
+    """Return the option with these numbers of the system. Raises OptionUnknown."""
     found = NUMBERED.get((level, number))
     if found is None:
         raise OptionUnknown(f"option {(level, number)} is not known here")
@@ -143,7 +149,7 @@ def numbered(level: int, number: int) -> Option:
 
 
 def number_told(option: Option, config: Config) -> int:
-    """What ``config`` says of an option that has a field."""
+    """Return the value of an option with a field, as ``config`` has it."""
     value: Any = getattr(config, option.field)
     if option.kind == "flag":
         return int(value)
@@ -157,7 +163,7 @@ def number_told(option: Option, config: Config) -> int:
 
 
 def changes(option: Option, config: Config, number: int) -> dict[str, object]:
-    """The fields of ``config`` that setting the option to a number in its bounds changes."""
+    """Return the fields of ``config`` that change when the option is set to ``number``, a valid value."""
     if number == option.default:
         return {option.field: getattr(DEFAULT, option.field)}
     if option.kind == "flag":
@@ -183,4 +189,5 @@ _NOT_ECN: Final = 0xFC
 
 
 def _fast_open(*, client: bool, server: bool) -> str:
+    """Return the value of the field ``fast_open`` for these roles."""
     return ("both" if server else "client") if client else "server" if server else "off"

@@ -1,6 +1,4 @@
-"""A connection's status as Linux's ``struct tcp_info``, for programs which read that; and such a struct by
-the names of its fields.
-"""
+"""Status of a connection as Linux's ``struct tcp_info``, and the names of its fields."""
 
 from struct import Struct
 from typing import Any, Final
@@ -38,7 +36,7 @@ _PARTS: Final = (
 _FIELDS: Final = [(name, size) for size, names in _PARTS for name in names.split()]
 _LAYOUT: Final = Struct("=" + "".join(size for _, size in _FIELDS))
 _LARGEST: Final = {"B": 0xFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF}
-# These begin again from 0; others stay at the largest number
+# Counters that begin again at 0; other fields stay at their largest number
 _WRAPPED: Final = (
     "segs_out",
     "segs_in",
@@ -52,17 +50,20 @@ _WRAPPED: Final = (
 
 
 def number_of(state: State) -> int:
-    """Linux's number of a state."""
+    """Return Linux's number of a state."""
     return STATES.index(state) + 1
 
 
 def state_of(number: int) -> State:
-    """The state that Linux has this number for."""
+    """Return the state with this number in Linux."""
     return STATES[number - 1]
 
 
 def information(connection: Connection, now: int) -> bytes:
-    """What isn't known is 0, and so is all of a closed connection but its state."""
+    """Return the status of a connection as ``struct tcp_info``. What isn't known is 0.
+
+    Of a closed connection all is 0 but the state.
+    """
     try:
         told = connection.status(now)
     except TcpError:
@@ -82,8 +83,9 @@ def information(connection: Connection, now: int) -> bytes:
 
 
 def fields(octets: bytes) -> dict[str, int]:
-    """A struct by the names of its fields, without ``tcpi_``: as many of them as it has octets for. The two
-    window scales are apart.
+    """Return the fields of such a struct by name, without ``tcpi_``: as many as ``octets`` has.
+
+    The two window scales, which share an octet, are fields of their own.
     """
     found: dict[str, int] = {}
     start = 0
@@ -100,4 +102,5 @@ def fields(octets: bytes) -> dict[str, int]:
 
 
 def _fitting(name: str, size: str, value: int) -> int:
+    """Return a value that fits into its field."""
     return value & _LARGEST[size] if name in _WRAPPED else min(value, _LARGEST[size])

@@ -1,4 +1,4 @@
-"""A host on a link inside a running trio."""
+"""Host on a link inside a running trio."""
 
 import math
 import os
@@ -30,17 +30,18 @@ _SECRET: Final = 16  # octets that are drawn for a host without a secret
 
 
 class TrioNetwork:
-    """Made by `postel.trio.attach`. `socket` gives sockets with trio's own methods; inside `as_default`
-    trio's own functions use them.
+    """Network of one host on one link, for the tasks of one `trio.run`; made by `postel.trio.attach`.
 
-    Errors are OSErrors with the kernel's numbers (`postel.errors`). ``resolver`` finds the addresses of
-    names; None where there are only addresses, and ``localhost``. All of it is for the tasks of one
-    `trio.run`.
+    It is open inside ``async with``. `socket` makes sockets with trio's own methods; inside `as_default`
+    trio's own functions use the network. Errors are OSErrors with the kernel's numbers: see `postel.errors`.
+    ``resolver`` finds the addresses of names; with None there are only addresses, and ``localhost``.
+    ``bindings`` says which ports sockets have bound.
     """
 
     def __init__(
         self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None
     ) -> None:
+        """Make a network that isn't open yet: see `postel.trio.attach`."""
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         require_free(host, link)
@@ -51,12 +52,13 @@ class TrioNetwork:
         self.bindings: Bindings = Bindings()
         self._linger = linger
         self._pump: TrioPump | None = None
-        self._error: OSError | None = None  # why nothing works any more
+        self._error: OSError | None = None  # why calls are refused: the network has ended
         self._ended: trio.Event | None = None
-        self._sockets: dict[OpenedSocket, None] = {}  # in the order in which they were made
+        self._sockets: dict[OpenedSocket, None] = {}  # a set in the order in which they were made
         self._lingering = LingeringConnections()
 
     async def __aenter__(self) -> Self:
+        """Open the network in the running trio. Raises CallError for a second time."""
         if self._pump is not None or self._error is not None:
             raise CallError("a network is entered once")
         await trio.lowlevel.checkpoint()
@@ -71,19 +73,22 @@ class TrioNetwork:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Close the network."""
         await self.close()
 
     def socket(
         self,
         family: int = socket.AF_INET,
-        type: int = socket.SOCK_STREAM,  # noqa: A002 - trio's name
+        type: int = socket.SOCK_STREAM,  # noqa: A002 - trio's name for this argument
         proto: int = 0,
     ) -> trio.socket.SocketType:
-        """As ``trio.socket.socket``: of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM. For
-        `trio.SocketStream` and `trio.SocketListener`.
+        """Make a socket, as ``trio.socket.socket`` does.
 
-        The methods are those of trio's sockets, with Linux's errors. It has no descriptor: ``fileno()`` is a
-        number that stands for none, and -1 once it is closed. Raises SocketKindUnknown.
+        `trio.SocketStream` and `trio.SocketListener` accept it. ``family`` is AF_INET or AF_INET6, ``type``
+        SOCK_STREAM or SOCK_DGRAM. The methods are those of trio's sockets, with Linux's errors. The socket
+        has no descriptor: ``fileno()`` is a number that stands for none, and -1 once it is closed. Raises
+        SocketKindUnknown, an OSError, for other kinds, CallError outside of ``async with``, and what ended
+        the network.
         """
         if self._error is not None:
             raise renewed(self._error)
@@ -95,9 +100,10 @@ class TrioNetwork:
 
     @asynccontextmanager
     async def as_default(self) -> AsyncIterator[None]:
-        """Inside, sockets and names of trio are this network's, in this task and the tasks that it starts:
-        `trio.open_tcp_stream`, `trio.serve_tcp` and all that is built upon them, such as httpx. Of other
-        tasks they stay what they were.
+        """Let this task, and the tasks that it starts, use the network inside ``async with``.
+
+        `trio.open_tcp_stream`, `trio.serve_tcp`, and all that is built on them, such as httpx, go over this
+        network. Other tasks aren't affected. Raises CallError where the network isn't open.
         """
         if self._pump is None or self._is_over():
             raise CallError("a network is open inside `async with`")
@@ -108,8 +114,10 @@ class TrioNetwork:
     # The end
 
     async def close(self) -> None:
-        """What its user closed finishes closing, for ``linger`` seconds at most; what stands is aborted; then
-        the link is closed.
+        """Close the network, and its link.
+
+        Connections that the program has closed get up to ``linger`` seconds to end; all others are aborted at
+        once. A second call does nothing.
         """
         pump = self._pump
         if pump is None or self._error is not None:
@@ -129,8 +137,10 @@ class TrioNetwork:
             self._over()
 
     async def wait_closed(self) -> None:
-        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before
-        `close` was called.
+        """Wait for the network's end.
+
+        Raises the `LinkError` with which the link ended, if that was before `close`, and CallError before the
+        network is open.
         """
         if self._ended is None:
             raise CallError("a network is open inside `async with`")
@@ -139,16 +149,18 @@ class TrioNetwork:
             raise renewed(self._error)
 
     def _is_over(self) -> bool:
+        """Tell whether the network has ended."""
         return self._ended is not None and self._ended.is_set()
 
     def _over(self) -> None:
+        """Close the link, and let `wait_closed` return."""
         with suppress(OSError):
             self.link.close()
         if self._ended is not None:
             self._ended.set()
 
     def _broke(self, error: LinkError) -> None:
-        """The link is gone: nothing more can come or go, and all that wait for it hear why."""
+        """End the network, because its link has ended: all that wait are told ``error``."""
         if self._pump is None or self._is_over():
             return
         error.__traceback__ = None
@@ -161,12 +173,14 @@ class TrioNetwork:
         self._over()
 
     def _end_sockets(self, error: OSError) -> None:
+        """Let calls on sockets raise ``error``."""
         for each in tuple(self._sockets):
             each.calls.fail(error)
 
     def _is_down(self, error: LinkDown) -> None:
-        """The device is switched off, perhaps for a moment: connections live on, and those that are being
-        opened fail at once.
+        """Fail connections that are being opened: the device is switched off, perhaps for a moment.
+
+        Connections that are open go on.
         """
         for each in tuple(self._sockets):
             each.calls.link_is_down(error)
@@ -174,22 +188,25 @@ class TrioNetwork:
     # For sockets
 
     def now(self) -> int:
-        """For sockets: microseconds of trio's clock."""
+        """Return the time of trio's clock, in microseconds. Sockets use it."""
         return 0 if self._pump is None else self._pump.now()
 
     def wake(self) -> None:
-        """For sockets: a call was made."""
+        """Let the pump turn soon, because a socket made a call."""
         if self._pump is not None:
             self._pump.wake()
 
     def abandon(self, connection: Connection) -> None:
-        """For sockets: let a connection that was closed end in peace, within ``linger``."""
+        """Keep the connection of a socket that was closed, until it has ended.
+
+        `close` waits for it, for up to ``linger`` seconds, and then aborts it.
+        """
         self._lingering.add(connection)
 
     def adopt(self, opened: OpenedSocket) -> None:
-        """For sockets: keep this one until it calls `forget`."""
+        """Keep a socket until it calls `forget`."""
         self._sockets[opened] = None
 
     def forget(self, opened: OpenedSocket) -> None:
-        """For sockets: this one was closed."""
+        """Forget a socket that was closed."""
         self._sockets.pop(opened, None)

@@ -1,4 +1,9 @@
-"""Which network trio's own sockets and names are of: that of the host of the current task."""
+"""Network that trio's own sockets and names use: the one of the current task.
+
+trio has two hooks, for making sockets and for resolving names, each for a whole run. `installed` sets both to
+objects that look at the context variable `current`: a task with a network uses that, and another one uses
+what it used before.
+"""
 
 import socket
 from collections.abc import Iterator
@@ -13,20 +18,29 @@ from postel.sockets.lookup import LookupNetwork
 
 
 class DefaultNetwork(LookupNetwork, Protocol):
-    """What trio's hooks need of a network."""
+    """Network, as far as trio's hooks need it."""
 
-    def socket(self, family: int = ..., type: int = ..., proto: int = ...) -> trio.socket.SocketType: ...  # noqa: A002 - trio's name
+    def socket(
+        self,
+        family: int = ...,
+        type: int = ...,  # noqa: A002 - trio's name for this argument
+        proto: int = ...,
+    ) -> trio.socket.SocketType:
+        """Make a socket, as ``trio.socket.socket`` does."""
 
 
 current: ContextVar[DefaultNetwork | None] = ContextVar("postel_trio_network", default=None)
-"""The network of this task and of the tasks that it starts, set by `TrioNetwork.as_default`.
+"""Network of this task and of the tasks that it starts, set by `TrioNetwork.as_default`.
 
 None where trio's sockets are trio's own.
 """
 
 
 class _SocketFactory(trio.abc.SocketFactory):
-    """For ``trio.socket.socket``. ``before`` is what made sockets for tasks without a network."""
+    """Hook of ``trio.socket.socket``.
+
+    ``before`` is the hook that made sockets for tasks without a network.
+    """
 
     def __init__(self, before: trio.abc.SocketFactory | None) -> None:
         self.before = before
@@ -37,6 +51,7 @@ class _SocketFactory(trio.abc.SocketFactory):
         type: int = socket.SOCK_STREAM,  # noqa: A002
         proto: int = 0,
     ) -> trio.socket.SocketType:
+        """Make a socket of the task's network, or of the system."""
         network = current.get()
         if network is not None:
             return network.socket(family, type, proto)
@@ -46,8 +61,9 @@ class _SocketFactory(trio.abc.SocketFactory):
 
 
 class _HostnameResolver(trio.abc.HostnameResolver):
-    """For ``trio.socket.getaddrinfo`` and ``getnameinfo``. ``before`` is what resolved names for tasks
-    without a network.
+    """Hook of ``trio.socket.getaddrinfo`` and ``getnameinfo``.
+
+    ``before`` is the hook that resolved names for tasks without a network.
     """
 
     def __init__(self, before: trio.abc.HostnameResolver | None) -> None:
@@ -61,7 +77,8 @@ class _HostnameResolver(trio.abc.HostnameResolver):
         type: int = 0,  # noqa: A002
         proto: int = 0,
         flags: int = 0,
-    ) -> Any:  # noqa: ANN401 - as `socket.getaddrinfo` answers
+    ) -> Any:  # noqa: ANN401 - the type of `socket.getaddrinfo`
+        """Resolve a name by the task's network, or by the system."""
         network = current.get()
         if network is not None:
             await trio.lowlevel.checkpoint()
@@ -74,8 +91,8 @@ class _HostnameResolver(trio.abc.HostnameResolver):
             socket.getaddrinfo, host, port, family, type, proto, flags, abandon_on_cancel=True
         )
 
-    # A name of either family
-    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:  # noqa: ANN401
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:  # noqa: ANN401 - two shapes
+        """Return an address as text and its service, by the task's network or by the system."""
         network = current.get()
         if network is not None:
             await trio.lowlevel.checkpoint()
@@ -87,8 +104,11 @@ class _HostnameResolver(trio.abc.HostnameResolver):
 
 @contextmanager
 def installed(network: DefaultNetwork) -> Iterator[None]:
-    """Inside, ``network`` is the `current` one. trio's hooks are the run's, and stay: a task that outlives
-    this must not find itself on the machine's network."""
+    """Make ``network`` the `current` one inside ``with``.
+
+    trio's hooks belong to the run, and stay set at the end. Otherwise a task that outlives the block would
+    silently use the machine's network.
+    """
     _hook()
     token = current.set(network)
     try:
@@ -98,10 +118,11 @@ def installed(network: DefaultNetwork) -> Iterator[None]:
 
 
 def _hook() -> None:
+    """Set trio's hooks, unless they are set already."""
     factory, resolver = _SocketFactory(None), _HostnameResolver(None)
     factory.before = trio.socket.set_custom_socket_factory(factory)
     resolver.before = trio.socket.set_custom_hostname_resolver(resolver)
-    if isinstance(factory.before, _SocketFactory):  # it was hooked already
+    if isinstance(factory.before, _SocketFactory):  # the hooks were set already
         trio.socket.set_custom_socket_factory(factory.before)
     if isinstance(resolver.before, _HostnameResolver):
         trio.socket.set_custom_hostname_resolver(resolver.before)

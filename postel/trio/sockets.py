@@ -1,4 +1,4 @@
-"""A socket over Postel with the methods of trio's own."""
+"""Socket over Postel with the methods of trio's own sockets."""
 
 import socket
 from collections.abc import Callable, Iterable
@@ -16,44 +16,44 @@ Result = TypeVar("Result")
 Received = tuple[bytes, list[tuple[int, int, bytes]], int, Any]
 ReceivedInto = tuple[int, list[tuple[int, int, bytes]], int, Any]
 
-NO_DESCRIPTOR: Final = 1 << 28  # no system gives a file so large a number
+NO_DESCRIPTOR: Final = 1 << 28  # no system gives such a large number to a file
 
 _READS: Final = "reading from"
 _WRITES: Final = "writing to"
 
 
 class OpenedSocket(Protocol):
-    """What a network keeps of its sockets."""
+    """Socket, as far as its network needs it."""
 
     @property
     def calls(self) -> NonBlockingSocket:
-        """The socket that never waits, of which this one waits for the calls."""
+        """Socket of the host, which never waits."""
         ...
 
 
 class TrioSocketOwner(LookupNetwork, Protocol):
-    """The network of a socket."""
+    """Network of a socket."""
 
     def adopt(self, opened: OpenedSocket) -> None:
-        """Keep this socket until `forget`."""
+        """Keep the socket until `forget`."""
         ...
 
     def forget(self, opened: OpenedSocket) -> None:
-        """The socket was closed."""
+        """Forget a socket that was closed."""
         ...
 
 
 def opened(network: TrioSocketOwner, calls: NonBlockingSocket) -> trio.socket.SocketType:
-    """A socket of trio's shape that waits for ``calls``."""
+    """Make a socket with trio's methods, which waits for those of ``calls``."""
     return _TrioSocket(network, calls)
 
 
 class _TrioSocket(trio.socket.SocketType):
-    """Made by `TrioNetwork.socket`, or by ``trio.socket.socket`` where the network is the default.
-    `trio.SocketStream` and `trio.SocketListener` take it.
+    """Socket with the methods of trio's own, and Linux's errors.
 
-    The methods are those of trio's sockets, with Linux's errors. It has no descriptor: `fileno` is a number
-    that stands for none, and -1 once it is closed.
+    It is made by `TrioNetwork.socket`, and by ``trio.socket.socket`` where the network is the default.
+    `trio.SocketStream` and `trio.SocketListener` accept it. It has no descriptor: `fileno` is a number that
+    stands for none, and -1 once it is closed.
     """
 
     def __init__(self, network: TrioSocketOwner, calls: NonBlockingSocket) -> None:
@@ -73,10 +73,10 @@ class _TrioSocket(trio.socket.SocketType):
 
     @property
     def _sock(self) -> NonBlockingSocket:
-        """Names, family and options, for packages such as anyio that look there for them."""
+        """Socket in which packages such as anyio look for names, family and options."""
         return self._calls
 
-    # What doesn't wait
+    # Calls that don't wait
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -97,13 +97,13 @@ class _TrioSocket(trio.socket.SocketType):
     def fileno(self) -> int:
         return -1 if self._calls.is_closed else NO_DESCRIPTOR
 
-    def getsockname(self) -> Any:  # noqa: ANN401 - as trio's
+    def getsockname(self) -> Any:  # noqa: ANN401 - trio's type
         return self._calls.getsockname()
 
     def getpeername(self) -> Any:  # noqa: ANN401
         return self._calls.getpeername()
 
-    # Int, or bytes with ``buflen``
+    # Returns an int, or bytes with ``buflen``
     def getsockopt(self, level: int, optname: int, buflen: int | None = None) -> Any:  # noqa: ANN401
         return self._calls.getsockopt(level, optname, buflen or 0)
 
@@ -150,7 +150,7 @@ class _TrioSocket(trio.socket.SocketType):
         self._calls.bind(name)
 
     async def connect(self, address: Any) -> None:  # noqa: ANN401
-        """Open a connection. Where it is cancelled the socket is closed, as trio's own."""
+        """Open a connection. Where this is cancelled, the socket is closed, as trio's own is."""
         try:
             await self._connect(await self._resolved(address))
         except trio.Cancelled:
@@ -160,6 +160,7 @@ class _TrioSocket(trio.socket.SocketType):
             raise renewed(error)
 
     async def _connect(self, name: Any) -> None:  # noqa: ANN401
+        """Connect to an address, and wait for the outcome."""
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
             self._calls.connect(name)
@@ -180,7 +181,7 @@ class _TrioSocket(trio.socket.SocketType):
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
         return await self._done(_READS, lambda: self._calls.recv(buflen, flags))
 
-    # Any buffer, as in all below
+    # ``buffer`` is any object with a buffer, here and below
     async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401
         return await self._done(_READS, lambda: self._calls.recv_into(buffer, nbytes, flags))
 
@@ -222,7 +223,7 @@ class _TrioSocket(trio.socket.SocketType):
         return await self._done(_WRITES, lambda: self._calls.sendmsg(buffers, tuple(ancdata), flags, name))
 
     async def wait_writable(self) -> None:
-        """Wait until a call that sends wouldn't have to wait."""
+        """Wait until a call that sends needn't wait."""
         self._calls.require_open()
         if self._calls.is_writable:
             await trio.lowlevel.checkpoint()
@@ -232,8 +233,9 @@ class _TrioSocket(trio.socket.SocketType):
     # Waiting
 
     async def _done(self, direction: str, call: Callable[[], Result]) -> Result:
-        """What ``call`` gives once it doesn't have to wait. Always a checkpoint; where it was cancelled,
-        nothing was done.
+        """Return the result of ``call``, once that needn't wait.
+
+        This is always a checkpoint; where it is cancelled, nothing was done.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
@@ -247,7 +249,7 @@ class _TrioSocket(trio.socket.SocketType):
             await trio.lowlevel.cancel_shielded_checkpoint()
             return result
         while True:
-            if not self._is_ready(direction):  # which asks to be told of room
+            if not self._is_ready(direction):  # this asks the connection for an event when it has room
                 await self._wait_for(direction)
             try:
                 return call()
@@ -255,6 +257,10 @@ class _TrioSocket(trio.socket.SocketType):
                 pass
 
     async def _wait_for(self, direction: str) -> None:
+        """Wait until the socket is ready, or closed by another task.
+
+        Raises BusyResourceError, ClosedResourceError.
+        """
         if direction in self._waiting:
             raise trio.BusyResourceError(f"another task is already {direction} this socket")
         self._waiting[direction] = trio.lowlevel.current_task()
@@ -266,9 +272,11 @@ class _TrioSocket(trio.socket.SocketType):
         await trio.lowlevel.wait_task_rescheduled(abort)
 
     def _is_ready(self, direction: str) -> bool:
+        """Tell whether the socket is readable, or writable."""
         return self._calls.is_readable if direction == _READS else self._calls.is_writable
 
     def _changed(self) -> None:
+        """Wake the tasks that wait, where they needn't any more."""
         for direction in tuple(self._waiting):
             if self._calls.is_closed:
                 closed = trio.ClosedResourceError("another task closed this socket")
@@ -277,8 +285,9 @@ class _TrioSocket(trio.socket.SocketType):
                 trio.lowlevel.reschedule(self._waiting.pop(direction))
 
     async def _resolved(self, address: Any, *, flags: int = 0) -> Any:  # noqa: ANN401
-        """The address with its name resolved; what is no pair of a name and a port is refused by the call
-        itself.
+        """Return ``address`` with its name resolved.
+
+        What isn't a pair of a name and a port is returned unchanged, and the call refuses it.
         """
         if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
             return address
