@@ -33,7 +33,7 @@ OURS = {
     r"<.*>": "<it>",
     r"192\.0\.2\.1 is not an address of this host": "Cannot assign requested address",
     r": 'no such name.invalid' \(the network has no resolver\)": "",
-    r"\d{5}|0x[0-9a-f]+": "N",
+    r"\d{4,5}|0x[0-9a-f]+": "N",
 }
 
 
