@@ -379,9 +379,9 @@ class ConnectionClosing(TcpError, BrokenPipeError):
 class ConnectionReset(TcpError, ConnectionResetError):
     """A connection that was reset. ``errno`` is ECONNRESET.
 
-    The peer sent a RST, or the peer sent a segment to which a RST is the only answer: data after this side
-    had released the connection, for example. Calls on the connection raise the error, and `Closed` carries
-    it.
+    The peer sent a RST, or a segment to which a RST is the only answer: data after this side had released the
+    connection, for example. A program that aborts a connection before it is open gets the error, too (RFC
+    9293, 3.10.5). Calls on the connection raise it, and `Closed` carries it.
     """
 
     number: int = _errno.ECONNRESET

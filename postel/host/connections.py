@@ -1,7 +1,7 @@
 """All TCP connections of a host: their tables, the queue of those with work to do, and their ends.
 
 Theory of operation. Every pair of a local and a remote endpoint has one key (`postel.host.pairs`): the octets
-at a fixed place of its packets. A pair is in one of four tables at a time, by the state of its connection::
+at a fixed place of its packets. The state of a pair's connection decides in which of four tables it is::
 
     listener                                       connect()
        │ SYN                                          │
@@ -14,7 +14,7 @@ A segment is looked up in this order (`Connections.segment_arrives`): in the tab
 half-open connections, in the SYN cache. Where no table has its pair, it may be for a listener
 (`postel.host.unclaimed`). Records (the SYN cache, TIME-WAIT) are a few hundred octets instead of a
 `Connection`. A segment for a record makes a `Connection` of it again, so that the rules of RFC 9293 are
-written once; afterwards it becomes a record again.
+written once; afterwards the connection becomes a record again.
 
 The host doesn't scan its connections to see which have something to send. A connection that was called, or
 that got a segment, puts itself on a queue, the *agenda*. The host takes the connection that has waited

@@ -41,7 +41,7 @@ class DatagramSocket:
     datagram.
 
     It has these attributes:
-        local: the own endpoint; a wildcard address shows as 0.0.0.0 or ::.
+        local: the own endpoint; a wildcard address shows as ``0.0.0.0`` or ``::``.
         remote: the only endpoint from which the socket receives, or None.
         closed: whether `close` was called.
         context: for the program, which may store any object here.

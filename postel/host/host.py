@@ -64,6 +64,7 @@ _LEAST_SEGMENT: Final = 20
 _ECN: Final = 3  # the two bits of the traffic class that are the ECN field (RFC 3168, 5)
 _LEAST_HEAD: Final = 40  # octets of the smallest IP and TCP headers, which the short way reads
 
+# What `Host.next_event` returns: an event, and the connection, listener or UDP socket that it concerns
 HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSocket, Event]
 
 

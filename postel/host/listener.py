@@ -69,7 +69,7 @@ class Listener:
     first.
 
     It has these attributes:
-        local: the own endpoint; a wildcard address shows as 0.0.0.0 or ::, ANY_PORT as 0.
+        local: the own endpoint; a wildcard address shows as ``0.0.0.0`` or ``::``, and ANY_PORT as port 0.
         backlog: how many half-open connections there may be, and how many may wait in `accept`; change it at
             any time.
         config: the options of the connections to come.

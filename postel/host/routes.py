@@ -231,9 +231,9 @@ class Routes:
 
     @property
     def wildcard(self) -> bytes:
-        """Address that stands for "all addresses": :: where the host has IPv6, else 0.0.0.0.
+        """Address that stands for "all addresses": ``::`` where the host has IPv6, else 0.0.0.0.
 
-        :: then stands for the addresses of both IP versions.
+        With ``::`` the addresses of both IP versions are meant.
         """
         has_6 = any(len(interface.address) == 16 for interface in self.interfaces)
         return UNSPECIFIED_6 if has_6 else UNSPECIFIED_4

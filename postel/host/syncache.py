@@ -11,13 +11,13 @@ the connection::
                └──── a segment of the pair arrives, or ◄──────┘
                      the SYN,ACK must be retransmitted
 
-A half-open connection follows from its SYN: the ISS is a keyed hash of the pair and of the time when the SYN
-arrived (RFC 9293, 3.4.1). So a new connection gets the same SYN once more, and its answer is thrown away,
-because it was sent before (`postel.tcp.half_open`). Then the connection processes the segment, or its timer,
-as any other.
+A half-open connection follows from its SYN: the ISS is the sum of a clock, at the time when the SYN arrived,
+and of a keyed hash of the pair (RFC 9293, 3.4.1). So a new connection gets the same SYN once more, and its
+answer is thrown away, because it was sent before (`postel.tcp.half_open`). Then the connection processes the
+segment, or its timer, as any other.
 
-In contrast to SYN cookies (`postel.host.cookies`), a record keeps all options of the SYN, and the SYN,ACK is
-retransmitted. Beyond the listener's backlog cookies are used.
+In contrast to SYN cookies (`postel.host.cookies`), a record keeps every option of the SYN that a listener
+reads, and the SYN,ACK is retransmitted. Beyond the listener's backlog cookies are used.
 """
 
 from struct import Struct
