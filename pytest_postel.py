@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a hundred tests of a test with ``runs=100``, each with a seed and fixtures of its own."""
     if "world" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postel") is not None:
-        from postel.testing import plugin  # noqa: PLC0415
+        from postel.testing import plugin  # noqa: PLC0415 - only where a test needs it
 
         plugin.parametrize(metafunc)
 
@@ -50,7 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let a Hypothesis test use the fixture ``world``, with a new world for each example."""
     if "world" in getattr(item, "fixturenames", ()) and hasattr(getattr(item, "obj", None), "hypothesis"):
-        from postel.testing import plugin  # noqa: PLC0415
+        from postel.testing import plugin  # noqa: PLC0415 - only where a test needs it
 
         plugin.allow_examples(item)
 
@@ -58,7 +58,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A sealed `postel.sim.Simulation`: a simulated network in virtual time, repeatable from a seed."""
-    from postel.testing import plugin  # noqa: PLC0415
+    from postel.testing import plugin  # noqa: PLC0415 - only where a test needs it
 
     yield from plugin.world(request)
 
@@ -71,7 +71,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """
     if "world" not in pyfuncitem.fixturenames:
         return None
-    from postel.testing import plugin  # noqa: PLC0415
+    from postel.testing import plugin  # noqa: PLC0415 - only where a test needs it
 
     __tracebackhide__ = True
     return plugin.call(pyfuncitem)
@@ -82,7 +82,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - plugg
     """Add to the report of a failed test what happened in its world."""
     report: pytest.TestReport = yield
     if "world" in getattr(item, "fixturenames", ()):
-        from postel.testing import plugin  # noqa: PLC0415
+        from postel.testing import plugin  # noqa: PLC0415 - only where a test needs it
 
         plugin.complete(item, report)
     return report

@@ -228,8 +228,8 @@ def require_compiler() -> None:
 
     mypyc would find out only after a minute.
     """
-    from setuptools.command.build_ext import build_ext  # noqa: PLC0415
-    from setuptools.dist import Distribution  # noqa: PLC0415
+    from setuptools.command.build_ext import build_ext  # noqa: PLC0415 - only to compile
+    from setuptools.dist import Distribution  # noqa: PLC0415 - only to compile
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")

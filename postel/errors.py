@@ -464,6 +464,7 @@ class AddressFamilyMismatch(NetworkUnreachable, ArgumentError):
         self.value = value
         self.allowed = allowed
 
+    # The type differs from `TcpError`'s, because the constructor has more arguments
     def __reduce__(self) -> "tuple[type[AddressFamilyMismatch], tuple[object, ...]]":  # type: ignore[override]
         """Arguments for `pickle` and `copy`, without ``errno``, which the constructor adds."""
         return type(self), (self.detail, self.subject, self.value, self.allowed)

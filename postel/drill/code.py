@@ -118,7 +118,7 @@ def _assert(statement: ast.Assert, names: dict[str, object], line: int) -> None:
 
 
 # Any, because a script may compute with any type
-def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401
+def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401 - see above
     """Value of an expression. Raises ScriptError for what isn't supported or can't be computed."""
     if isinstance(node, ast.Constant):
         return node.value
@@ -161,7 +161,7 @@ def _both_or_either(node: ast.BoolOp, names: dict[str, object], line: int) -> ob
     return value
 
 
-def _computed(node: ast.BinOp, left: Any, right: Any, line: int) -> object:  # noqa: ANN401
+def _computed(node: ast.BinOp, left: Any, right: Any, line: int) -> object:  # noqa: ANN401 - as `_value`
     if isinstance(node.op, ast.LShift) and right > _FARTHEST_SHIFT:
         raise ScriptError(
             line, ast.unparse(node), f"a shift by more than {_FARTHEST_SHIFT} bits isn't supported"
@@ -191,7 +191,7 @@ def _compare(node: ast.Compare, names: dict[str, object], line: int) -> bool:
     return True
 
 
-def _is_in(value: object, values: Any, node: ast.expr, line: int) -> bool:  # noqa: ANN401
+def _is_in(value: object, values: Any, node: ast.expr, line: int) -> bool:  # noqa: ANN401 - as `_value`
     try:
         return value in values
     except TypeError as error:

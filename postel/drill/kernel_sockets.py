@@ -219,7 +219,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         return [CONSTANTS["POLLNVAL"] if found < 0 else ready.get(found, 0) for found in numbers]
 
     # Any, because the type of select.poll() has no public name
-    def _registered(self, poll: Any, entry: dict[str, object]) -> int:  # noqa: ANN401
+    def _registered(self, poll: Any, entry: dict[str, object]) -> int:  # noqa: ANN401 - see above
         found = self.descriptors.get(number(entry.get("fd", -1), self.names))
         if found is None:
             return -1

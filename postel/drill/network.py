@@ -101,13 +101,13 @@ class Network:
     def forget(self, state: State) -> None:
         """End every connection in a state. The packets that this causes are dropped."""
         # Private, because no user needs it
-        for connection in list(self.host._connections.table.values()):  # noqa: SLF001
+        for connection in list(self.host._connections.table.values()):  # noqa: SLF001 - see above
             if connection.state is state:
                 connection.abort(self.now)
                 while self.host.next_packet(self.now) is not None:
                     pass
         if state is State.TIME_WAIT:
-            self.host._connections.time_wait.clear()  # noqa: SLF001
+            self.host._connections.time_wait.clear()  # noqa: SLF001 - as above
         self.pump()
 
 
