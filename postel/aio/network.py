@@ -115,7 +115,9 @@ class Network:
         ArgumentError where the host or the link is in use.
         """
         if self._running is not None or self._error is not None:
-            raise CallError("a network is entered once")
+            raise CallError(
+                "the network was opened before; each network is opened once, so attach the host again"
+            )
         require_free(self.host, self.link)
         self.host.join(
             self.link.mtu, b"", int(loop.time() * SECOND)
@@ -364,7 +366,7 @@ class Network:
         network is open.
         """
         if self._running is None:
-            raise CallError("a network is open inside `async with`")
+            raise CallError("the network isn't open: use it inside `async with`")
         await self._ended.wait()
         if isinstance(self._error, LinkError):
             raise renewed(self._error)
@@ -535,7 +537,7 @@ class Network:
     def _entered(self) -> Pump:
         """Pump of the network, after its end, too. Raises CallError before it is open."""
         if self._running is None:
-            raise CallError("a network is open inside `async with`")
+            raise CallError("the network isn't open: use it inside `async with`")
         return self._running
 
     async def _opened(

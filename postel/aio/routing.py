@@ -74,7 +74,7 @@ class Routing(SocketCalls):
             return found
         if self.own_network is not None:
             return self.own_network
-        raise CallError(f"a network call of a task that has no network; {self.advice}")
+        raise CallError(f"a task without a network made a network call; {self.advice}")
 
     # Names
 
@@ -372,8 +372,8 @@ def loop_factory(
         """Make one loop, and its network."""
         if not callable(link) and link.fileno() == -1:
             raise CallError(
-                "the link is closed, as a loop leaves its own; allowed: functions that make them, for more "
-                "than one loop"
+                "the link is closed, because a loop closes its link at its end; allowed: functions that make "
+                "a host and a link, for more than one loop"
             )
         network = Network(
             host() if callable(host) else host, link() if callable(link) else link, linger=linger

@@ -123,7 +123,7 @@ class SocketCalls(asyncio.AbstractEventLoop):
         """
         own = standins.replace(sock, self.network_here) if replace else standins.find(sock)
         if own is None:
-            self.leave_postel(f"{call} with a socket of the system's")
+            self.leave_postel(f"{call} with a socket of the system")
         return own
 
     # Readiness

@@ -88,7 +88,9 @@ class BlockingNetwork:
     def __enter__(self) -> Self:
         """Open the network, and start its thread. Raises CallError for a second time."""
         if self._states is not None:
-            raise CallError("a network is entered once")
+            raise CallError(
+                "the network was opened before; each network is opened once, so attach the host again"
+            )
         require_free(self.host, self.link)
         pump = PumpThread(self.host, self.link)
         self.host.join(self.link.mtu, b"", pump.now())  # it may have been on another link since `attach`
@@ -116,7 +118,7 @@ class BlockingNetwork:
     def states(self) -> SocketStates:
         """Sockets of the network. Raises CallError before it is open, and what ended it after its end."""
         if self._states is None:
-            raise CallError("a network is open inside `with`")
+            raise CallError("the network isn't open: use it inside `with`")
         self._states.pump.require_process()
         if self._states.pump.end is not None:
             raise renewed(self._states.pump.end)
@@ -253,7 +255,7 @@ class BlockingNetwork:
         """
         if not _REPLACING.acquire(blocking=False):
             raise CallError(
-                "the sockets of another network stand in the module socket; one network at a time"
+                "another network has replaced the sockets of the module socket; allowed: one at a time"
             )
         try:
             before = {name: getattr(socket, name) for name in ("socket", *_REPLACED)}

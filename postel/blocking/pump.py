@@ -262,7 +262,7 @@ class PumpThread:
 
     def _run(self) -> None:
         """Turn until the end, whatever that is. This is what the thread does."""
-        failure: OSError = NetworkUnreachable("the network failed: the thread of its pump says why")
+        failure: OSError = NetworkUnreachable("the network failed; its thread has printed a traceback")
         try:
             while not self._is_over():
                 self._turn(self.poller.wait(self._patience()))

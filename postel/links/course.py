@@ -67,7 +67,7 @@ class _Dice(_Setting):
     def check(self, name: str, value: object) -> None:
         """Raise ArgumentError for a value that is no `random.Random`."""
         if not isinstance(value, Random):
-            raise ArgumentError(name, value, "a random.Random: its seed decides all that chance decides")
+            raise ArgumentError(name, value, "a random.Random")
 
 
 def count() -> Any:  # noqa: ANN401 - a descriptor stands for the value

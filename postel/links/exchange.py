@@ -141,7 +141,7 @@ class Exchange:
             self._false_alarms = self._false_alarms + 1 if is_readable(self.descriptor) else 0
             if self._false_alarms > MOST_FALSE_ALARMS:
                 raise LinkError(
-                    errno.EIO, "the link is at its end: it says that a packet waits, and gives none"
+                    errno.EIO, "the link is at its end: its descriptor is readable, but no packet can be read"
                 )
         return count
 

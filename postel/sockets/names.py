@@ -64,7 +64,7 @@ def _octets(host: object, family: int) -> bytes:
         octets = parse(host.partition("%")[0])
     except ArgumentError:
         raise UnresolvedName(
-            socket.EAI_NONAME, f"{host!r} is no address: names are resolved before"
+            socket.EAI_NONAME, f"{host!r} is no IP address: resolve names before the call"
         ) from None
     if octets[:12] == _MAPPED and len(octets) == 16:
         return octets[12:] if wanted == 16 else _refuse(host)

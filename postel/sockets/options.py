@@ -94,7 +94,7 @@ class SocketOptions:
             return LINGER.pack(self.linger != NO_LINGER, max(0, self.linger))
         if option.name == "TCP_INFO":
             if self.connection is None:
-                raise OptionUnknown("TCP_INFO is known of connections")
+                raise OptionUnknown("TCP_INFO is known only of a connection")
             return information(self.connection, now)
         if option.kind == "name":
             return (

@@ -80,7 +80,7 @@ def refused(where: Endpoint, answer: DnsMessage) -> UnresolvedName:
 def require_answer(message: DnsMessage, query: DnsMessage) -> None:
     """Raise WireError for a message over TCP that doesn't answer ``query``, or isn't whole."""
     if not answers(message, query) or message.is_truncated:
-        raise WireError("dns", "the answer over TCP is no answer")
+        raise WireError("dns", "the answer over TCP doesn't belong to the question")
 
 
 def answers(message: DnsMessage, query: DnsMessage) -> bool:

@@ -176,7 +176,7 @@ class StreamCalls(NonBlockingSocket):
         if is_unspecified(remote.address):  # on Linux, the wildcard address stands for the host itself
             remote = Endpoint(LOOPBACK[len(remote.address)], remote.port)
         if not remote.port:
-            raise ConnectionRefused("nothing is at port 0", f"connect to {remote}")
+            raise ConnectionRefused("no connection can be made to port 0", f"connect to {remote}")
         bound = self._bound or self._nowhere
         try:
             self._connection = self.owner.host.connect(
@@ -342,7 +342,7 @@ class StreamCalls(NonBlockingSocket):
     def _why_ended(self) -> OSError:
         """Return what ended the connection, once; after that, that nothing can be sent."""
         error = self.claim_error()
-        return ConnectionClosing("the connection is over") if error is None else renewed(error)
+        return ConnectionClosing("the connection has ended") if error is None else renewed(error)
 
     def _named(self, sender: Endpoint | None) -> Any:  # noqa: ANN401
         """Return None: a stream has one sender."""

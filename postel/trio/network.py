@@ -60,7 +60,9 @@ class TrioNetwork:
     async def __aenter__(self) -> Self:
         """Open the network in the running trio. Raises CallError for a second time."""
         if self._pump is not None or self._error is not None:
-            raise CallError("a network is entered once")
+            raise CallError(
+                "the network was opened before; each network is opened once, so attach the host again"
+            )
         await trio.lowlevel.checkpoint()
         require_free(self.host, self.link)
         self._ended = trio.Event()
@@ -93,7 +95,7 @@ class TrioNetwork:
         if self._error is not None:
             raise renewed(self._error)
         if self._pump is None:
-            raise CallError("a network is open inside `async with`")
+            raise CallError("the network isn't open: use it inside `async with`")
         known, kind = known_family(family, type)
         calls = StreamCalls if kind is socket.SOCK_STREAM else DatagramCalls
         return opened(self, calls(self, known, self.host.config))
@@ -106,7 +108,7 @@ class TrioNetwork:
         network. Other tasks aren't affected. Raises CallError where the network isn't open.
         """
         if self._pump is None or self._is_over():
-            raise CallError("a network is open inside `async with`")
+            raise CallError("the network isn't open: use it inside `async with`")
         with routing.installed(self):
             await trio.lowlevel.checkpoint()
             yield
@@ -143,7 +145,7 @@ class TrioNetwork:
         network is open.
         """
         if self._ended is None:
-            raise CallError("a network is open inside `async with`")
+            raise CallError("the network isn't open: use it inside `async with`")
         await self._ended.wait()
         if isinstance(self._error, LinkError):
             raise renewed(self._error)

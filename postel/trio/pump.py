@@ -157,7 +157,7 @@ class TrioPump:
                 return
             except OSError as error:
                 self._end(
-                    LinkError(error.errno or errno.EIO, f"the link can't be waited for: {error.strerror}")
+                    LinkError(error.errno or errno.EIO, f"trio can't wait for the link: {error.strerror}")
                 )
                 return
             self._link_is_readable()

@@ -76,7 +76,7 @@ def test_a_host_and_a_link_serve_one_loop(links: tuple[Link, Link]) -> None:
     with pytest.raises(ArgumentError, match="on no other link"):
         factory()
     first.close()
-    with pytest.raises(CallError, match="functions that make them"):
+    with pytest.raises(CallError, match="functions that make a host"):
         factory()
 
 

@@ -305,9 +305,9 @@ async def test_network_is_entered_once_and_used_inside() -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await net.open_connection("10.7.0.2", 80)
     async with net:
-        with pytest.raises(RuntimeError, match="entered once"):
+        with pytest.raises(RuntimeError, match="opened once"):
             await net.__aenter__()
-    with pytest.raises(RuntimeError, match="entered once"):
+    with pytest.raises(RuntimeError, match="opened once"):
         await net.__aenter__()
     right.close()
 
