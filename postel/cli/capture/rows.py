@@ -12,7 +12,7 @@ from typing import IO, Final
 
 from postel.view.capture import report
 
-_IN_MEMORY: Final = 1 << 24  # octets
+_IN_MEMORY: Final = 1 << 22  # octets
 _NOWHERE: Final = -1
 
 

@@ -12,7 +12,6 @@ connection waits for is told by what was outstanding when it fell silent, and by
 """
 
 from array import array
-from collections import deque
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -57,9 +56,8 @@ class _Half:
     )
 
     def __init__(self) -> None:
-        self.outstanding: deque[tuple[int, int]] = (
-            deque()
-        )  # numbers behind segments that went by once, and when
+        # Numbers behind segments that went by once, and when: a list, since an empty deque takes 0.6 kB
+        self.outstanding: list[tuple[int, int]] = []
         self.round_trips: array[int] = array("q")
         self.segments = 0  # that took sequence numbers
         self.flight = 0  # the most octets that were under way
@@ -172,7 +170,7 @@ class Pace:
         """Everything before ``ack`` came back: measure the round trip of the latest segment of that."""
         outstanding, sent = half.outstanding, UNKNOWN
         while outstanding and ack - outstanding[0][0] & MASK < HALF:
-            sent = outstanding.popleft()[1]
+            sent = outstanding.pop(0)[1]
         if UNKNOWN != sent <= now and len(half.round_trips) < _MOST_SAMPLES:
             half.round_trips.append(now - sent)
 

@@ -28,6 +28,9 @@ from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, RST, SYN
 
 MOST: Final = 1_000_000  # connections at once; where there are more, the oldest is told as it is
+MOST_OVER: Final = (
+    4096  # connections that are over, kept for late segments; of more, the oldest is told early
+)
 _LINGER: Final = 4 * MINUTE  # 2MSL
 _FLAGS: Final = 0x1FF
 _IDENTS: Final = (1 << 64) - 1  # the identifications of an end's last four packets
@@ -333,13 +336,13 @@ class Table:
         makes no difference.
         """
         lingering = self._lingering
-        while lingering and lingering[0][0] + _LINGER < self.now:
+        while lingering and (lingering[0][0] + _LINGER < self.now or len(lingering) > MOST_OVER):
             connection = lingering.popleft()[1]
             if connection.is_forgotten:
                 continue
             if not connection.is_over:  # its RST didn't end it
                 connection.lingers = False
-            elif connection.last + _LINGER < self.now:
+            elif connection.last + _LINGER < self.now or len(lingering) >= MOST_OVER:
                 self._forget(connection)
             else:
                 lingering.append((connection.last, connection))

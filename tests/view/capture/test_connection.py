@@ -13,7 +13,7 @@ from postel.view import ladder
 from postel.view.capture import Reader, Table, connection
 from postel.view.capture.connection import Closing
 from postel.view.capture.sent import UNKNOWN
-from postel.view.capture.table import Seen
+from postel.view.capture.table import MOST_OVER, Seen
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN
 from tests.view.capture.tape import HEADS, IPV6_ENDS, RIGHT, Tape, carried, pcap, read, record
@@ -154,6 +154,19 @@ def test_forgotten_when_it_has_been_over_for_2msl() -> None:
     tape.packets += filler.packets
     tape.now = filler.now
     assert len(tape.left(ACK, 2, 2).connections()) == 3
+
+
+def test_of_many_that_are_over_the_oldest_is_told_early() -> None:
+    """Within 2MSL, too: a storm of short connections must not fill the memory."""
+    found: list[connection.Connection] = []
+    table = Table(found.append)
+    for number in range(MOST_OVER + 3):
+        tape = Tape(Endpoint(parse("10.0.0.1"), 1024 + number), RIGHT)
+        for octets, frames in Reader(io.BytesIO(tape.left(SYN, 0).right(RST | ACK, 0, 1).pcap())).chunks():
+            table.take(octets, frames)
+    assert [one.number for one in found] == [1, 2]
+    table.finish()
+    assert len(found) == MOST_OVER + 3
 
 
 def test_memory_is_for_what_is_open() -> None:
