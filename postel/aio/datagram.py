@@ -95,7 +95,7 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both b
         elif isinstance(event, Trouble):
             try:
                 self._protocol.error_received(event.error)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program's callback
                 self._report(error)
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: object = None) -> None:
@@ -196,7 +196,7 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both b
             try:
                 self._protocol.datagram_received(data, self._name(sender))
             # One sender's datagram must not end the socket for all others
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the program's callback
                 self._report(error)
 
     def _report(self, error: Exception) -> None:

@@ -99,7 +99,7 @@ class Opening(Generic[P]):
         try:
             self._result = self._made()
         # The program's factory failed: `completed` raises its exception
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program's factory
             self.fail(error)
         else:
             if self._security is None and not self._ready.done():

@@ -234,7 +234,7 @@ class Pump:
             return
         self._is_notified = True
         # Documented by asyncio, in spite of its underscore; get_running_loop() would raise an exception
-        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001
+        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001 - see above
             self.loop.call_soon(self._look_at_link, context=self._context)
             return
         with suppress(RuntimeError):  # for a loop that is closed

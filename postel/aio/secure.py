@@ -40,7 +40,7 @@ class Security:
 
 def for_client(
     # True stands for a client's default context, as in asyncio
-    secure: ssl.SSLContext | bool | None,  # noqa: FBT001
+    secure: ssl.SSLContext | bool | None,  # noqa: FBT001 - asyncio's argument
     host: str,
     server_hostname: str | None,
     handshake: float | None,
@@ -55,7 +55,7 @@ def for_client(
     context = _context(secure)
     return Security(
         context,
-        False,  # noqa: FBT003
+        False,  # noqa: FBT003 - server_side
         server_hostname if server_hostname is not None else host,
         handshake,
         shutdown,
@@ -71,7 +71,7 @@ def for_server(
         return None
     if not isinstance(secure, ssl.SSLContext):
         raise ArgumentError("ssl", secure, "an ssl.SSLContext with a certificate, or None")
-    return Security(secure, True, None, handshake, shutdown)  # noqa: FBT003
+    return Security(secure, True, None, handshake, shutdown)  # noqa: FBT003 - server_side
 
 
 def _context(secure: object) -> ssl.SSLContext | None:

@@ -21,7 +21,7 @@ class StreamReader(asyncio.StreamReader):
     def _exception(self) -> BaseException | None:
         """Error that asyncio's methods see: None while data is left to read."""
         # asyncio's private attribute: its reader has no public way to change this
-        return None if cast(Any, self)._buffer else self.exception()  # noqa: SLF001
+        return None if cast(Any, self)._buffer else self.exception()  # noqa: SLF001 - see above
 
     @_exception.setter
     def _exception(self, reason: BaseException | None) -> None:
@@ -36,7 +36,7 @@ class StreamReader(asyncio.StreamReader):
         """Wait for data, or raise what ended the connection."""
         if self._reason is not None:
             raise self.exception()
-        await cast(Any, super())._wait_for_data(func_name)  # noqa: SLF001
+        await cast(Any, super())._wait_for_data(func_name)  # noqa: SLF001 - asyncio's own method
 
 
 def _raisable(reason: BaseException) -> BaseException:

@@ -23,7 +23,7 @@ _NO_BACKLOG = Backlog()  # shared by all transports without a backlog; never app
 _NOBODY = asyncio.BaseProtocol()  # in the place of the protocol after the end: its callbacks do nothing
 _NOT_ENDED = OSError()
 # What `loop.sendfile` puts in the place of the program's protocol while it writes a file
-_SENDFILE_PROTOCOL: Any = cast(Any, base_events)._SendfileFallbackProtocol  # noqa: SLF001
+_SENDFILE_PROTOCOL: Any = cast(Any, base_events)._SendfileFallbackProtocol  # noqa: SLF001 - no public name
 
 Data = bytes | bytearray | memoryview
 
@@ -70,7 +70,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
 
     _start_tls_compatible = True  # `loop.start_tls` looks at it
     # `loop.sendfile` looks at it, and then reads the file and writes
-    _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001
+    _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001 - no public name
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
                 self.end(self._connection.error)
             else:
                 self._deliver()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program's callback
             self._blame(error)
 
     def happened(self, event: Event) -> None:
@@ -157,7 +157,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             elif isinstance(event, Closed):
                 self.end(event.error)
         # BAD-API-5: a callback's failure ends this connection and no other
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program's callback
             self._blame(error)
 
     # Reading
@@ -180,7 +180,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         """Deliver what has come while reading was paused."""
         try:
             self._deliver()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program's callback
             self._blame(error)
         if self._socket is not None:
             self._socket.refresh()
@@ -319,7 +319,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._protocol_paused = True
         try:
             self._protocol.pause_writing()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - the program's callback
             self._blame(error)
 
     # Ending
@@ -355,7 +355,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         secure: Any = getattr(self._protocol, "_app_transport", None)
         if secure is not None:
             # asyncio's transport of TLS would warn that it wasn't closed
-            secure._closed = True  # noqa: SLF001
+            secure._closed = True  # noqa: SLF001 - no public name
         self._lost = self._closing = True
         self._backlog = _NO_BACKLOG
         self._protocol = _NOBODY

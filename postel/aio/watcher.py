@@ -45,5 +45,5 @@ class Watcher:
         if self.handle is None or not self._sock.is_ready(to_write=self._to_write):
             return
         # `Handle._run` uses the handle's context, and gives exceptions to the loop's handler
-        cast(Any, self.handle)._run()  # noqa: SLF001
+        cast(Any, self.handle)._run()  # noqa: SLF001 - no public name
         self.look()

@@ -34,7 +34,7 @@ def _pair(kind: int) -> tuple[socket.socket, socket.socket]:
     ours, theirs = [
         MachineSocket(socket.AF_UNIX, kind, 0, end.detach()) for end in socketpair(socket.AF_UNIX, kind)
     ]
-    ours.setblocking(False)  # noqa: FBT003
+    ours.setblocking(False)  # noqa: FBT003 - the method's only argument
     return ours, theirs
 
 
@@ -64,7 +64,7 @@ def fill(end: socket.socket) -> int:
 
     Returns how many octets the other end must `skip`.
     """
-    end.setblocking(False)  # noqa: FBT003
+    end.setblocking(False)  # noqa: FBT003 - the method's only argument
     return end.send(_STUFFING)
 
 

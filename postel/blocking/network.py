@@ -199,7 +199,7 @@ class BlockingNetwork:
         host: Text,
         port: Text | int,
         family: int = 0,
-        type: int = 0,  # noqa: A002
+        type: int = 0,  # noqa: A002 - the socket module's name
         proto: int = 0,
         flags: int = 0,
     ) -> list[AddressInfo]:
@@ -267,7 +267,7 @@ class BlockingNetwork:
             }
             try:
                 # An assignment would not type-check: the module's class is replaced
-                setattr(socket, "socket", type("socket", (self.socket,), inside))  # noqa: B010
+                setattr(socket, "socket", type("socket", (self.socket,), inside))  # noqa: B010 - see above
                 for name in _REPLACED:
                     setattr(socket, name, getattr(self, name))
                 yield

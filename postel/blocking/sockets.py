@@ -104,7 +104,7 @@ class DescriptorSocket(socket.socket):
         calls = self._state.calls
         super().__init__(calls.family, calls.type, max(0, proto), fileno)
         if not is_blocking:
-            self.setblocking(False)  # noqa: FBT003
+            self.setblocking(False)  # noqa: FBT003 - the method's only argument
 
     def _found(self, descriptor: int) -> SocketState | None:
         """Return the state of a descriptor; None for one of the machine. Raises SocketKindUnknown."""
@@ -207,7 +207,7 @@ class DescriptorSocket(socket.socket):
         end, peer = accepted
         made = self._plain()(self.family, self.type, self.proto, end.detach())
         if socket.getdefaulttimeout() is None and self.gettimeout():
-            made.setblocking(True)  # noqa: FBT003
+            made.setblocking(True)  # noqa: FBT003 - the method's only argument
         return made, peer
 
     def _wait_for_connection(self, state: SocketState) -> None:
@@ -527,10 +527,10 @@ class DescriptorSocket(socket.socket):
     def detach(self) -> int:
         """Give the descriptor to the caller, and return its number. The object can't be used any more."""
         descriptor = super().detach()
-        taken = None if self._state is None else tls.taker(sys._getframe(1))  # noqa: SLF001
+        taken = None if self._state is None else tls.taker(sys._getframe(1))  # noqa: SLF001 - no public name
         if taken is not None:
             tls.adopt(taken, self._plain())
-            taken._state = self._state  # noqa: SLF001
+            taken._state = self._state  # noqa: SLF001 - no public name
         return descriptor
 
     def _real_close(self) -> None:
@@ -539,7 +539,7 @@ class DescriptorSocket(socket.socket):
         state, linger = (None if self.fileno() < 0 else self._state), 0
         if state is not None and isinstance(state.channel, StreamChannel):
             linger = self._linger(state.channel)
-        super()._real_close()  # type: ignore[misc]
+        super()._real_close()  # type: ignore[misc]  # not in typeshed
         if state is None:
             return
         with suppress(OSError, CallError):  # the network has ended, or is the parent process's
@@ -574,7 +574,7 @@ class DescriptorSocket(socket.socket):
         if self.gettimeout() == 0 or channel.calls.is_closed:
             return 0
         option = channel.calls.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size)
-        is_on, seconds = LINGER.unpack(option)  # type: ignore[arg-type]
+        is_on, seconds = LINGER.unpack(option)  # type: ignore[arg-type]  # octets, because a length was given
         return int(seconds) if is_on else 0
 
     def _wait_until_delivered(self, channel: StreamChannel, seconds: int) -> None:

@@ -75,17 +75,17 @@ def count() -> Any:  # noqa: ANN401 - a descriptor stands for the value
     return _Setting()
 
 
-def packets() -> Any:  # noqa: ANN401
+def packets() -> Any:  # noqa: ANN401 - a descriptor stands for the value
     """Make the setting of a `Bottleneck` that limits the packets in its queue."""
     return _Packets()
 
 
-def chance() -> Any:  # noqa: ANN401
+def chance() -> Any:  # noqa: ANN401 - a descriptor stands for the value
     """Make a setting that is a probability, 0.0 to 1.0."""
     return _Chance()
 
 
-def dice() -> Any:  # noqa: ANN401
+def dice() -> Any:  # noqa: ANN401 - a descriptor stands for the value
     """Make a setting that is a `random.Random`."""
     return _Dice()
 

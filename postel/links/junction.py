@@ -53,7 +53,7 @@ class Junction:
         link.ready = ready
         host.is_attached = True
 
-    def _use_parcels(self, host: Host, link: Any) -> None:  # noqa: ANN401
+    def _use_parcels(self, host: Host, link: Any) -> None:  # noqa: ANN401 - see the docstring
         """Pass parcels in the place of packets.
 
         ``link`` is an `Offloading`, or an object with its methods.

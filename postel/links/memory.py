@@ -100,7 +100,7 @@ class MemoryLink(Link):
         if self._bell is not None:
             self._bell.close()
         # The other end reports the end after it has received what was sent before
-        self.peer._peer_has_closed()  # noqa: SLF001
+        self.peer._peer_has_closed()  # noqa: SLF001 - the other end of the same wire
 
     def _pop(self) -> Parcel | None:
         """Return the oldest parcel; None for none now. Raises LinkClosed at the end."""
@@ -129,7 +129,7 @@ class MemoryLink(Link):
         try:
             parcel = self._parcels.popleft()
         except IndexError:
-            if not self.peer._is_closed:  # noqa: SLF001
+            if not self.peer._is_closed:  # noqa: SLF001 - the other end of the same wire
                 return None
             bell.ring()  # readable from now on: nothing else tells the driver of the end
             return self._pop_last()
@@ -268,8 +268,8 @@ class SocketBell:
         """Make the socket pair; its descriptor is unreadable."""
         self.rung: bool = False
         self._inner, self._outer = socket.socketpair()
-        self._inner.setblocking(False)  # noqa: FBT003
-        self._outer.setblocking(False)  # noqa: FBT003
+        self._inner.setblocking(False)  # noqa: FBT003 - the method's only argument
+        self._outer.setblocking(False)  # noqa: FBT003 - the method's only argument
         bells.add(self._inner.fileno())
         self._lock = RLock()
 

@@ -344,7 +344,7 @@ class StreamCalls(NonBlockingSocket):
         error = self.claim_error()
         return ConnectionClosing("the connection has ended") if error is None else renewed(error)
 
-    def _named(self, sender: Endpoint | None) -> Any:  # noqa: ANN401
+    def _named(self, sender: Endpoint | None) -> Any:  # noqa: ANN401 - the type of the base class
         """Return None: a stream has one sender."""
         return None
 

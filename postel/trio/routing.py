@@ -48,7 +48,7 @@ class _SocketFactory(trio.abc.SocketFactory):
     def socket(
         self,
         family: int = socket.AF_INET,
-        type: int = socket.SOCK_STREAM,  # noqa: A002
+        type: int = socket.SOCK_STREAM,  # noqa: A002 - trio's name
         proto: int = 0,
     ) -> trio.socket.SocketType:
         """Make a socket of the task's network, or of the system."""
@@ -74,7 +74,7 @@ class _HostnameResolver(trio.abc.HostnameResolver):
         host: bytes | None,
         port: bytes | str | int | None,
         family: int = 0,
-        type: int = 0,  # noqa: A002
+        type: int = 0,  # noqa: A002 - trio's name
         proto: int = 0,
         flags: int = 0,
     ) -> Any:  # noqa: ANN401 - the type of `socket.getaddrinfo`

@@ -100,7 +100,7 @@ class _TrioSocket(trio.socket.SocketType):
     def getsockname(self) -> Any:  # noqa: ANN401 - trio's type
         return self._calls.getsockname()
 
-    def getpeername(self) -> Any:  # noqa: ANN401
+    def getpeername(self) -> Any:  # noqa: ANN401 - trio's type
         return self._calls.getpeername()
 
     # Returns an int, or bytes with ``buflen``
@@ -144,12 +144,12 @@ class _TrioSocket(trio.socket.SocketType):
 
     # Opening
 
-    async def bind(self, address: Any) -> None:  # noqa: ANN401
+    async def bind(self, address: Any) -> None:  # noqa: ANN401 - trio's type
         name = await self._resolved(address, flags=socket.AI_PASSIVE)
         await trio.lowlevel.checkpoint()
         self._calls.bind(name)
 
-    async def connect(self, address: Any) -> None:  # noqa: ANN401
+    async def connect(self, address: Any) -> None:  # noqa: ANN401 - trio's type
         """Open a connection. Where this is cancelled, the socket is closed, as trio's own is."""
         try:
             await self._connect(await self._resolved(address))
@@ -159,7 +159,7 @@ class _TrioSocket(trio.socket.SocketType):
         if (error := self._calls.claim_error()) is not None:
             raise renewed(error)
 
-    async def _connect(self, name: Any) -> None:  # noqa: ANN401
+    async def _connect(self, name: Any) -> None:  # noqa: ANN401 - trio's type
         """Connect to an address, and wait for the outcome."""
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
@@ -201,7 +201,7 @@ class _TrioSocket(trio.socket.SocketType):
 
     # Writing
 
-    async def send(self, data: Any, flags: int = 0, /) -> int:  # noqa: ANN401
+    async def send(self, data: Any, flags: int = 0, /) -> int:  # noqa: ANN401 - trio's type
         return await self._done(_WRITES, lambda: self._calls.send(data, flags))
 
     async def sendto(self, *args: Any) -> int:  # noqa: ANN401 - data, flags or none, address
@@ -216,7 +216,7 @@ class _TrioSocket(trio.socket.SocketType):
         buffers: Iterable[Any],
         ancdata: Iterable[Any] = (),
         flags: int = 0,
-        address: Any = None,  # noqa: ANN401
+        address: Any = None,  # noqa: ANN401 - trio's type
         /,
     ) -> int:
         name = None if address is None else await self._resolved(address)
@@ -284,7 +284,7 @@ class _TrioSocket(trio.socket.SocketType):
             elif self._is_ready(direction):
                 trio.lowlevel.reschedule(self._waiting.pop(direction))
 
-    async def _resolved(self, address: Any, *, flags: int = 0) -> Any:  # noqa: ANN401
+    async def _resolved(self, address: Any, *, flags: int = 0) -> Any:  # noqa: ANN401 - trio's type
         """Return ``address`` with its name resolved.
 
         What isn't a pair of a name and a port is returned unchanged, and the call refuses it.
