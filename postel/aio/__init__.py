@@ -13,7 +13,7 @@ every library built on them, use the network::
 """
 
 from postel.aio.arguments import ConnectionOptions, ServerOptions
-from postel.aio.network import LINGER, Network
+from postel.aio.network import Network
 from postel.aio.resolver import Resolver
 from postel.aio.routing import Loop, Routing, current, loop_factory
 from postel.aio.server import Server
@@ -21,6 +21,7 @@ from postel.aio.sockets import Socket
 from postel.host.host import Host
 from postel.links import Link
 from postel.sockets.lookup import NameResolver
+from postel.sockets.preparation import LINGER
 
 __all__ = [
     "ConnectionOptions",

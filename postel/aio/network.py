@@ -1,8 +1,6 @@
 """Host on a link inside a running event loop."""
 
 import asyncio
-import math
-import os
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -42,6 +40,7 @@ from postel.sockets.bindings import Bindings
 from postel.sockets.lingering import LingeringConnections
 from postel.sockets.lookup import NameResolver
 from postel.sockets.nonblocking import NonBlockingSocket
+from postel.sockets.preparation import prepare
 from postel.sockets.stream import StreamCalls
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
@@ -49,8 +48,6 @@ from postel.tcp.connection import Connection
 from postel.times import NEVER, SECOND
 from postel.wire.address import Address
 
-LINGER = 2.0  # seconds
-_SECRET = 16  # octets that are drawn for a host without a secret
 STREAM_LIMIT = 64 * 1024  # octets, asyncio's default
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -82,10 +79,7 @@ class Network:
         self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None
     ) -> None:
         """Make a network that isn't open yet: see `postel.aio.attach`."""
-        if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
-            raise ArgumentError("linger", linger, "seconds, 0 or more")
-        require_free(host, link)
-        host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
+        prepare(host, link, linger)
         self.host = host
         self.link = link
         self.resolver: NameResolver | None = resolver

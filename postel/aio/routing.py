@@ -41,7 +41,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from postel.aio import connecting, endpoints, serving, takeover
-from postel.aio.network import LINGER, Network, current
+from postel.aio.network import Network, current
 from postel.aio.sockcalls import SocketCalls
 from postel.aio.sockets import Socket
 from postel.errors import CallError
@@ -49,6 +49,7 @@ from postel.host.host import Host
 from postel.links.contract import Link
 from postel.sockets import lookup
 from postel.sockets.lookup import NameResolver
+from postel.sockets.preparation import LINGER
 
 __all__ = ["Loop", "Routing", "current", "loop_factory"]
 

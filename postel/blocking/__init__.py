@@ -13,10 +13,11 @@ the command ``postel run``.
 
 from collections.abc import Mapping, Sequence
 
-from postel.blocking.network import LINGER, BlockingNetwork, BlockingResolver
+from postel.blocking.network import BlockingNetwork, BlockingResolver
 from postel.blocking.sockets import DescriptorSocket
 from postel.host.host import Host
 from postel.links import Link
+from postel.sockets.preparation import LINGER
 from postel.wire.address import Address
 
 __all__ = ["BlockingNetwork", "BlockingResolver", "DescriptorSocket", "attach"]

@@ -1,7 +1,5 @@
 """Host on a link, driven by a thread, and sockets on it for blocking programs."""
 
-import math
-import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,10 +18,9 @@ from postel.links.junction import require_free
 from postel.sockets import lookup
 from postel.sockets.lookup import AddressInfo, NameResolver, Text
 from postel.sockets.names import Name
+from postel.sockets.preparation import prepare
 from postel.wire.address import Address, octets_of, to_text
 
-LINGER: Final = 2.0  # seconds
-_SECRET: Final = 16  # octets that are drawn for a host without a secret
 _REPLACED: Final = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 _REPLACING: Final = Lock()  # held while the module `socket` has a network's sockets
 
@@ -63,12 +60,9 @@ class BlockingNetwork:
         linger: float,
     ) -> None:
         """Make a network that isn't open yet: see `postel.blocking.attach`."""
-        if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
-            raise ArgumentError("linger", linger, "seconds, 0 or more")
         if servers and resolver is not None:
             raise ArgumentError("servers", servers, "none with a resolver of your own")
-        require_free(host, link)
-        host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
+        prepare(host, link, linger)
         self.host = host
         self.link = link
         if servers:

@@ -29,7 +29,7 @@ from itertools import count
 from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 from postel import aio
-from postel.aio.network import LINGER, Network, current
+from postel.aio.network import Network, current
 from postel.aio.routing import Routing
 from postel.errors import CallError
 from postel.host.host import Host
@@ -41,6 +41,7 @@ from postel.sim.task import SimulatedTask
 from postel.sim.waiter import HALF, TOLERANCE, Waiter
 from postel.sim.wire import Wire
 from postel.sim.world import World
+from postel.sockets.preparation import LINGER
 from postel.times import NEVER, SECOND
 
 T = TypeVar("T")

@@ -9,5 +9,6 @@ A driver (`postel.aio`, `postel.blocking`, `postel.trio`) adds the waiting; noth
   resolvers.
 - `bindings`: ports that sockets have bound. `lingering`: connections that the program has closed, and TCP
   hasn't yet.
+- `preparation`: checks and settings of a new network.
 - `tcpinfo`: the status of a connection in the layout of Linux's ``struct tcp_info``.
 """

@@ -19,7 +19,8 @@ except ImportError as _missing:  # pragma: no cover - tested in a process of its
 from postel.host.host import Host
 from postel.links.contract import Link
 from postel.sockets.lookup import NameResolver
-from postel.trio.network import LINGER, TrioNetwork
+from postel.sockets.preparation import LINGER
+from postel.trio.network import TrioNetwork
 from postel.trio.routing import current
 
 __all__ = ["NameResolver", "TrioNetwork", "attach", "current"]

@@ -1,16 +1,14 @@
 """Host on a link inside a running trio."""
 
-import math
-import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import trio
 
-from postel.errors import ArgumentError, CallError, LinkDown, LinkError, NetworkUnreachable, renewed
+from postel.errors import CallError, LinkDown, LinkError, NetworkUnreachable, renewed
 from postel.host.host import Host
 from postel.links.contract import Link
 from postel.links.junction import require_free
@@ -19,14 +17,12 @@ from postel.sockets.datagram import DatagramCalls
 from postel.sockets.lingering import LingeringConnections
 from postel.sockets.lookup import NameResolver
 from postel.sockets.nonblocking import known_family
+from postel.sockets.preparation import prepare
 from postel.sockets.stream import StreamCalls
 from postel.tcp.connection import Connection
 from postel.trio import routing
 from postel.trio.pump import TrioPump
 from postel.trio.sockets import OpenedSocket, opened
-
-LINGER: Final = 2.0  # seconds
-_SECRET: Final = 16  # octets that are drawn for a host without a secret
 
 
 class TrioNetwork:
@@ -42,10 +38,7 @@ class TrioNetwork:
         self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None
     ) -> None:
         """Make a network that isn't open yet: see `postel.trio.attach`."""
-        if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
-            raise ArgumentError("linger", linger, "seconds, 0 or more")
-        require_free(host, link)
-        host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
+        prepare(host, link, linger)
         self.host: Host = host
         self.link: Link = link
         self.resolver: NameResolver | None = resolver
