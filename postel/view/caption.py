@@ -1,4 +1,4 @@
-"""The words on an arrow, and times as the views write them."""
+"""Text of an arrow (a packet's fields), and times and sizes as the views write them."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _KILO: Final = 1000
 
 
 def of_packet(packet: Packet) -> list[str]:
-    """The words on an arrow, the most telling first."""
+    """Pieces of text for a packet's arrow, the most useful first: number, flags, numbers, options."""
     number = f"#{packet.number}" + "′" * packet.copy
     segment = packet.segment
     if segment is None:
@@ -45,20 +45,21 @@ def _options(segment: Segment) -> list[str]:
 
 
 def clock(when: int) -> str:
-    """A moment since the first packet; right-aligned, points stand below each other."""
+    """Text of a time since the first packet. Aligned right, such texts have their points in one column."""
     if when < SECOND:
         return f"{when / MILLISECOND:.3f} ms"
     return f"{when / SECOND:.3f} s "
 
 
 def duration(length: int, language: str) -> str:
+    """Text of a length of time, in seconds below two minutes and in minutes from there."""
     if length < 2 * MINUTE:
         return notes.say("seconds", language, number=f"{length / SECOND:.3g}")
     return notes.say("minutes", language, number=f"{length / MINUTE:.1f}".removesuffix(".0"))
 
 
 def size(octets: int) -> str:
-    """As people say it: thousands are 1000s.
+    """Text of a number of octets, with 1,000 octets to the KB.
 
     >>> size(999), size(82_340)
     ('999 B', '82 KB')

@@ -1,5 +1,32 @@
-"""One connection (or exchange of datagrams) in a trace: where each end's numbers start, what was sent before,
-and the states.
+"""One connection, or exchange of datagrams, of a trace (`Flow`), with what an onlooker can tell about it.
+
+Theory of operation
+-------------------
+
+A flow sees packets in the order in which they left, like a capture, and knows nothing of the TCBs at the
+ends. It works out three things from the segments alone.
+
+*Relative numbers.* Each direction counts from its first sequence number, so that the SYN has number 0 and the
+first octet of data number 1. Without a SYN the first octet seen has number 1. The numbers don't wrap: a
+number from the wire is taken as the one nearest to the highest number sent so far (``_Direction.high``)::
+
+    wire:      first    first+1             first+1+n
+    relative:  0        1                   1+n            high
+               │  SYN   │  n octets of data │  FIN          │
+               ├────────┼───────────────────┼───────────────┤
+
+*What was sent before.* Each direction keeps the ranges of numbers that it has sent, sorted by their start. A
+segment that begins inside such a range is a retransmission, and the two packets name each other
+(``original``, ``again``). Probes of a zero window and keep-alive probes aren't retransmissions.
+
+*What a segment is for* (`Kind`). Flags tell SYN, FIN and RST. The rest needs the other direction:
+
+- a segment of at most one octet just before the next new number, all of it acknowledged: keep-alive probe;
+- one octet into a window of 0: window probe;
+- an ACK with a greater window that nothing had to be answered for: window update;
+- an ACK that repeats the last one although data is in flight: duplicate ACK (RFC 5681, 2).
+
+The states, timers and remarks of the two ends come from hosts, not from the packets (see `Trace`).
 """
 
 from bisect import bisect_right
@@ -12,13 +39,14 @@ from postel.view.packet import UNKNOWN, Kind, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment
 
-_REMEMBERED = 64  # packets of one direction that the other has not answered: more say nothing more
+_REMEMBERED = 64  # unanswered packets kept of one direction; one that arrived is enough to see an answer
 
 
 @dataclass(slots=True)
 class Change:
-    """A connection entered a state; ``cause`` is the packet or the timer that did it, None where its user
-    did.
+    """One change of state of one end.
+
+    ``cause`` is the packet, timer or remark that led to it, or None where the end's user did.
     """
 
     at: Endpoint
@@ -31,7 +59,7 @@ class Change:
 
 @dataclass(slots=True)
 class Expiry:
-    """A timer ran out."""
+    """A timer that expired at one end, and the end's state then."""
 
     at: Endpoint
     timer: str
@@ -42,8 +70,9 @@ class Expiry:
 
 @dataclass(slots=True)
 class Remark:
-    """What the program says of one end beyond what packets and timers tell: a text in each of
-    `notes.LANGUAGES`, or one for all.
+    """A row that the program adds about one end, beyond what packets and timers tell.
+
+    ``texts`` has one text for each of `notes.LANGUAGES`, or one for all.
     """
 
     at: Endpoint
@@ -55,6 +84,8 @@ class Remark:
 
 @dataclass(slots=True)
 class _Range:
+    """Numbers that one packet sent, up to ``end``; the start stands in ``_Direction.starts``."""
+
     end: int
     number: int
     packet: Packet
@@ -64,8 +95,8 @@ class _Range:
 class _Direction:
     """What one end has sent, in relative numbers that don't wrap."""
 
-    first: int = UNKNOWN  # the number on the wire that counts as 0
-    high: int = 0  # the highest sent, and one more
+    first: int = UNKNOWN  # the sequence number on the wire that counts as 0
+    high: int = 0  # one more than the highest number sent
     starts: list[int] = field(default_factory=list)
     ranges: list[_Range] = field(default_factory=list)
     shift: int = ABSENT
@@ -73,22 +104,24 @@ class _Direction:
     ack: int = UNKNOWN
     window: int = UNKNOWN
     repeated: int = 0
-    unanswered: deque[Packet] = field(
-        default_factory=lambda: deque(maxlen=_REMEMBERED)
-    )  # with text, SYN or FIN
+    # Packets with data, SYN or FIN since the other end last sent an ACK
+    unanswered: deque[Packet] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def relative(self, number: int) -> int:
+        """Turn a sequence number on the wire into the relative number nearest to ``high``."""
         return self.high + sequence.offset(number, sequence.add(self.first, self.high))
 
     def sent_before(self, start: int) -> Packet | None:
+        """Return the packet that first sent the number ``start``, or None."""
         index = bisect_right(self.starts, start) - 1
         if index >= 0 and self.ranges[index].end > start:
             return self.ranges[index].packet
         return None
 
     def have_arrived(self) -> bool:
-        """Whether any of the unanswered has, as far as the trace can tell. Those under way stay
-        unanswered.
+        """Whether any unanswered packet has arrived, as far as the trace can tell; forget those that have.
+
+        Packets under way stay unanswered.
         """
         arrived = any(not packet.lost and not packet.is_under_way for packet in self.unanswered)
         under_way = [packet for packet in self.unanswered if packet.is_under_way]
@@ -97,15 +130,22 @@ class _Direction:
         return arrived
 
     def note(self, start: int, end: int, packet: Packet) -> None:
+        """Remember that ``packet`` sent the numbers from ``start`` up to ``end``."""
         index = bisect_right(self.starts, start)
         self.starts.insert(index, start)
         self.ranges.insert(index, _Range(end, packet.number, packet))
 
 
 class Flow:
-    """``opener`` is the end that sent the first packet; ``ends`` has both ends, the opener first."""
+    """Connection or exchange of datagrams between two ends.
+
+    ``number`` counts the flows of a trace from 1. ``ends`` has both ends, first the opener, which sent the
+    first packet. ``packets``, ``changes``, ``expiries`` and ``remarks`` are in the order in which they
+    happened; ``states`` has the present state of each end, and ``names`` the names of the ends.
+    """
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, protocol: int) -> None:
+        """Begin a flow that ``opener`` opened; ``protocol`` is the number in the IP header."""
         self.number = number
         self.ends: tuple[Endpoint, Endpoint] = (opener, other)
         self.protocol = protocol
@@ -116,16 +156,19 @@ class Flow:
         self.states: dict[Endpoint, State] = {}
         self.names: dict[Endpoint, str] = {}
         self._directions = {opener: _Direction(), other: _Direction()}
-        self.is_captured: bool = False  # by a bystander: what the programs called isn't known
+        self.is_captured: bool = False  # from a capture, so calls of the programs aren't known
         self._handshake_is_over = False
 
     @property
     def opener(self) -> Endpoint:
+        """End that sent the first packet."""
         return self.ends[0]
 
     def forget(self, *, recent: int, remembered: int) -> None:
-        """Keep the last ``recent`` packets and changes, no timers, and of each direction ``remembered`` to
-        twice as many data segments.
+        """Forget what is old, to bound the memory.
+
+        The last ``recent`` packets and changes stay, and no timers. Each direction keeps at least the last
+        ``remembered`` ranges of numbers that it sent, and at most twice as many.
         """
         del self.packets[:-recent]
         del self.changes[:-recent]
@@ -136,14 +179,14 @@ class Flow:
                 del direction.ranges[:-remembered]
 
     def is_new(self, source: Endpoint, segment: Segment) -> bool:
-        """Whether a SYN begins another connection between the same ends."""
+        """Whether a segment from ``source`` is a SYN that begins another connection between the same ends."""
         if segment.flags & (SYN | ACK) != SYN:
             return False
         first = self._directions[source].first
         return first not in (UNKNOWN, segment.seq)
 
     def initial_state(self, end: Endpoint) -> State | None:
-        """Where an end stood before the first packet: LISTEN for the end that opened passively."""
+        """State of an end before the first packet, which is LISTEN for one that opened passively."""
         changes = [change for change in self.changes if change.at == end]
         if not changes:
             return self.states.get(end)
@@ -152,9 +195,9 @@ class Flow:
         return changes[0].before
 
     def examine(self, packet: Packet, segment: Segment) -> None:
-        """Fills in what a bystander can tell, in the order of departure."""
+        """Fill in what an onlooker can tell of a packet; called in the order of departure."""
         if not self.packets and not segment.flags & SYN:
-            self._handshake_is_over = True  # it begins in the middle
+            self._handshake_is_over = True  # the recording begins in the middle of the connection
         mine, others = self._directions[packet.source], self._directions[packet.destination]
         if mine.first == UNKNOWN:
             mine.first = segment.seq if segment.flags & SYN else sequence.add(segment.seq, -1)
@@ -166,7 +209,8 @@ class Flow:
         if segment.len:
             self._set_history(packet, segment, mine)
             mine.unanswered.append(packet)
-        if packet.kind is not Kind.WINDOW_PROBE:  # whose octet counts when there was room for it
+        # The octet of a window probe counts as sent once it is sent again into an open window.
+        if packet.kind is not Kind.WINDOW_PROBE:
             mine.high = max(mine.high, packet.seq + segment.len)
         if segment.flags & ACK:
             mine.ack = packet.ack
@@ -184,7 +228,7 @@ class Flow:
     def _set_window(self, packet: Packet, segment: Segment, mine: _Direction, others: _Direction) -> None:
         packet.window = segment.window
         if segment.flags & SYN:
-            mine.shift = segment.window_scale  # its own window is never scaled: RFC 7323, 2.2
+            mine.shift = segment.window_scale  # the window of a SYN itself is never scaled (RFC 7323, 2.2)
         elif ABSENT not in (mine.shift, others.shift):
             packet.window = segment.window << min(mine.shift, 14)
 
@@ -210,17 +254,18 @@ class Flow:
             packet.kind = self._kind_of_acknowledgement(packet, mine, others, is_answer=is_answer)
         if packet.kind is not Kind.DUPLICATE_ACK:
             mine.repeated = 0
-        if (
-            flags & ACK and not flags & SYN and packet.ack > 0
-        ):  # else it is about an earlier connection of the same ends
+        # An ACK of a number before the SYN answers an earlier connection of the same ends.
+        if flags & ACK and not flags & SYN and packet.ack > 0:
             self._handshake_is_over = True
 
     def _kind_of_acknowledgement(
         self, packet: Packet, mine: _Direction, others: _Direction, *, is_answer: bool
     ) -> Kind:
-        """``is_answer``: something that takes sequence numbers has arrived since this end last sent an ACK.
-        Then a larger window alone does not make it a window update: the first window after the SYN is larger
-        by its scale, and a FIN out of order is answered, too.
+        """Classify a segment without data that has no flag but ACK.
+
+        ``is_answer`` says that something which takes sequence numbers has arrived since this end last sent an
+        ACK. Then a greater window alone doesn't make a window update: the first window after the SYN is
+        greater because of its scale, and a FIN out of order is answered, too.
         """
         if not self._handshake_is_over:
             return Kind.HANDSHAKE_ACK if packet.ack > 0 else Kind.PLAIN
@@ -247,9 +292,8 @@ class Flow:
         if before is None:
             mine.note(packet.seq, packet.seq + segment.len, packet)
             return
-        answers_now = (
-            packet.kind is Kind.SYN_ACK and before.kind is Kind.SYN
-        )  # simultaneous open: the SYN again, but as an answer
+        # In a simultaneous open the SYN goes again with an ACK: that is an answer, not a retransmission.
+        answers_now = packet.kind is Kind.SYN_ACK and before.kind is Kind.SYN
         if not answers_now and packet.kind is not Kind.KEEP_ALIVE:
             packet.original = before.number
             before.again = before.again or packet.number

@@ -1,13 +1,27 @@
-"""The ladder: two lifelines with the segments between them, as RFC 9293 draws its figures, in text.
+"""Ladder in text: two lifelines with the segments between them, as RFC 9293 draws its figures.
 
 ::
 
       0.000 ms      SYN-SENT ├─ #1 SYN seq=0 win=65535 mss=1460 ───────────►│ SYN-RECEIVED
      10.000 ms   ESTABLISHED │◄─ #2 SYN,ACK seq=0 ack=1 win=65535 mss=1460 ─┤
 
-A row stands at the time at which its segment leaves, with the sender's state then and the receiver's after
-the arrival; states are printed where they change. A segment that crosses another says when it arrives; if its
-arrival changes a state, the arrival has a row of its own.
+Theory of operation
+-------------------
+
+A row is made for each `Moment` of the connection, and time runs down. A row has these columns::
+
+    time │ state of A │ A's lifeline ── segment ── B's lifeline │ state of B
+
+- A segment's row stands at the time at which the segment leaves. It has the sender's state then, and the
+  receiver's state after the arrival. So one row shows both ends, although the arrival is later.
+- That is wrong where something else happens at the receiver while the segment is on its way. Such a segment
+  is called crossing (`_crossing`). If its arrival changes a state, the arrival gets a row of its own and the
+  arrow is drawn in two pieces; otherwise the row says at which time the segment arrives (``@ 12.000 ms``).
+- A state is printed where it differs from the one printed last at that end.
+- A timer, a remark of the program, or a call that sends nothing has a row at its lifeline.
+- A silence of a second or more has a row, and so has a long run of ordinary data (`fold`).
+
+What a row says about its segment comes from `caption` (the fields) and `notes` (the explanation).
 """
 
 from typing import Final, NamedTuple
@@ -28,10 +42,12 @@ __all__ = ["render"]
 NARROWEST: Final = 72
 _TIME: Final = 11  # "999.999 ms"
 _STATE: Final = 12  # "SYN-RECEIVED"
-_AT_ONCE: Final = 10 * MILLISECOND  # between a call and the segment that it causes, where time is real
+_AT_ONCE: Final = 10 * MILLISECOND  # longest time from a call to the segment that it sends, in real time
 
 
 class Glyphs(NamedTuple):
+    """Characters that a ladder is drawn with."""
+
     line: str
     to_right: str
     to_left: str
@@ -77,9 +93,22 @@ def render(
     with_notes: bool = True,
     unfold: bool = False,
 ) -> str:
-    """All connections of the trace, or the one with this number (from 1), ``width`` columns wide at the most.
+    """Draw the connections of ``trace`` as text, one ladder below the other.
 
-    Long runs of data that say nothing new have one row (`fold`), or with ``unfold`` a row for each segment.
+    - ``width``: columns at the most, `NARROWEST` (72) or more.
+    - ``language``: "en" or "zh", for the notes.
+    - ``connection``: the number of the only connection to draw, from 1; None draws all.
+    - ``colour``: whether to use the colours of a terminal (ANSI escapes).
+    - ``ascii_only``: whether to draw with ASCII characters alone.
+    - ``with_notes``: whether to explain segments below their rows.
+    - ``unfold``: whether a long run of ordinary data has a row for each segment, not one for all.
+
+    Returns the text without a final newline; "no packets" for an empty trace. Raises ArgumentError for a
+    width that is too small, a connection that doesn't exist, or an unknown language.
+
+    >>> from postel.view import Trace, ladder
+    >>> print(ladder.render(Trace()))
+    no packets
     """
     if width < NARROWEST:
         raise ArgumentError("width", width, f"{NARROWEST} columns or more")
@@ -99,29 +128,34 @@ def render(
 
 
 class _Pen:
-    """How to draw: glyphs, columns, language, colour."""
+    """How to draw: characters, columns, language and colour."""
 
     def __init__(
         self, glyphs: Glyphs, columns: int, language: str, *, colour: bool, with_notes: bool
     ) -> None:
         self.glyphs = glyphs
         self.columns = columns
-        self.inner = columns - _TIME - 2 * _STATE - 5  # between the lifelines: those two, and three spaces
+        # Columns between the lifelines; the 5 are the two lifelines and three spaces.
+        self.inner = columns - _TIME - 2 * _STATE - 5
         self.language = language
         self.colour = colour
         self.with_notes = with_notes
 
     def paint(self, text: str, *codes: str) -> str:
+        """Put ANSI colour codes around a text, if colours are wanted."""
         return f"\033[{';'.join(codes)}m{text}\033[0m" if self.colour and codes and text else text
 
     def plain(self, text: str) -> str:
-        """Before it is measured: three dots take more room than an ellipsis."""
+        """Turn a text into ASCII, if that is wanted.
+
+        This comes before the text is measured, because three dots take more columns than an ellipsis.
+        """
         return plain(text) if self.glyphs is ASCII else text
 
     def row(
         self, when: str, left_state: str, inner: str, right_state: str, ends: tuple[str, str] | None = None
     ) -> str:
-        """A whole line: ``ends`` are the two characters on the lifelines."""
+        """Make a whole line; ``ends`` are the two characters on the lifelines."""
         one, other = ends or (self.glyphs.life, self.glyphs.life)
         before = right(left_state, _STATE)
         between = f"{one}{left(inner, self.inner)}{other}"
@@ -129,17 +163,20 @@ class _Pen:
 
 
 class _Ladder:
+    """Drawing of one connection, line by line."""
+
     def __init__(self, flow: Flow, pen: _Pen, start: int, runs: list[fold.Run]) -> None:
         self.flow = flow
         self.runs = runs
         self.pen = pen
         self.start = start
-        self.last = NEVER  # when the row before was
+        self.last = NEVER  # time of the row before
         self.shown: dict[Endpoint, State | None] = {end: flow.initial_state(end) for end in flow.ends}
         self.crossing = _crossing(flow)
         self.lines: list[str] = []
 
     def text(self) -> str:
+        """Draw all rows."""
         self.head()
         for moment in self.moments():
             self.pause(moment.when)
@@ -155,6 +192,10 @@ class _Ladder:
         return "\n".join(self.lines)
 
     def moments(self) -> list[Moment]:
+        """List what has a row, in order.
+
+        These are packets, runs, timers, remarks, late arrivals, and calls that no other row shows.
+        """
         flow = self.flow
         calls = [
             Moment(change.order, change.when, change) for change in flow.changes if not _is_seen(change, flow)
@@ -164,9 +205,11 @@ class _Ladder:
         )
 
     def is_split(self, packet: Packet) -> bool:
+        """Whether the packet's arrival has a row of its own."""
         return packet.number in self.crossing and packet.receiver_changed
 
     def head(self) -> None:
+        """Draw the titles of both ends, and below them their initial states."""
         one, other = (self.title(end) for end in self.flow.ends)
         pen = self.pen
         room = pen.columns - _TIME - 1 - width(one) - width(other)
@@ -177,10 +220,11 @@ class _Ladder:
         self.lines.append(pen.row("", states[0], "", states[1]))
 
     def title(self, end: Endpoint) -> str:
+        """Name and endpoint of an end."""
         return f"{self.flow.names.get(end, '')} {end}".strip()
 
     def pause(self, when: int) -> None:
-        """A long silence gets a row: without it 2MSL looks as short as a round trip."""
+        """Draw a row for a long silence, because without it 2MSL would look as short as a round trip."""
         if self.last != NEVER and when - self.last >= fold.PAUSE:
             text = self.pen.plain(
                 notes.say(
@@ -196,13 +240,14 @@ class _Ladder:
         self.last = when
 
     def news(self, end: Endpoint, state: State | None) -> str:
-        """The state, where it isn't the one that was printed last."""
+        """Text of a state that differs from the one printed last at this end; empty otherwise."""
         if state is None or state is self.shown.get(end):
             return ""
         self.shown[end] = state
         return self.pen.paint(str(state), BOLD)
 
     def packet(self, packet: Packet, said: str) -> None:
+        """Draw a packet's row, and below it the fields that had no room and the notes."""
         to_right = packet.source == self.flow.ends[0]
         sender = self.news(packet.source, packet.sender_state)
         receiver = "" if self.is_split(packet) else self.landing(packet)
@@ -218,7 +263,7 @@ class _Ladder:
             self.below(said, DIM)
 
     def run(self, run: fold.Run) -> None:
-        """A thick arrow for all of them; the row's time is that of the first."""
+        """Draw one thick arrow for a run of packets; the time of its row is that of the first."""
         glyphs, room = self.pen.glyphs, self.pen.inner
         text = f" {self.pen.plain(run.text(self.pen.language))} "
         shaft = glyphs.heavy * (room - width(text) - 3)
@@ -230,19 +275,17 @@ class _Ladder:
         self.last = run.packets[-1].sent_at
 
     def landing(self, packet: Packet) -> str:
-        """What the receiver's margin says: its state if that is news, else the time if another packet passed
-        this one on the way.
-        """
+        """Text in the receiver's margin: a new state, or the time of arrival of a crossing packet."""
         if packet.arrived_at == NEVER:
             return ""
-        if packet.receiver_changed:  # else whatever changed it says so, and not before that
+        if packet.receiver_changed:  # otherwise the row of what changed the state prints it
             return self.news(packet.destination, packet.receiver_state)
         if packet.number not in self.crossing:
             return ""
         return self.pen.paint("@" + self.clock(packet.arrived_at).strip(), DIM)
 
     def arrival(self, packet: Packet) -> None:
-        """The second half of an arrow that was crossed."""
+        """Draw the second half of an arrow that was crossed."""
         to_right = packet.source == self.flow.ends[0]
         state = self.news(packet.destination, packet.receiver_state)
         glyphs, length = self.pen.glyphs, self.pen.inner // 4
@@ -261,7 +304,7 @@ class _Ladder:
         )
 
     def ends(self, packet: Packet) -> tuple[str, str]:
-        """The characters on the lifelines. A copy that the network made leaves neither end."""
+        """Characters on the two lifelines. A copy that the network made leaves neither end."""
         glyphs = self.pen.glyphs
         if packet.copy:
             return glyphs.life, glyphs.life
@@ -272,8 +315,10 @@ class _Ladder:
         )
 
     def arrow(self, label: str, packet: Packet) -> str:
-        """``─ label ──────►``, ``◄─ label ──────``; short of its end where the packet is lost, fading where
-        its arrival is drawn apart.
+        """Draw an arrow with its label: ``─ label ──────►`` or ``◄─ label ──────``.
+
+        The arrow stops short where the packet is lost, and ends in dashes where its arrival has a row of its
+        own.
         """
         glyphs, room = self.pen.glyphs, self.pen.inner
         line = glyphs.dashed if packet.copy else glyphs.line
@@ -292,7 +337,7 @@ class _Ladder:
         return " " * missing + self.pen.paint(f"{head}{line} {label} {line * shaft}", *_colours(packet))
 
     def fit(self, pieces: list[str]) -> tuple[str, str]:
-        """As many pieces as there is room for on the arrow; the rest goes below."""
+        """Split the pieces into those with room on the arrow and those for the line below."""
         room = self.pen.inner - 6
         taken = 1
         while taken < len(pieces) and width(" ".join(pieces[: taken + 1])) <= room:
@@ -300,11 +345,12 @@ class _Ladder:
         return " ".join(pieces[:taken]), " ".join(pieces[taken:])
 
     def below(self, text: str, *colours: str) -> None:
+        """Draw a text below a row, between the lifelines."""
         for line in wrap(self.pen.plain(text), self.pen.inner - 4):
             self.lines.append(self.pen.row("", "", "   " + self.pen.paint(line, *colours), ""))
 
     def beside(self, what: Expiry | Remark | Change, text: str) -> None:
-        """A row about one end alone, at its lifeline."""
+        """Draw a row about one end alone, at its lifeline."""
         end, colour = what.at, DIM if isinstance(what, Change) else CYAN
         if isinstance(what, Expiry):
             text = f"{self.pen.glyphs.timer} {text}"
@@ -319,6 +365,7 @@ class _Ladder:
             clock = shown = ""
 
     def clock(self, when: int) -> str:
+        """Time since the first packet of the trace, as text."""
         return caption.clock(when - self.start)
 
 
@@ -327,8 +374,11 @@ def _colours(packet: Packet) -> tuple[str, ...]:
 
 
 def _crossing(flow: Flow) -> set[int]:
-    """Numbers of packets that pass another on the way: neither end had seen the other's when it sent its own;
-    or that are overtaken, or find their receiver in a state to which a call or a timer brought it meanwhile.
+    """Numbers of the packets at whose receiver something happens between their departure and their arrival.
+
+    These are packets that pass one of the other direction, because each left before the other arrived;
+    packets that a later one overtakes; and packets that find their receiver in a state to which a call or a
+    timer brought it meanwhile.
     """
     found: set[int] = set()
     under_way: list[Packet] = []
@@ -355,7 +405,7 @@ def _comes_between(change: Change, packet: Packet) -> bool:
 
 
 def _is_passed(packet: Packet, flow: Flow) -> bool:
-    """Whether its receiver sent something before it, at the very moment of its arrival."""
+    """Whether the receiver sent something after the packet left and before it arrived."""
     return any(
         other.source == packet.destination and packet.order < other.order < packet.arrival_order
         for other in flow.packets
@@ -363,8 +413,9 @@ def _is_passed(packet: Packet, flow: Flow) -> bool:
 
 
 def _is_seen(change: Change, flow: Flow) -> bool:
-    """Whether a packet's or a timer's row shows the change: of its cause, or of what leaves that end as the
-    very next thing.
+    """Whether the row of a packet, a timer or a remark shows the change.
+
+    That is the row of its cause, or of a segment that the same end sends next, at once.
     """
     if change.cause is not None:
         return True

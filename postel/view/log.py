@@ -1,4 +1,6 @@
-"""What happens to connections, as records of Python's `logging`: silent until the program asks for them.
+"""Observer that writes what happens to connections as records of Python's `logging` (`LoggingObserver`).
+
+No record is printed until the program sets a level or a handler, as for every library:
 
 >>> import logging, sys
 >>> from postel import Host
@@ -26,19 +28,20 @@ LOSSES: Final = logging.getLogger("postel.losses")
 PEERS: Final = logging.getLogger("postel.peers")
 DROPS: Final = logging.getLogger("postel.drops")
 
+# Timers that expire because the peer doesn't answer, or takes no more data
 _TROUBLES: Final = (
     "retransmission",
     "persist",
     "keep-alive",
     "user-timeout",
     "orphan",
-)  # timers: the peer doesn't answer, or take more
+)
 
 logging.getLogger("postel").addHandler(logging.NullHandler())
 
 
 class LoggingObserver(Observer):
-    """An observer that logs what a host or a world tells, for ``Host(observer=…)`` and ``World(observer=…)``.
+    """Observer of a host or a world that logs what it is told: ``Host(observer=…)``, ``World(observer=…)``.
 
     Each record has ``now``, the host's time in microseconds, as an attribute. The loggers are children of
     ``postel``:
@@ -57,37 +60,45 @@ class LoggingObserver(Observer):
     ``postel.drops``     each packet that the host drops                         INFO
     ==================== ======================================================= =====================
 
-    Where ``segments`` is False, nothing is made of segments, even where their logger is enabled.
+    With ``segments`` False, segments aren't logged even where their logger is enabled.
     """
 
     def __init__(self, *, segments: bool = True) -> None:
+        """Make an observer that logs; ``segments`` says whether segments are logged, too."""
         self._segments = segments
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
+        """Log a change of state to ``postel.states``."""
         level = logging.INFO if after is ESTABLISHED or after is CLOSED else logging.DEBUG
         if STATES.isEnabledFor(level):
             STATES.log(level, "%s to %s: %s to %s", local, remote, before, after, extra={"now": now})
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """Log a segment that a connection sends to ``postel.segments``."""
         if self._segments and SEGMENTS.isEnabledFor(logging.DEBUG):
             SEGMENTS.debug("%s to %s: sends %s", local, remote, _told(segment), extra={"now": now})
 
     def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """Log a segment that arrived for a connection to ``postel.segments``."""
         if self._segments and SEGMENTS.isEnabledFor(logging.DEBUG):
             SEGMENTS.debug("%s to %s: hears %s", local, remote, _told(segment), extra={"now": now})
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
+        """Log an expired timer to ``postel.timers``."""
         level = logging.INFO if timer in _TROUBLES else logging.DEBUG
         if TIMERS.isEnabledFor(level):
             TIMERS.log(level, "%s to %s: the timer %s expires", local, remote, timer, extra={"now": now})
 
     def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
+        """Log a decision about loss to ``postel.losses``."""
         LOSSES.info("%s to %s: %s", local, remote, decision, extra={"now": now})
 
     def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
+        """Log a peer's breach of a rule to ``postel.peers``."""
         PEERS.info("%s to %s: %s", local, remote, error, extra={"now": now})
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
+        """Log a packet that the host dropped to ``postel.drops``."""
         DROPS.info("drops a packet: %s", reason, extra={"now": now})
 
 

@@ -1,7 +1,9 @@
-"""The state diagram in text, with the way that each end took: numbers at the states, and each step with what
-led to it.
+"""State diagram in text, with the way that each end took through it.
 
-The steps' words are those of `EDGES`, the table that the program runs by.
+Each end has a letter, A or B, and its steps have numbers. The marks stand beside the states (``A1`` at the
+state that A entered with its first step), and below the diagram each step has a line that says what led to
+it. The words of the steps are those of `EDGES`, the table of legal transitions by which the state machine
+runs (RFC 9293, 3.3.2, figure 5).
 """
 
 from typing import Final
@@ -13,8 +15,8 @@ from postel.view.packet import Packet
 from postel.view.trace import Trace
 from postel.view.width import left, width
 
-# Where each state stands: line, and the column of its middle. CLOSED stands twice, at the beginning and where
-# figure 5 of RFC 9293 ends.
+# Line of each state, and the column of its middle. CLOSED stands twice, at the beginning and at the end, as
+# in figure 5 of RFC 9293.
 _PLACES: Final = {
     State.CLOSED: (0, 38),
     State.LISTEN: (2, 26),
@@ -28,7 +30,7 @@ _PLACES: Final = {
     State.LAST_ACK: (10, 62),
     State.TIME_WAIT: (12, 18),
 }
-_END: Final = (12, 62)  # CLOSED again
+_END: Final = (12, 62)  # place of the second CLOSED
 _WAYS: Final = {
     1: "                          ┌───────────┴───────────────────────┐",
     3: "              ┌───────────┴──────────┐                        │",
@@ -42,7 +44,7 @@ _TO_ASCII: Final = str.maketrans("┌┐└┘┴┬─│→", "++++++-|>")
 
 
 def render(trace: Trace, *, ascii_only: bool = False) -> str:
-    """One diagram for each connection of the trace."""
+    """Draw one diagram for each connection of the trace that has changes of state."""
     parts = [_of_flow(flow, trace) for flow in trace.flows if flow.changes]
     text = "\n\n".join(parts)
     return text.translate(_TO_ASCII) if ascii_only else text
@@ -81,14 +83,15 @@ def _label(state: State, marks: list[str]) -> str:
 
 
 def _put(row: str, middle: int, text: str) -> str:
-    """The text around this column, or right of what is there."""
+    """Put a text into a row, centred on this column, or right of what stands there already."""
     begin = max(middle - width(text) // 2, width(row.rstrip()) + 1 if row.strip() else 0)
     return left(row.rstrip(), begin) + text
 
 
 def step(change: Change) -> str:
-    """``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``, with the number of the segment that did
-    it.
+    """Words of one step: ``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``.
+
+    The number of the segment that caused the step stands behind the event.
     """
     _, event, action = edge(change)
     by = f" (#{change.cause.number})" if isinstance(change.cause, Packet) else ""
@@ -96,8 +99,10 @@ def step(change: Change) -> str:
 
 
 def edge(change: Change) -> tuple[str, str, str]:
-    """Its id and words in the table: of several ways between the two states those of the one that its cause
-    would take.
+    """Id, event and action that `EDGES` has for a change of state.
+
+    Where several edges join the same two states, the one that fits the change's cause is taken. Without any,
+    the three texts are empty.
     """
     found = [
         (name, event, action)

@@ -1,9 +1,38 @@
-"""The one recorder, of which every view is made: an observer of connections and of packets.
+"""Recorder of connections and packets (`Trace`), from which every view is made.
 
-Give it to a `World` (``World(observer=trace)``) and it sees both ends and the way between. Of a single host
-it sees states and timers (``Host(…, observer=trace)``), and packets where it watches the host's link too
-(``Observed(link, trace)``). A relay tells it `carried` and `lost`: then it knows the wire alone, and the
-states stay blank.
+Theory of operation
+-------------------
+
+Three sources call a trace. Each is optional; what no source tells stays blank in the views.
+
+- A host, as its `Observer`: changes of state, expired timers, dropped packets.
+- The host's link, as its `PacketObserver`: a packet leaves (`packet_sent`) or arrives (`packet_arrived`).
+- A world or a relay: what the network does with a packet (`carried`, `lost`), and later changes of that
+  (`rescheduled`, `intercepted`).
+
+``World(observer=trace)`` connects all three for every host. For a single host, write
+``Host(…, observer=trace)`` and ``Observed(link, trace)``. A relay calls only `carried` and `lost`; such a
+trace has packets but no states.
+
+Each packet gets one `Packet` record when it leaves. The record is filled in as the packet goes on::
+
+    sender          network            receiver
+    packet_sent ──► carried or lost ─► packet_arrived ──► state_changed
+    make record     due_at or lost     arrived_at         receiver_state; the packet is the cause
+
+A later call finds the record by the packet's octets: ``_flying`` maps octets to the records of packets that
+left and didn't arrive, oldest first, because equal packets may be under way at once.
+
+Times can be equal, so every recorded thing also gets an order number, which grows by 1 each time
+(``_next_order``). The views sort by order number.
+
+``_causes`` holds, for each end of a connection, what happened there last: a packet that arrived, a timer that
+expired, or a remark. A change of state at the same time has that as its cause. A change without a cause comes
+from a call of the end's user.
+
+Packets are grouped into connections (`Flow`) by their endpoints and protocol. A SYN with another initial
+sequence number begins a new flow between the same endpoints. An ICMP error belongs to the flow of the packet
+that it quotes.
 """
 
 import json
@@ -23,78 +52,104 @@ from postel.wire import segment
 from postel.wire.address import Endpoint, to_text
 from postel.wire.segment import ACK, SYN, Segment
 
-# Only a user's call leads there, so no packet that came just before is to blame.
+# Only a user's call leads to these states, so a packet that arrived just before isn't the cause.
 _BY_CALL = (State.FIN_WAIT_1, State.LAST_ACK, State.SYN_SENT)
 
 
-NOT_CARRIED = "not carried"  # why a packet is lost that left a host while no path was there for it
+NOT_CARRIED = "not carried"  # `Packet.lost` of a packet that left a host while no path was there to carry it
 
 
 class Trace(Witness):
-    """``packets`` in the order in which they left, ``flows`` in the order in which they began.
+    """Recorder of packets, states and timers; an observer of hosts, of links and of worlds.
 
-    ``names`` gives addresses (as text) names; a `World` tells its own. At most ``limit`` packets are kept,
-    the first; ``forgotten`` counts the others.
+    ``names`` maps addresses, as text, to names that the views show; a `World` gives the names of its hosts.
+    Of all packets the first ``limit`` are kept, 1 or more; later ones are only counted.
+
+    A trace has these attributes, which the program may read at any time:
+
+    - ``packets``: the records of packets, in the order in which they left.
+    - ``flows``: the connections and exchanges of datagrams, in the order in which they began.
+    - ``forgotten``: how many packets weren't kept because ``limit`` was reached.
+    - ``names`` and ``limit``, as given.
+
+    Times are in microseconds. In a notebook a trace draws its ladder.
+
+    >>> from postel import Host
+    >>> from postel.view import Trace
+    >>> trace = Trace(names={"10.0.0.1": "client"})
+    >>> host = Host("10.0.0.1/24", secret=b"secret", observer=trace)
+    >>> connection = host.connect("10.0.0.2", 80, 0, local_port=4000)
+    >>> for change in trace.flows[0].changes:
+    ...     print(change.at, change.before, "to", change.after)
+    10.0.0.1:4000 CLOSED to SYN-SENT
     """
 
     def __init__(self, *, names: dict[str, str] | None = None, limit: int = 100_000) -> None:
+        """Begin an empty trace. Raises ArgumentError for a ``limit`` below 1."""
         require_number("limit", limit, 1, NEVER, "1 packet or more")
         self.names: dict[str, str] = dict(names or {})
         self.limit = limit
         self.packets: list[Packet] = []
         self.flows: list[Flow] = []
         self.forgotten: int = 0
-        self._forgotten = b""  # the last of them
+        self._forgotten = b""  # octets of the latest packet that wasn't kept
         self._order = 0
         self._number = 0
-        self._fresh: Packet | None = None  # left a host; the network hasn't said yet what becomes of it
+        self._fresh: Packet | None = None  # latest packet that left, until the next one leaves
         self._flying: dict[bytes, deque[Packet]] = {}
         self._current: dict[tuple[Endpoint, Endpoint, int], Flow] = {}
-        self._causes: dict[
-            tuple[Endpoint, Endpoint], Packet | Expiry | Remark
-        ] = {}  # by (local, remote): what came last
+        # What happened last at each end, by (local, remote)
+        self._causes: dict[tuple[Endpoint, Endpoint], Packet | Expiry | Remark] = {}
         self._arriving: Packet | None = None
         self._sees_both_ends = False
 
     @property
     def order(self) -> int:
-        """The place of what happened last among all that did, as packets, changes and the rest bear it."""
+        """Order number of what was recorded last.
+
+        Packets, changes, timers and remarks have such numbers; a greater one happened later.
+        """
         return self._order
 
     @property
     def is_full(self) -> bool:
-        """Whether as many packets are kept as ``limit`` allows: further ones are counted in ``forgotten``."""
+        """Whether ``limit`` packets are kept, so that further ones are only counted in ``forgotten``."""
         return len(self.packets) >= self.limit
 
     def number_next(self, number: int) -> None:
-        """The next packet has this number: in a capture others may come between."""
+        """Give the next packet the number ``number``; later ones count on from it.
+
+        A reader of a capture calls this, because the file may have other packets in between.
+        """
         self._number = number - 1
 
     def begin_connection(self, opener: Endpoint, other: Endpoint) -> None:
-        """What follows between these ends is a connection of its own, as a capture has it: no SYN begins
-        another, and no call is known.
+        """Begin a flow that a capture says is one connection; what follows between these ends belongs to it.
+
+        No SYN begins another flow in its place, and changes of state are marked as inferred, not called.
         """
         self._begin(opener, other, segment.PROTOCOL).is_captured = True
 
     # What a host and its link tell
 
     def packet_sent(self, octets: bytes, now: int) -> None:
+        """Record a packet that a host sends. With a network, it counts as lost until `carried` is called."""
         self._fresh = packet = self._depart(octets, now)
         if packet is not None:
-            if (
-                self._sees_both_ends
-            ):  # until `carried` or `lost` says what becomes of it, which the network does at once
+            if self._sees_both_ends:
+                # The network calls `carried` or `lost` at once, which replaces this.
                 packet.lost = NOT_CARRIED
             self._flying.setdefault(octets, deque()).append(packet)
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
+        """Record that a packet arrived; one that wasn't seen to leave gets a record now."""
         waiting = self._flying.get(octets)
         if waiting:
             packet: Packet | None = waiting.popleft()
             if not waiting:
                 del self._flying[octets]
         elif self._sees_both_ends and self.is_full:
-            packet = None  # was forgotten when it left
+            packet = None  # the packet wasn't kept when it left
         else:
             packet = self._depart(octets, now)
         self._arriving = packet
@@ -109,12 +164,14 @@ class Trace(Witness):
         self._causes[packet.destination, packet.source] = packet
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
+        """Note on the packet that arrived last, if it arrived just now, why the host dropped it."""
         if self._arriving is not None and self._arriving.arrived_at == now:
             self._arriving.dropped = reason
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
+        """Record a change of state with its cause: a packet, a timer, a remark, or None for a user's call."""
         if after is State.LISTEN and before is State.CLOSED:
-            return  # its peer isn't known yet
+            return  # the listener's peer isn't known yet
         flow = self._flow(local, remote, segment.PROTOCOL)
         cause = self._causes.get((local, remote))
         if after in _BY_CALL or (cause is not None and _when(cause) != now):
@@ -129,18 +186,23 @@ class Trace(Witness):
         flow.changes.append(Change(local, before, after, now, self._next_order(), cause))
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
+        """Record a timer that expired; changes of state at the same time have it as their cause."""
         flow = self._flow(local, remote, segment.PROTOCOL)
         expiry = Expiry(local, timer, now, self._next_order(), flow.states.get(local))
         flow.expiries.append(expiry)
         self._causes[local, remote] = expiry
         last = flow.changes[-1] if flow.changes else None
         if last is not None and last.at == local and last.when == now and last.cause is None:
-            last.cause = expiry  # told of in the other order
+            last.cause = expiry  # the change was reported before its timer
 
-    # What the program that makes the trace may add
+    # What the program that makes the trace may add itself itself
 
     def remark(self, local: Endpoint, remote: Endpoint, texts: tuple[str, ...], now: int) -> None:
-        """A row of its own about one end: a call, a restart. If the state changes at once, this is why."""
+        """Add a row about the end ``local`` of its connection with ``remote``, such as a call or a restart.
+
+        ``texts`` has one text for each of `postel.view.notes.LANGUAGES`, or one text for all. ``now`` is in
+        microseconds. A change of state of this end at the same time has the remark as its cause.
+        """
         flow = self._flow(local, remote, segment.PROTOCOL)
         remark = Remark(local, texts, now, self._next_order(), flow.states.get(local))
         flow.remarks.append(remark)
@@ -151,6 +213,7 @@ class Trace(Witness):
     def carried(
         self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
     ) -> None:
+        """Record that the network carries a packet, or one more copy of a packet that it carries already."""
         hears_hosts = self._fresh is not None and self._fresh.octets is octets
         packet = self._told(sender, receiver, octets, sent_at)
         if packet is None:
@@ -165,6 +228,7 @@ class Trace(Witness):
             self._flying.setdefault(octets, deque()).append(packet)
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
+        """Record that the network loses a packet, with the reason ``why``."""
         packet = self._told(sender, receiver, octets, sent_at)
         if packet is not None:
             packet.lost = why
@@ -173,11 +237,13 @@ class Trace(Witness):
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
+        """Record a new time of arrival for a packet that was carried and hasn't arrived."""
         packet = self._under_way(sender, delivered, sent_at)
         if packet is not None:
             packet.due_at = arrives_at
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
+        """Record that a packet which was carried is lost after all, with the reason ``why``."""
         packet = self._under_way(sender, delivered, sent_at)
         if packet is not None:
             packet.lost = why
@@ -185,15 +251,16 @@ class Trace(Witness):
             self._land(delivered, packet)
 
     def _under_way(self, sender: str, delivered: bytes, sent_at: int) -> Packet | None:
-        """The record of a packet that was carried and has not arrived."""
+        """Find the record of a packet that was carried and hasn't arrived."""
         waiting = self._flying.get(delivered, ())
         return next(
             (packet for packet in waiting if packet.sent_at == sent_at and packet.sender == sender), None
         )
 
     def _told(self, sender: str, receiver: str, octets: bytes, sent_at: int) -> Packet | None:
-        """The record of a packet that left just now; a further copy of it; or one that only the network
-        saw.
+        """Find or make the record of a packet that the network reports.
+
+        The packet is the one that left just now, a further copy of it, or one that only the network saw.
         """
         packet = self._fresh
         self._sees_both_ends = True
@@ -289,7 +356,7 @@ class Trace(Witness):
         return flow
 
     def _succeed(self, old: Flow, source: Endpoint, destination: Endpoint) -> Flow:
-        """A new connection between the same ends takes what was already recorded of its opening."""
+        """Begin a new connection between the same ends, and move to it what was recorded of its opening."""
         flow = self._begin(source, destination, old.protocol)
         flow.names.update(old.names)
         flow.states.update(old.states)
@@ -304,12 +371,14 @@ class Trace(Witness):
     # Pictures and data
 
     def _repr_svg_(self) -> str:
-        """In a notebook a trace shows its ladder."""
+        """Draw the ladder as SVG, which a notebook shows."""
         return ladder.render(self.flows)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """All of it: connections with their packets, states and timers. Times in microseconds, numbers
-        relative.
+        """Give the trace as JSON: each connection with its packets, changes of state, timers and remarks.
+
+        ``indent`` is as for `json.dumps`. Times are in microseconds; sequence numbers are relative to each
+        end's first. What isn't known is null.
         """
         return json.dumps(
             {"forgotten": self.forgotten, "connections": trace_json.of_flows(self.flows)}, indent=indent
@@ -325,8 +394,9 @@ def _is_answer(first: Segment) -> bool:
 
 
 def _as_in(flow: Flow, receiver: Endpoint) -> tuple[Endpoint, Endpoint]:
-    """Sender and receiver as the flow's ends: an error that a router sends comes from the other end's
-    side.
+    """Sender and receiver of an ICMP error, as the ends of the flow that it is about.
+
+    A router may send the error; in the views it comes from the side of the receiver's peer.
     """
     one, other = flow.ends
     return (other, one) if one.address == receiver.address else (one, other)
