@@ -1,4 +1,4 @@
-"""A connection's congestion window, threshold, flight and round-trip time over time, as SVG.
+"""Chart of congestion control over time, as SVG: cwnd, ssthresh, data in flight and round-trip time.
 
 ::
 
@@ -26,8 +26,14 @@ __all__ = ["Sample", "Sampler", "render"]
 
 
 class Sample(NamedTuple):
-    """Octets and microseconds. ``threshold`` is 0 until something was lost, ``round_trip`` until one was
-    measured.
+    """Figures of a sender at one moment, in octets and microseconds.
+
+    - ``when``: time of the host's clock.
+    - ``window``: congestion window (cwnd).
+    - ``threshold``: slow start threshold (ssthresh); 0 until a loss has lowered it.
+    - ``flight``: sequence numbers in flight.
+    - ``round_trip``: smoothed round-trip time; 0 until one was measured.
+    - ``retransmissions``: segments retransmitted so far.
     """
 
     when: int
@@ -39,24 +45,29 @@ class Sample(NamedTuple):
 
 
 class Sampler(Observer):
-    """Looks at one connection whenever a segment of it passes: `watch` says which. Give it to a `World` or a
-    `Host` as their observer.
+    """Observer that takes a sample of one connection whenever one of its segments leaves or arrives.
+
+    Give it to a `World` or a `Host` as their observer, and call `watch` with the connection. ``samples`` has
+    the samples, the oldest first.
     """
 
     def __init__(self) -> None:
+        """Make a sampler that watches no connection yet."""
         self.samples: list[Sample] = []
         self._connection: Connection | None = None
         self._pair: tuple[Endpoint, Endpoint] | None = None
 
     def watch(self, connection: Connection) -> None:
-        """Take samples of this connection from now on."""
+        """Take samples of ``connection`` from now on, in place of any other."""
         self._connection = connection
         self._pair = (connection.local, connection.remote)
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """Take a sample if the segment belongs to the connection that is watched."""
         self._look(local, remote, now)
 
     def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """Take a sample if the segment belongs to the connection that is watched."""
         self._look(local, remote, now)
 
     def _look(self, local: Endpoint, remote: Endpoint, now: int) -> None:
@@ -77,16 +88,18 @@ class Sampler(Observer):
         )
 
 
-_UNLIMITED: Final = 1 << 30  # octets
+_UNLIMITED: Final = (
+    1 << 30
+)  # octets: a threshold from here on was never lowered: a threshold from here on was never lowered
 _WIDTH: Final = 880
 _LEFT: Final = 70
 _RIGHT: Final = 24
-_UPPER: Final = (64, 270)  # the panels: top and height
+_UPPER: Final = (64, 270)  # top and height of a panel
 _LOWER: Final = (376, 110)
 _BOTTOM: Final = 44
 _PLOT: Final = _WIDTH - _LEFT - _RIGHT
 _HEIGHT: Final = _LOWER[0] + _LOWER[1] + _BOTTOM
-_INTERVALS: Final = 5  # of an axis, about
+_INTERVALS: Final = 5  # about so many on an axis
 
 _STYLE: Final = """
 svg { font: 13px system-ui, "Noto Sans", sans-serif; } .paper { fill: #fff; }
@@ -107,8 +120,9 @@ text { fill: #24292f; } .title { font-size: 16px; font-weight: 600; } .unit { fi
 
 
 class _Panel:
-    """Where times and amounts of one of the two lie in the picture; ``unit`` is how many make one on the
-    axis.
+    """One of the two panels: turns times and amounts into pixels, and draws axes and lines.
+
+    ``unit`` is how much makes 1 on the axis.
     """
 
     def __init__(
@@ -122,12 +136,15 @@ class _Panel:
         self.most = self.step * unit * -(-max(most, unit) // (self.step * unit))
 
     def x(self, when: int) -> float:
+        """Horizontal place of a time."""
         return _LEFT + (when - self.start) * _PLOT / max(1, self.end - self.start)
 
     def y(self, amount: float) -> float:
+        """Vertical place of an amount."""
         return self.top + self.height * (1 - amount / self.most)
 
     def axes(self) -> Iterator[str]:
+        """Draw the grid, the axes and their numbers."""
         bottom = self.top + self.height
         amount = 0.0
         while amount * self.unit <= self.most:
@@ -145,11 +162,11 @@ class _Panel:
         for number in range(int(seconds / tick + 1e-9) + 1):
             x = self.x(self.start + round(number * tick * SECOND))
             yield f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 5}"/>'
-            if self.top == _LOWER[0]:  # the last panel's times are the others' too
+            if self.top == _LOWER[0]:  # only the lower panel has times as text, for both panels
                 yield f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{number * tick:g}</text>'
 
     def line(self, name: str, points: Iterable[tuple[int, int]]) -> Iterator[str]:
-        """Steps, for a value holds until the next one; nothing where it is 0."""
+        """Draw a line of steps, because a value holds until the next one; none where the value is 0."""
         path, before = "", 0
         for when, amount in _thinned(points, max(1, (self.end - self.start) // _PLOT)):
             if amount and amount != before:
@@ -164,8 +181,9 @@ class _Panel:
 
 
 def render(samples: Sequence[Sample], *, title: str = "Congestion control") -> str:
-    """An SVG document; its colours follow the reader's choice of light or dark. Raises ArgumentError where
-    there are no samples.
+    """Draw the chart of ``samples``, which are in the order of time, as an SVG document with this title.
+
+    The colours follow light and dark mode. Raises ArgumentError where there are no samples.
     """
     if not samples:
         raise ArgumentError(
@@ -210,7 +228,9 @@ def render(samples: Sequence[Sample], *, title: str = "Congestion control") -> s
 
 
 def step(most: float) -> float:
-    """Of an axis up to ``most``: 1, 2 or 5 times a power of ten, for about five intervals.
+    """Distance of the numbers on an axis up to ``most``: 1, 2 or 5 times a power of ten.
+
+    The axis gets about five intervals.
 
     >>> step(37), step(0.9), step(1200)
     (10.0, 0.2, 200.0)
@@ -230,7 +250,7 @@ def _series(
 
 
 def _thinned(points: Iterable[tuple[int, int]], width: int) -> Iterator[tuple[int, int]]:
-    """At most four of each column that is ``width`` wide: its first and last, its lowest and highest."""
+    """Keep at most four points of each ``width`` microseconds: first, last, lowest and highest."""
     column: list[tuple[int, int]] = []
     for point in points:
         if column and point[0] // width != column[0][0] // width:
@@ -250,7 +270,7 @@ def _outline(column: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _retransmissions(panel: _Panel, samples: Sequence[Sample]) -> Iterator[str]:
-    """A mark on the time axis for each moment at which something was sent again."""
+    """Mark on the time axis each moment at which a segment was retransmitted."""
     before, last = 0, -1.0
     bottom = panel.top + panel.height
     for sample in samples:

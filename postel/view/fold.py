@@ -1,7 +1,7 @@
-"""Runs of data that say nothing new: one row of a ladder stands for all of them.
+"""Runs of ordinary data, for which one row of a ladder stands.
 
-Folded is only what went as it should, from one end to the other, together with the ACKs for it: nothing lost,
-sent again or overtaken, no timer, no call, no change of state, no silence in between.
+A run has data from one end and the ACKs for it. It ends where anything else happens: a packet is lost, sent
+again or overtaken, a timer expires, the program makes a call, a state changes, or a second passes in silence.
 """
 
 from collections.abc import Iterator
@@ -15,32 +15,35 @@ from postel.view.packet import UNKNOWN, Kind, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, PSH
 
-FEWEST: Final = 12  # data segments: fewer have room each
-PAUSE: Final = SECOND  # a gap from which on the time between two rows gets a row itself
-_CE: Final = 3
+FEWEST: Final = 12  # data segments of a run; fewer get a row each
+PAUSE: Final = SECOND  # shortest silence that gets a row of its own
+_CE: Final = 3  # ECN codepoint "congestion experienced" (RFC 3168, 5)
 
 
 @dataclass(slots=True)
 class Run:
-    """Packets that follow each other, data from ``source`` and ACKs for it."""
+    """Packets that follow each other: data from ``source`` and the ACKs for it."""
 
     source: Endpoint
     packets: list[Packet]
 
     @property
     def data(self) -> list[Packet]:
+        """Packets with data."""
         return [packet for packet in self.packets if packet.source == self.source]
 
     @property
     def octets(self) -> int:
+        """Number of octets of data."""
         return sum(_length(packet) for packet in self.data)
 
     @property
     def acknowledged(self) -> int:
+        """Highest acknowledgement number of the run, or UNKNOWN."""
         return max((packet.ack for packet in self.packets if packet.source != self.source), default=UNKNOWN)
 
     def text(self, language: str) -> str:
-        """``… #4–#90: 57 data segments, 82 KB, acknowledged``."""
+        """Text of the run's row, such as ``… #4–#90: 57 data segments, 82 KB, acknowledged``."""
         end = max(packet.seq + _length(packet) for packet in self.data)
         numbers = f"#{self.packets[0].number}–#{self.packets[-1].number}"
         said = notes.say(
@@ -53,7 +56,7 @@ class Run:
 
 
 def runs(flow: Flow) -> list[Run]:
-    """Those that are long enough."""
+    """Find the runs of a flow that have `FEWEST` data segments or more."""
     others: list[Expiry | Remark | Change] = [*flow.expiries, *flow.remarks, *flow.changes]
     breaks = sorted(other.order for other in others)
     return [run for run in _all(flow, breaks) if len(run.data) >= FEWEST]

@@ -1,6 +1,4 @@
-"""One packet, field by field: where each stands, its octets, its name and what it says (RFC 791, 768 and
-9293, 3.1).
-"""
+"""One packet field by field: offset, octets, name and meaning (RFC 791, RFC 768, and RFC 9293, 3.1)."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -11,7 +9,7 @@ from postel.wire import ip, segment, udp
 from postel.wire.address import to_text
 from postel.wire.segment import flags_text
 
-_LINE: Final = 16  # octets of data
+_LINE: Final = 16  # octets of data in a line in a line
 _MOST_LINES: Final = 8
 _OPTIONS: Final = {
     2: "MSS",
@@ -27,6 +25,8 @@ _PROTOCOLS: Final = {1: "ICMP", segment.PROTOCOL: "TCP", udp.PROTOCOL: "UDP"}
 
 
 class Field(NamedTuple):
+    """Field of a header: its offset in the packet, its octets, its name, and its value as text."""
+
     at: int
     octets: bytes
     name: str
@@ -34,7 +34,7 @@ class Field(NamedTuple):
 
 
 def render(packet: Packet, *, ascii_only: bool = False) -> str:
-    """All of an IPv4 packet that carries TCP or UDP; of others the octets alone."""
+    """Text of a packet: all fields of IPv4 with TCP or UDP, and only the octets of any other."""
     who = f"{packet.sender or packet.source} → {packet.receiver or packet.destination}"
     lines = [f"#{packet.number} {who}, {len(packet.octets)} octets"]
     for title, fields in sections(packet.octets):
@@ -51,7 +51,7 @@ def render(packet: Packet, *, ascii_only: bool = False) -> str:
 
 
 def sections(octets: bytes) -> list[tuple[str, list[Field]]]:
-    """The headers, one in the other, then the data."""
+    """Split a packet into headers, outermost first, and data; each is a title and a list of fields."""
     if octets[0] != 0x45 or octets[9] not in (segment.PROTOCOL, udp.PROTOCOL):
         return [("data", list(_data(octets, 0)))]
     inner = _tcp if octets[9] == segment.PROTOCOL else _udp

@@ -1,8 +1,7 @@
-"""Everything that happened in a connection, one after the other: what a picture has a place for, and a page a
-step.
+"""Moments of a connection in order: a picture has a place for each, and a page a step.
 
-A change of state belongs to what caused it. One that nothing but the user's call caused belongs to the
-segment that the call sends, or stands for itself.
+A change of state belongs to the moment of its cause. A change that only the user's call caused belongs to the
+segment that the call sends; without one it is a moment of its own.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,10 @@ Look: TypeAlias = Literal["lost", "again", "reset", "opening", "closing", "data"
 
 @dataclass(slots=True)
 class Moment:
-    """``what`` left, arrived (``is_arrival``) or happened; ``changes`` are what it did to the states."""
+    """Something that happened: ``what`` left, or arrived (``is_arrival``), or took place at one end.
+
+    ``changes`` are the changes of state that belong to it.
+    """
 
     order: int
     when: int
@@ -31,18 +33,19 @@ class Moment:
 
     @property
     def last_order(self) -> int:
-        """That of the last thing which it stands for."""
+        """Order number of the last thing that the moment stands for."""
         return self.what.packets[-1].order if isinstance(self.what, Run) else self.order
 
 
 def of(flow: Flow, runs: list[Run]) -> list[Moment]:
-    """In order; packets in ``runs`` (`fold.runs`) have one moment together."""
+    """List the moments of a flow in order; the packets of each run (see `fold.runs`) share one moment."""
     return _with_changes(in_order(flow, runs, _is_seen_to_arrive), flow)
 
 
 def in_order(flow: Flow, runs: list[Run], arrives_apart: Callable[[Packet], bool]) -> list[Moment]:
-    """Everything but the changes of state. An arrival is a moment of its own where ``arrives_apart`` says so
-    of its packet.
+    """List all moments but those of changes of state.
+
+    An arrival is a moment of its own where ``arrives_apart`` is true of its packet.
     """
     folded = {id(packet) for run in runs for packet in run.packets}
     packets = [packet for packet in flow.packets if id(packet) not in folded]
@@ -59,7 +62,7 @@ def in_order(flow: Flow, runs: list[Run], arrives_apart: Callable[[Packet], bool
 
 
 def look_of(packet: Packet) -> Look:
-    """What a reader should see of it first."""
+    """Most important property of a packet, by which its colour is chosen."""
     if packet.lost or packet.dropped or packet.damaged:
         return "lost"
     if packet.original:
@@ -75,7 +78,7 @@ def look_of(packet: Packet) -> Look:
 
 
 def said(moment: Moment, flow: Flow, language: str) -> str:
-    """What happened, in words: nothing for plain data and acknowledgements."""
+    """Note on what happened; empty for plain data and acknowledgements."""
     what = moment.what
     if isinstance(what, Packet):
         return notes.say("joint", language).join(notes.of_packet(what, flow, language))

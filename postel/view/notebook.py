@@ -1,8 +1,8 @@
-"""In a Jupyter notebook a `Trace` draws itself; so do these. After ``%load_ext postel.view.notebook``
-connections do, too.
+"""Pictures in a Jupyter notebook.
 
-The core knows nothing of pictures, so a `Connection` can't have the method that a notebook asks for: the
-extension tells the notebook.
+A `Trace`, a `StateDiagram` and a `Portrait` draw themselves when a cell ends with one of them. After
+``%load_ext postel.view.notebook`` a `Connection` does, too: the core knows nothing of pictures, so its class
+can't have the method that a notebook asks for, and the extension tells the notebook instead.
 """
 
 from typing import Any
@@ -18,24 +18,26 @@ __all__ = ["Portrait", "StateDiagram", "load_ipython_extension"]
 
 
 class StateDiagram:
-    """Figure 5 of RFC 9293; of a trace, once for each of its connections, with the way that each end took."""
+    """State diagram, as in figure 5 of RFC 9293, with the way that each end of a trace's connections took."""
 
     def __init__(self, trace: Trace | None = None) -> None:
+        """Take the connections that ``trace`` has now; without a trace the diagram has no ways."""
         self._flows = trace.flows if trace is not None else []
 
     def _repr_svg_(self) -> str:
+        """Draw the diagram as SVG, when the notebook asks."""
         return diagram.render(self._flows)
 
 
 class Portrait:
-    """A connection as it is when the notebook asks: its state in the diagram, its variables, and a line as
-    `ss -ti` has it.
-    """
+    """Connection as it is when the notebook asks: state diagram, variables, and a line like ``ss -ti``."""
 
     def __init__(self, connection: Connection) -> None:
+        """Take the connection to show."""
         self.connection = connection
 
     def _repr_html_(self) -> str:
+        """Draw the connection as HTML, when the notebook asks."""
         found = self.connection
         ends = element("strong", escaped(f"{found.local} → {found.remote}"))
         rows = [
@@ -49,9 +51,8 @@ class Portrait:
         )
 
 
-# An IPython shell, which need not be installed to import this
-def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401
-    """What ``%load_ext`` calls."""
+def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython need not be installed to import this
+    """Make connections draw themselves; IPython calls this for ``%load_ext postel.view.notebook``."""
     shell.display_formatter.formatters["text/html"].for_type(Connection, _html)
 
 

@@ -1,5 +1,6 @@
-"""What the views say about packets and timers, in English and Chinese side by side. State, flag and field
-names stay as they are.
+"""Notes of the views about packets and timers, in English and Chinese.
+
+State, flag and field names stay in English.
 """
 
 from typing import Final
@@ -71,7 +72,7 @@ TEXTS: Final = {
     "dropped half_open_full": (
         "not kept: the half-open queue is full",
         "不予保存：半连接队列已满",
-    ),  # it may get a cookie for an answer
+    ),  # the answer may be a SYN cookie
     "text": ("“{text}”", "“{text}”"),
     "joint": ("; ", "；"),
     "loss": ("loss", "丢包"),
@@ -90,7 +91,10 @@ TEXTS: Final = {
         "PTO: an acknowledgement is overdue, the tail is probed",
         "PTO 超时：确认迟迟不到，探测尾部",
     ),
-    "reorder timer": ("what was overtaken had time enough to arrive", "被超越的报文段本该已到达"),
+    "reorder timer": (
+        "reordering timer: an overtaken segment had time enough to arrive",
+        "乱序定时器：被超越的报文段本该已到达",
+    ),
     "time-wait timer": ("2MSL is over: TIME-WAIT ends", "2MSL 已过：TIME-WAIT 结束"),
     "persist timer": ("persist timer: the window has stayed closed", "坚持定时器：窗口一直关着"),
     "delayed-ack timer": ("delayed ACK: waited long enough", "延迟 ACK：等待时间到"),
@@ -100,7 +104,10 @@ TEXTS: Final = {
         "override timer: a small segment has waited long enough",
         "覆盖定时器：小报文段等待时间到",
     ),
-    "orphan timer": ("orphan timer: nobody is left to receive", "孤儿定时器：已没有接收者"),
+    "orphan timer": (
+        "orphan timer: the program has released the connection, and the peer takes too long",
+        "孤儿定时器：程序已释放连接，而对端迟迟没有动作",
+    ),
     # states
     "called": ("the user's call", "用户调用"),
     "inferred": ("as later segments show", "由后来的报文段可知"),
@@ -121,7 +128,10 @@ TEXTS: Final = {
 
 
 def say(key: str, language: str, **values: object) -> str:
-    """The text of ``key``; where there is none, the key itself."""
+    """Text of ``key`` in a language, with ``values`` put in; the key itself where it has no text.
+
+    Raises ArgumentError for an unknown language.
+    """
     if language not in LANGUAGES:
         raise ArgumentError("language", language, " or ".join(LANGUAGES))
     texts = TEXTS.get(key)
@@ -129,7 +139,7 @@ def say(key: str, language: str, **values: object) -> str:
 
 
 def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
-    """What is worth saying about a packet: nothing for plain data and acknowledgements."""
+    """List the notes of a packet; plain data and acknowledgements have none."""
     notes = []
     if packet.copy:
         return [say("copy", language, number=packet.number)]
@@ -148,7 +158,7 @@ def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
 
 
 def _fate(packet: Packet, language: str) -> list[str]:
-    """What became of it, where it did not just arrive."""
+    """Note what happened to a packet that wasn't delivered as usual."""
     notes = []
     if packet.lost:
         key = "lost, sent again" if packet.again else "lost"
@@ -171,12 +181,12 @@ def _duplicate(packet: Packet, language: str) -> str:
 
 
 def sack_text(packet: Packet) -> str:
-    """The blocks as half-open ranges of relative numbers."""
+    """SACK blocks as ranges of relative numbers, each with its end excluded."""
     return ",".join(f"{left}-{right}" for left, right in packet.sack)
 
 
 def _starts_waiting(packet: Packet, flow: Flow) -> bool:
-    """The first packet that leaves in TIME-WAIT acknowledges the peer's FIN."""
+    """Whether this is the first packet that leaves in TIME-WAIT, which acknowledges the peer's FIN."""
     if packet.sender_state is not State.TIME_WAIT:
         return False
     return not any(
@@ -186,8 +196,10 @@ def _starts_waiting(packet: Packet, flow: Flow) -> bool:
 
 
 def of_expiry(expiry: Expiry, language: str) -> str:
+    """Note of a timer that expired."""
     return say(f"{expiry.timer} timer", language)
 
 
 def of_remark(remark: Remark, language: str) -> str:
+    """Text of a remark in a language."""
     return remark.texts[LANGUAGES.index(language) % len(remark.texts)]

@@ -1,4 +1,4 @@
-"""One IP packet as a record: what it carries, when it left and arrived, and what became of it."""
+"""One IP packet as a record (`Packet`): its contents, when it left and arrived, and its fate."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -12,13 +12,11 @@ from postel.wire.address import UNSPECIFIED_4, Endpoint
 from postel.wire.segment import Segment
 
 UNKNOWN: Final = -1
-NOWHERE: Final = Endpoint(UNSPECIFIED_4, 0)  # of octets that aren't even IP
+NOWHERE: Final = Endpoint(UNSPECIFIED_4, 0)  # source and destination of octets that aren't an IP packet
 
 
 class Kind(Enum):
-    """What a segment is for, as far as the eyes of a bystander can tell. The words for them are in
-    `notes`.
-    """
+    """What a segment is for, as far as an onlooker can tell. The words for each kind are in `notes`."""
 
     PLAIN = "plain"
     SYN = "syn"
@@ -38,8 +36,10 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Packet:
-    """One IP packet. ``seq`` and ``ack`` are relative, UNKNOWN where there are none; ``window`` is scaled
-    where the shift is known.
+    """One IP packet, with its TCP segment if it has one.
+
+    Times are in microseconds. ``seq`` and ``ack`` are relative to each end's first number, or `UNKNOWN`;
+    ``window`` is in octets where the scale is known, else as the header has it.
     """
 
     number: int
@@ -49,24 +49,21 @@ class Packet:
     destination: Endpoint
     protocol: int = 0
     segment: Segment | None = None
-    caption: str = ""  # of what isn't TCP
-    text: str = ""  # first line of what it carries, where that is text; or what it says of names
-    about: tuple[Endpoint, Endpoint, int] | None = (
-        None  # of an ICMP error: the ends and the protocol of the packet that it quotes
-    )
-    copy: int = 0  # from 1: further copies that the network made
-    sender: str = ""
-    receiver: str = ""
-    order: int = 0  # among all that happened: when it left
-    arrival_order: int = UNKNOWN
+    caption: str = ""  # label of a packet that isn't TCP
+    text: str = ""  # first line of the payload where it is text, or the names that a DNS message is about
+    # Of an ICMP error: source, destination and protocol of the packet that it quotes
+    about: tuple[Endpoint, Endpoint, int] | None = None
+    copy: int = 0  # 0 for the packet itself, from 1 on for further copies that the network made
+    sender: str = ""  # name of the sending host, as the network says
+    receiver: str = ""  # name of the receiving host, as the network says
+    order: int = 0  # order number of the departure, among all that the trace recorded
+    arrival_order: int = UNKNOWN  # order number of the arrival
     arrived_at: int = NEVER
     due_at: int = NEVER  # when the network says that it will arrive
-    is_under_way: bool = (
-        False  # left a host that the trace hears, on a path that will deliver it, and has not arrived yet
-    )
-    lost: str = ""  # why
+    is_under_way: bool = False  # left a host that the trace observes, will be delivered, hasn't arrived yet
+    lost: str = ""  # reason, for a packet that was lost
     damaged: bool = False
-    dropped: str = ""  # why the receiving host threw it away
+    dropped: str = ""  # reason, for a packet that the receiving host dropped
     kind: Kind = Kind.PLAIN
     seq: int = UNKNOWN
     ack: int = UNKNOWN
@@ -74,14 +71,14 @@ class Packet:
     sack: tuple[tuple[int, int], ...] = ()
     original: int = 0  # the number of the packet that this one sends again
     again: int = 0  # the number of the packet that sends this one again
-    repeated: int = 0  # the how manieth duplicate ACK
+    repeated: int = 0  # number of this duplicate ACK among those for the same number, from 1
     sender_state: State | None = None  # on departure
     receiver_state: State | None = None  # after arrival
-    receiver_changed: bool = False  # by its arrival
+    receiver_changed: bool = False  # whether the arrival changed the receiver's state
 
 
 def read(octets: bytes, number: int, now: int) -> Packet:
-    """A record of any octets; what doesn't parse has no ends."""
+    """Make the record of any octets; those that aren't an IP packet have `NOWHERE` as both ends."""
     try:
         packet = ip.parse(octets)
     except WireError as error:
@@ -158,7 +155,7 @@ _STARTS = (
     b"HELO ",
 )
 _LONGEST_TEXT = 48
-_LONGEST_NAMES = 160  # a name, its alias, and some addresses
+_LONGEST_NAMES = 160  # characters: room for a name, its alias, and some addresses
 
 
 def _dns_text(data: bytes) -> str:
@@ -169,7 +166,7 @@ def _dns_text(data: bytes) -> str:
 
 
 def _first_line(data: bytes) -> str:
-    """The first line, where the octets begin as a text protocol's do."""
+    """First line of a payload that begins as a text protocol's does; empty for any other."""
     if not data.startswith(_STARTS):
         return ""
     line = data[:200].split(b"\r\n", 1)[0].decode("ascii", "replace")

@@ -1,4 +1,4 @@
-"""Captures that Wireshark and tshark read, with a comment on each packet (draft-ietf-opsawg-pcapng)."""
+"""Captures for Wireshark and tshark, with a comment on each packet (draft-ietf-opsawg-pcapng)."""
 
 from typing import BinaryIO
 
@@ -15,9 +15,19 @@ __all__ = ["write"]
 
 
 def write(trace: Trace, file: BinaryIO, *, epoch: int = 0, language: str = "en") -> None:
-    """All packets of the trace in the order in which they left, also those that were lost.
+    """Write all packets of a trace into ``file`` as a capture (pcapng), each with a comment.
 
-    ``epoch`` is the time of day, in microseconds since 1970, at which the trace's clock stood at 0.
+    The packets are in the order in which they left; lost ones are written, too. ``file`` is a binary file
+    that is open for writing. ``epoch`` is the time of day, in microseconds since 1970, at which the trace's
+    clock stood at 0. ``language`` of the comments is "en" or "zh". Raises what the file raises, and
+    ArgumentError for an unknown language.
+
+    >>> import io
+    >>> from postel.view import Trace, pcapng
+    >>> file = io.BytesIO()
+    >>> pcapng.write(Trace(), file)
+    >>> file.getvalue()[:4].hex()
+    '0a0d0d0a'
     """
     file.write(pcapng.header())
     flows = {id(packet): flow for flow in trace.flows for packet in flow.packets}
@@ -28,7 +38,10 @@ def write(trace: Trace, file: BinaryIO, *, epoch: int = 0, language: str = "en")
 
 
 def comment(packet: Packet, flow: Flow | None, language: str = "en") -> str:
-    """``client → server: #1 SYN, asks to open …; SYN-SENT``; ``#`` with the number that the ladder prints."""
+    """Comment on a packet, with the number that the ladder prints for it.
+
+    ``client → server: #1 SYN, asks to open …; SYN-SENT``
+    """
     what = flags_text(packet.segment.flags) if packet.segment is not None else packet.caption
     said = notes.of_packet(packet, flow, language) if flow is not None else []
     if not said:
@@ -54,7 +67,7 @@ def _plain(packet: Packet, language: str) -> list[str]:
 
 
 def _states(sender: State | None, receiver: State | None) -> str:
-    """The sender's on departure, then the receiver's after arrival, as far as they are known."""
+    """Text of the sender's state on departure and the receiver's after arrival, as far as they are known."""
     return " → ".join(str(state) for state in (sender, receiver) if state is not None)
 
 
@@ -63,5 +76,5 @@ def _name(told: str, end: Endpoint, flow: Flow | None) -> str:
 
 
 def enhanced_packet(packet: Packet, epoch: int, text: str) -> bytes:
-    """The block of a packet, with ``text`` as its comment; ``epoch`` as for `write`."""
+    """Block of a packet with ``text`` as its comment; ``epoch`` is as for `write`."""
     return pcapng.enhanced_packet(packet.octets, packet.sent_at + epoch, comment=text)

@@ -1,4 +1,4 @@
-"""A connection's status as `ss -ti` writes it, so that the two can be held side by side."""
+"""Status of a connection as ``ss -ti`` writes it, so that the two can be compared."""
 
 from postel.tcp import status as told
 from postel.tcp.connection import Status
@@ -6,12 +6,14 @@ from postel.times import MILLISECOND
 
 __all__ = ["text"]
 
-_UNLIMITED = 1 << 30  # octets: a threshold that was never lowered
+_UNLIMITED = 1 << 30  # octets: a threshold from here on was never lowered
 
 
 def text(status: Status) -> str:
-    """One line, names and units as `ss -ti` has them: rates in bits a second, times in milliseconds. What is
-    0 and `ss` leaves out, is.
+    """Write a connection's status in one line, with the names and units that ``ss -ti`` has.
+
+    ``status`` is what `Connection.status` returned. Rates are in bits a second, times in milliseconds. Values
+    of 0 are left out where `ss` leaves them out.
     """
     words = [name for bit, name in ((told.TIMESTAMPS, "ts"), (told.SACK, "sack")) if status.options & bit]
     words.append(status.congestion)
@@ -96,5 +98,5 @@ def _if(value: int, form: str) -> list[str]:
 
 
 def _milliseconds(duration: int) -> str:
-    """As `%g`: no zeros at the end."""
+    """Text of a duration in milliseconds, without zeros at its end."""
     return f"{duration / MILLISECOND:g}"

@@ -1,8 +1,7 @@
-"""A waterfall: how long each end was in each state, and data on its way; one bar below the other, all on one
-scale.
+"""Bars in text that show how long each end was in each state, and when its data was on its way.
 
-The scale ends with the last packet. What lasts longer, as TIME-WAIT does, runs out of the picture, and its
-length stands beside it.
+The bars stand below each other on one scale, which ends with the last packet. A state that lasts longer, as
+TIME-WAIT does, runs out of the picture, and its length stands beside it.
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from postel.wire import udp
 from postel.wire.address import Endpoint
 
 NARROWEST: Final = 60
-_LENGTH: Final = 11  # of "999.999 ms"
+_LENGTH: Final = 11  # columns: "999.999 ms"
 _RESTING: Final = (State.CLOSED, State.LISTEN)
 _TO_ASCII: Final = str.maketrans("█▶", "#>")
 
@@ -28,11 +27,11 @@ _TO_ASCII: Final = str.maketrans("█▶", "#>")
 class _Bar:
     label: str
     begin: int
-    end: int  # NEVER where it lasts
+    end: int  # NEVER where the state lasts
 
 
 def render(trace: Trace, *, width: int = 104, ascii_only: bool = False) -> str:
-    """At most ``width`` columns wide."""
+    """Draw all connections of a trace that have packets, at most ``width`` columns wide (60 or more)."""
     if width < NARROWEST:
         raise ArgumentError("width", width, f"{NARROWEST} columns or more")
     bars = [bar for flow in trace.flows if flow.packets for bar in _of_flow(flow)]
@@ -57,13 +56,13 @@ def _states(flow: Flow, end: Endpoint) -> list[_Bar]:
     name = flow.names.get(end, str(end))
     return [
         _Bar(f"{name} {change.after}", change.when, until)
-        for change, until in zip(changes, ends, strict=False)  # of none there is nothing, and no end
+        for change, until in zip(changes, ends, strict=False)  # without changes ``ends`` still has NEVER
         if change.after not in _RESTING
     ]
 
 
 def _data(flow: Flow, end: Endpoint) -> list[_Bar]:
-    """From the first octet's departure to the last one's arrival."""
+    """Make a bar from the departure of an end's first octet to the arrival of its last one."""
     packets = [packet for packet in flow.packets if packet.source == end and _octets(packet)]
     if not packets:
         return []

@@ -1,4 +1,4 @@
-"""A capture that is written while packets pass, in bounded memory: for hosts that serve for days."""
+"""Capture that is written while packets pass, in bounded memory, for hosts that serve for days."""
 
 from typing import BinaryIO, Final
 
@@ -8,21 +8,24 @@ from postel.view import pcapng
 from postel.view.flow import Flow
 from postel.view.trace import Trace
 
-_REMEMBERED: Final = 4096  # data segments of one direction, of which a retransmission can be told
-_RECENT: Final = 16  # packets and changes of a connection
+_REMEMBERED: Final = 4096  # data segments kept of one direction, to recognise a retransmission of them
+_RECENT: Final = 16  # packets and changes kept of a connection
 
 
 class TraceFile(Trace):
-    """Of one host and its link: each packet is in ``file`` once the next one comes, or at `finish`; the file
-    should be unbuffered.
+    """Trace of one host and its link that writes each packet into ``file`` when the next packet passes.
 
-    Its remarks are those of a `Trace`, as far as they need not what was long ago: it keeps of a connection
-    only what later remarks need. At most ``limit`` octets are written, 0 for no bound; ``left_out`` counts
-    the packets that are not in the file. Of more than ``most_flows`` connections, those that have ended are
-    forgotten. ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
+    `finish` writes the last one. The file should be unbuffered, so that it is whole however the program ends.
+
+    The comments on packets are those of a `Trace`, except for what only packets of long ago could tell: of a
+    connection only what later comments need is kept. Of more than ``most_flows`` connections, some are
+    forgotten, first those that have ended.
+
+    At most ``limit`` octets are written, or any number with 0; ``left_out`` counts packets that aren't in the
+    file. ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
     """
 
-    flows: list[Flow]  # of the base class: type checkers want a declaration in each class that writes it
+    flows: list[Flow]  # repeated from the base class: type checkers want it in each class that assigns it
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class TraceFile(Trace):
         limit: int = 0,
         most_flows: int = 2048,
     ) -> None:
+        """Begin a capture in ``file``, a binary file that is open for writing."""
         super().__init__(names=names)
         self._capture = blocks.Capture(file, limit=limit)
         self._epoch = epoch
@@ -43,30 +47,32 @@ class TraceFile(Trace):
 
     @property
     def left_out(self) -> int:
-        """Packets that are not in the file."""
+        """Number of packets that aren't in the file."""
         return self._capture.left_out
 
     @property
     def error(self) -> OSError | None:
-        """Why nothing more is written; None while all is well."""
+        """Error because of which nothing more is written, or None."""
         return self._capture.error
 
     def packet_sent(self, octets: bytes, now: int) -> None:
+        """Write the packet before this one, and record this one."""
         self._settle(now)
         super().packet_sent(octets, now)
-        self._flying.clear()  # nothing that one host sends comes back to it as the same packet
+        self._flying.clear()  # a packet that this host sends never arrives at the same host
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
+        """Write the packet before this one, and record this one."""
         self._settle(now)
         super().packet_arrived(octets, now)
 
     def finish(self) -> None:
-        """Write what waits, and how many packets were left out. The file is the caller's to close."""
+        """Write the last packet, and how many were left out. The caller closes the file."""
         self._settle(self._now)
         self._capture.finish(self._now + self._epoch)
 
     def _settle(self, now: int) -> None:
-        """Nothing more will be known of the packets until now: write them, and forget them."""
+        """Write the recorded packets and forget them, because nothing more will become known of them."""
         self._now = now
         for packet in self.packets:
             flow = self._current.get((packet.source, packet.destination, packet.protocol))
@@ -80,8 +86,9 @@ class TraceFile(Trace):
             self._forget_flows()
 
     def _forget_flows(self) -> None:
-        """The older half, and first those that have ended: of such a connection that lives on, numbers begin
-        anew.
+        """Forget half of the connections: those that have ended, or the older ones where none has.
+
+        If a forgotten connection goes on, its relative numbers begin anew.
         """
         ended = [
             flow for flow in self.flows if all(state in (CLOSED, TIME_WAIT) for state in flow.states.values())

@@ -1,4 +1,4 @@
-"""A trace as plain data, for JSON."""
+"""Connections of a trace as plain data, for JSON."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +12,10 @@ from postel.wire.segment import ECN_NAMES, flags_text
 
 
 def of_flows(flows: Iterable[Flow]) -> list[dict[str, Any]]:
+    """Give dicts and lists of connections, with packets, changes of state, timers and remarks.
+
+    Times are in microseconds, sequence numbers are relative, and what isn't known is None.
+    """
     return [_of_flow(flow) for flow in flows]
 
 

@@ -1,4 +1,4 @@
-"""How many columns a text takes on a terminal, where a Chinese character takes two."""
+"""Columns that a text takes on a terminal, where a Chinese character takes two."""
 
 import re
 from functools import lru_cache
@@ -12,8 +12,10 @@ _TO_ASCII: Final = str.maketrans(
 
 
 def width(text: str) -> int:
-    """Columns. Characters of ambiguous width (arrows, box lines) count as one, as terminals have it today;
-    colours as none.
+    """Number of columns of a text.
+
+    A character of ambiguous width, such as an arrow, counts as one column, as in today's terminals. Escapes
+    for colours count as none.
     """
     if "\033" in text:
         text = _PAINT.sub("", text)
@@ -28,22 +30,24 @@ def _columns(character: str) -> int:
 
 
 def plain(text: str) -> str:
-    """An English text in ASCII."""
+    """Replace the characters of an English text that ASCII lacks, such as quotation marks and arrows."""
     return text.translate(_TO_ASCII)
 
 
 def left(text: str, columns: int, fill: str = " ") -> str:
-    """At the left of so many columns; longer text stays as it is."""
+    """Pad a text on its right to so many columns; a longer one stays as it is."""
     return text + fill * (columns - width(text))
 
 
 def right(text: str, columns: int, fill: str = " ") -> str:
+    """Pad a text on its left to so many columns; a longer one stays as it is."""
     return fill * (columns - width(text)) + text
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """Lines of at most so many columns, broken at spaces and between Chinese characters; a word that is
-    longer is cut.
+    """Break a text into lines of at most so many columns.
+
+    Breaks are at spaces and between Chinese characters; a longer word is cut.
     """
     lines: list[str] = []
     line = ""
@@ -61,12 +65,12 @@ def wrap(text: str, columns: int) -> list[str]:
     return lines
 
 
-_NEVER_FIRST = "，。；：！？、）】》”’"  # closing punctuation stays with what it closes
-_NEVER_LAST = "（【《“‘"  # and opening with what it opens
+_NEVER_FIRST = "，。；：！？、）】》”’"  # closing punctuation never begins a line
+_NEVER_LAST = "（【《“‘"  # opening punctuation never ends a line
 
 
 def _pieces(text: str) -> list[str]:
-    """Words with the space behind them, and single wide characters."""
+    """Split a text where a line may break: into words with their spaces, and single wide characters."""
     pieces: list[str] = []
     for character in text:
         wide = _columns(character) == 2

@@ -1,4 +1,4 @@
-"""The page: what the lab found, in one file that needs nothing else.
+"""Page of the lab: what the experiments found, in one HTML file that loads nothing else.
 
 >>> from postel.lab import run
 >>> from postel.web import page

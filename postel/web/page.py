@@ -1,7 +1,6 @@
-"""One page for what was tried: each claim with its verdict, each run with its ladder, states, variables and
-headers.
+"""HTML page of the lab's reports: claims with verdicts, and runs with ladders, states and variables.
 
-It loads nothing. Without a script it shows each run as a whole; with one, every moment of it.
+The page loads nothing. Without JavaScript it shows each run as a whole; with it, every moment of the run.
 """
 
 import json
@@ -22,7 +21,7 @@ from postel.web import translations
 from postel.web.story import Story, Variables, title_of
 
 _NAMES: Final = {"en": "English", "zh": "中文"}
-_SHORT: Final = 260  # a ladder beneath which there is room for the headers
+_SHORT: Final = 260  # pixels: below a ladder that is shorter there is room for the headers
 _COLOURS: Final = {
     "holds": "open",
     "caveat": "opening",
@@ -35,7 +34,11 @@ _COLOURS: Final = {
 def of(
     reports: Sequence[Report], language: str, *, commands: Sequence[str] = (), unfold: bool = False
 ) -> str:
-    """``language`` is the one that it opens in; ``commands`` make each of the runs again."""
+    """Make the page, which opens in ``language`` and has all languages in it.
+
+    ``commands`` are the commands that make each report again; with ``unfold`` each segment of a long run of
+    data is drawn.
+    """
     titles = translations.say("title") if len(reports) > 1 else translations.both(reports[0].claim.text)
     told = [
         _of_report(report, command, unfold=unfold)
@@ -154,7 +157,7 @@ def _of_run(scene: Scene, report: Report, number: int, *, unfold: bool) -> str:
 
 
 class _Stage:
-    """One connection of a run."""
+    """One connection of a run, with its controls, pictures and tables."""
 
     def __init__(self, scene: Scene, flow: Flow, *, unfold: bool) -> None:
         self.scene = scene
@@ -167,6 +170,7 @@ class _Stage:
         self.ladder = ladder.Ladder(flow, self.moments, self.start, LANGUAGES, 0.0)
 
     def html(self) -> str:
+        """Write the HTML of the connection."""
         data = self.story.data()
         known = [max(found["variables"]) >= 0 for found in data["moments"]]
         opening = max((number for number, is_known in enumerate(known) if is_known), default=len(known) - 1)

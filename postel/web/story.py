@@ -1,5 +1,6 @@
-"""What the page's script shows of a connection, moment by moment, as plain data: the script itself knows
-nothing of TCP.
+"""Data that the page's script shows of a connection, moment by moment.
+
+The script itself knows nothing of TCP.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,22 +22,25 @@ Variables = dict[str, int]
 
 
 class Story:
-    """``variables`` and ``packets`` are told once each; a moment names them by index, -1 where there is
-    none.
+    """Data of one connection, for JSON.
+
+    ``variables`` and ``packets`` have each entry once; a moment refers to them by index, and to none by -1.
     """
 
     def __init__(
         self, flow: Flow, found: Sequence[Moment], noted: Iterable[tuple[Note, Packet]], start: int
     ) -> None:
+        """Take a flow, its moments, notes of variables with their packets, and the first packet's time."""
         self.flow = flow
         self.moments = found
         self.start = start
         self.variables: list[Variables] = []
         self.packets: list[Packet] = []
         self._notes = [_Noted(packet, note) for note, packet in noted]
-        self._numbers: dict[int, int] = {}  # by identity of the packet: its index
+        self._numbers: dict[int, int] = {}  # index of a packet, by its id()
 
     def data(self) -> dict[str, Any]:
+        """Give the connection as dicts and lists."""
         told = list(self._told())
         return {
             "initial": [_state(self.flow.initial_state(end)) for end in self.flow.ends],
@@ -50,6 +54,7 @@ class Story:
         }
 
     def name(self, index: int) -> str:
+        """Name of an end, or its endpoint as text."""
         end = self.flow.ends[index]
         return self.flow.names.get(end, "") or str(end)
 
@@ -79,7 +84,7 @@ class Story:
             yield {"time": time, "said": said, "steps": [*steps], "variables": [*known], "packet": packet}
 
     def _known(self, side: int, before: int, following: int | None) -> int:
-        """The index of what this end's TCB held last, before the next moment."""
+        """Index of the variables that an end's TCB held last, before the next moment."""
         end = self.flow.ends[side]
         found = [
             noted
@@ -104,7 +109,7 @@ class Story:
 
 
 class _Noted:
-    """What an end's TCB held after a packet left or arrived, with its place among all that happened."""
+    """Variables of an end's TCB after a packet left or arrived, with their order number."""
 
     def __init__(self, packet: Packet, note: Note) -> None:
         self.order = packet.arrival_order if note.arrived else packet.order
@@ -112,6 +117,7 @@ class _Noted:
         self._end = packet.destination if note.arrived else packet.source
 
     def is_of(self, end: object) -> bool:
+        """Whether the variables are those of ``end``."""
         return self._end == end
 
 
@@ -129,15 +135,14 @@ def _sentence(moment: Moment, story: Story, language: str) -> str:
 
 
 def title_of(packet: Packet) -> str:
+    """Number and flags of a packet, or its number and caption where it isn't TCP."""
     return (
         f"#{packet.number} {packet.caption if packet.segment is None else flags_text(packet.segment.flags)}"
     )
 
 
 def of_packet(packet: Packet) -> dict[str, Any]:
-    """Its headers, field by field: where it begins, its octets in hex, and name and value in each
-    language.
-    """
+    """Give a packet's headers field by field: offset, octets in hex, and name and value in each language."""
     sections = [
         {
             "title": translations.say("data") if title == "data" else dict.fromkeys(LANGUAGES, title),

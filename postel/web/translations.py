@@ -1,4 +1,4 @@
-"""What the page says: translations.toml, where both languages stand side by side."""
+"""Texts of the page in English and Chinese, from translations.toml."""
 
 import tomllib
 from functools import cache
@@ -15,28 +15,29 @@ def _table() -> dict[str, Any]:
 
 
 def say(key: str, **values: object) -> dict[str, str]:
-    """By language."""
+    """Text of ``key`` in each language, with ``values`` put in."""
     return {language: _table()["words"][key][language].format(**values) for language in LANGUAGES}
 
 
 def both(text: Text) -> dict[str, str]:
+    """Text of a claim as a plain dict, by language."""
     return {language: text[language] for language in LANGUAGES}
 
 
 def variables() -> dict[str, dict[str, str]]:
-    """What each variable of RFC 9293, 3.3.1 is, by its name, by language."""
+    """Meaning of each variable of RFC 9293, 3.3.1, by its name and by language."""
     found: dict[str, dict[str, str]] = _table()["variables"]
     return found
 
 
 def field(name: str) -> str:
-    """A header field's name in Chinese."""
+    """Name of a header field in Chinese."""
     found: str = _table()["fields"].get(name, name)
     return found
 
 
 def value(text: str) -> str:
-    """A header field's value in Chinese."""
+    """Value of a header field in Chinese."""
     for english, chinese in _table()["values"].items():
         text = text.replace(english, chinese)
     return text

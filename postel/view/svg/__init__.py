@@ -1,1 +1,5 @@
-"""Pictures: `ladder` draws a connection's segments, `diagram` the states and the way that each end took."""
+"""SVG pictures of a trace.
+
+`ladder` draws the segments of a connection, `diagram` the state diagram with the way that each end took.
+`element` writes SVG and HTML, and `palette` has the colours and style sheets.
+"""

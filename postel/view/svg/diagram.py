@@ -1,7 +1,32 @@
-"""The state diagram as SVG, laid out as figure 5 of RFC 9293, with the way that each end took.
+"""State diagram as SVG, laid out as figure 5 of RFC 9293, with the way that each end took.
 
-Its arrows are `EDGES`, the table that the program runs by: those of the figure (F…) always, of the others
-(N…) those that were taken.
+Theory of operation
+-------------------
+
+The arrows are the edges of `EDGES`, the table of legal transitions by which the state machine runs. Edges
+F1 to F20 are those of the figure and are always drawn. The others (N1, N2, …) are drawn only where an end
+took them.
+
+Boxes stand on a grid of columns and rows (``_PLACES``); a `Scale` says how many pixels the grid is wide and
+high. CLOSED stands twice, at the top and at the bottom right, so that no arrow crosses the whole figure. An
+arrow to CLOSED goes to the nearer one (`_target`)::
+
+    row 0                     CLOSED
+    row 1                     LISTEN
+    row 2    SYN-RECEIVED                  SYN-SENT
+    row 3                   ESTABLISHED
+    row 4    FIN-WAIT-1                    CLOSE-WAIT
+    row 5    FIN-WAIT-2       CLOSING      LAST-ACK
+    row 6                    TIME-WAIT     CLOSED
+
+An arrow is a quadratic Bézier curve with an arrowhead. A `_Route` says at which points of the two boxes the
+arrow begins and ends, in half widths and half heights from the middle: (-0.4, 1) lies on the lower edge, a
+bit left of the middle. The control point lies half way, so that the arrow is straight; where it lies at a
+corner (``_CORNERS``), the arrow goes round that corner. Edges outside the figure have no route and are drawn
+as a bow from edge to edge (`_direct`).
+
+The steps of the opener have the marks A1, A2, …, those of the other end B1, B2, …. The marks stand on the
+boxes' lower edges, and the lists below the figure say what led to each step.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +38,7 @@ from postel.view.flow import Change, Flow
 from postel.view.svg import palette
 from postel.view.svg.element import document, element, escaped
 
-# Column and row of each state. CLOSED stands twice, at the beginning and where the figure ends, so that no
-# arrow crosses all of it.
+# Column and row of each state
 _PLACES: Final = {
     State.CLOSED: (1, 0),
     State.LISTEN: (1, 1),
@@ -28,14 +52,15 @@ _PLACES: Final = {
     State.LAST_ACK: (2, 5),
     State.TIME_WAIT: (1, 6),
 }
-_END: Final = (2, 6)
-Edge = tuple[str, State, str, str, State]  # as in `EDGES`
+_END: Final = (2, 6)  # column and row of the second CLOSED
+Edge = tuple[str, State, str, str, State]  # a row of `EDGES`: id, state before, event, action, state after
 END: Final = "END"  # the name of the second CLOSED in ``data-state``
 
 
 class _Route(NamedTuple):
-    """Where an arrow leaves and enters, in halves of the boxes from their middles; where its words stand,
-    from its own middle.
+    """Where an arrow leaves and enters, in half boxes from their middles, and where its words stand.
+
+    ``offset`` is in pixels from the arrow's middle, ``anchor`` is SVG's ``text-anchor`` of the words.
     """
 
     leave: tuple[float, float]
@@ -66,14 +91,16 @@ _ROUTES: Final = {
     "F19": _Route((0.53, 1), (0.53, -1), "start", (8, 0)),
     "F20": _Route((1, 0), (-1, 0), "middle", (0, -30)),
 }
+# CLOSED and SYN-SENT differ in column and row, so the arrows between them go round a corner. The corner lies
+# in the column where the arrow enters, or where it leaves.
 _CORNERS: Final = {
     "F2": "enter",
     "F6": "leave",
-}  # CLOSED and SYN-SENT stand a corner apart: the column by which each way goes round it
+}
 
 
 class Scale(NamedTuple):
-    """Pixels: the middle of the first box, what lies between two, half a box."""
+    """Sizes in pixels: middle of the first box, distances of columns and rows, half width and height."""
 
     left: int
     top: int
@@ -87,14 +114,15 @@ SMALL: Final = Scale(47, 18, 109, 56, (45, 12))
 LARGE_SIZE: Final = (1140, 910)
 SMALL_SIZE: Final = (312, 370)
 _LINE: Final = 17
-_GAP: Final = 34  # between the figure and the steps
-_HEAD: Final = 9.0  # of an arrow
-_AWAY: Final = 4.0  # from each other, where both ends took the same way
+_GAP: Final = 34  # pixels between the figure and the steps
+_HEAD: Final = 9.0  # length of an arrowhead, in pixels
+_AWAY: Final = 4.0  # pixels to each side of the middle, where both ends took the same way
 
 
 def render(flows: Iterable[Flow] = ()) -> str:
-    """An SVG document: the diagram for each connection, its steps beneath; or the bare diagram, where there
-    is none.
+    """Draw the diagram for each connection, with the steps below; without any, the bare diagram.
+
+    Returns an SVG document. Flows without changes of state are left out.
     """
     y, parts = 0.0, []
     for flow in [flow for flow in flows if flow.changes]:
@@ -106,18 +134,22 @@ def render(flows: Iterable[Flow] = ()) -> str:
 
 
 def of_state(state: State) -> str:
-    """An SVG document: the small diagram with one state lit."""
+    """Draw the small diagram with one state highlighted, as an SVG document."""
     return document(small([], state), *SMALL_SIZE, style=palette.for_picture())
 
 
 def plain() -> str:
-    """The large one without any path: ways, words, boxes."""
+    """Draw the large diagram without any path: arrows, words and boxes, as an SVG group."""
     ways = [way(_named(name), LARGE, words=True) for name in _ROUTES]
     return element("g", *ways, *(box(state, LARGE, "") for state in [*_PLACES, None]), class_="large plain")
 
 
 def small(changes: Sequence[Change], initial: State | None) -> list[str]:
-    """Without words: for one end, the state that it is in lit, and the ways that it took."""
+    """Draw the small diagram of one end, without words.
+
+    Returns SVG elements. The state that the end is in is highlighted; states and arrows that the end passed
+    are marked.
+    """
     taken = {states.edge(change)[0] for change in changes}
     path = ["" if initial is None else str(initial), *map(goal, changes)]
     ways = [
@@ -138,12 +170,12 @@ def small(changes: Sequence[Change], initial: State | None) -> list[str]:
 
 
 def goal(change: Change) -> str:
-    """The name of the box that it leads to: of the two CLOSED the nearer one."""
+    """Name of the box that a change leads to: of the two CLOSED the nearer one."""
     return str(_target(change.before, change.after) or END)
 
 
 def _beside(taken: set[str]) -> list[str]:
-    """Those of the ways that the figure leaves out."""
+    """Ids of those edges of ``taken`` that figure 5 leaves out."""
     return sorted(taken - set(_ROUTES) - {""})
 
 
@@ -174,7 +206,7 @@ def _of_flow(flow: Flow) -> Iterator[str]:
 
 
 def _marks(flow: Flow, index: int) -> dict[str, list[str]]:
-    """By the name of the box: when the end was in it, as ``A0``, ``A1`` and so on."""
+    """Marks of one end (``A0``, ``A1`` and so on) by the name of the box that it was in."""
     letter, end = "AB"[index], flow.ends[index]
     initial = flow.initial_state(end)
     marks = {} if initial is None else {str(initial): [f"{letter}0"]}
@@ -184,7 +216,10 @@ def _marks(flow: Flow, index: int) -> dict[str, list[str]]:
 
 
 def _badges(state: State | None, marks: list[str], index: int) -> Iterator[str]:
-    """Small plates on the lower edge of the box: the opener's from the left, the other's from the right."""
+    """Draw an end's marks on the lower edge of a box.
+
+    The opener's begin at the left, the other end's at the right.
+    """
     x, y = _place(state, LARGE)
     for number, mark in enumerate(reversed(marks) if index else marks):
         wide = 7 * len(mark) + 8
@@ -201,7 +236,7 @@ def _badges(state: State | None, marks: list[str], index: int) -> Iterator[str]:
 
 
 def _steps(flow: Flow, sides: Sequence[Sequence[Change]]) -> Iterator[str]:
-    """What led each end from state to state, in two columns."""
+    """List what led each end from state to state, in two columns."""
     start = flow.packets[0].sent_at if flow.packets else flow.changes[0].when
     for index, (end, changes) in enumerate(zip(flow.ends, sides, strict=True)):
         x, y = 40 + index * LARGE_SIZE[0] // 2, LARGE_SIZE[1] + _GAP
@@ -235,7 +270,7 @@ def _place(state: State | None, scale: Scale) -> tuple[float, float]:
 
 
 def box(state: State | None, scale: Scale, kind: str) -> str:
-    """None is the second CLOSED."""
+    """Draw the box of a state; None stands for the second CLOSED."""
     x, y = _place(state, scale)
     wide, high = scale.half
     rect = element("rect", x=x - wide, y=y - high, width=2 * wide, height=2 * high, rx=min(high / 2, 6))
@@ -246,7 +281,10 @@ def box(state: State | None, scale: Scale, kind: str) -> str:
 
 
 def way(edge: Edge, scale: Scale, kind: str = "", *, words: bool = False, shift: float = 0.0) -> str:
-    """An arrow; with ``words`` what happens, and below it in grey what is done."""
+    """Draw an arrow; with ``words``, the event, and below it in grey the action.
+
+    ``kind`` has further classes, and ``shift`` moves the arrow sideways by so many pixels.
+    """
     name, before, event, action, after = edge
     is_drawn = name in _ROUTES
     x1, y1, x2, y2, bend = _course(name, before, after, scale) if is_drawn else _direct(before, after, scale)
@@ -286,7 +324,7 @@ _Course = tuple[float, float, float, float, tuple[float, float]]
 
 
 def _course(name: str, before: State, after: State, scale: Scale) -> _Course:
-    """Both ends of an arrow of the figure, and the corner that it bends to."""
+    """Both ends of an arrow of the figure, and its control point."""
     route = _ROUTES[name]
     x1, y1 = _place(before, scale)
     x2, y2 = _place(_target(before, after), scale)
@@ -299,10 +337,10 @@ def _course(name: str, before: State, after: State, scale: Scale) -> _Course:
 
 
 def _direct(before: State, after: State, scale: Scale) -> _Course:
-    """A way that the figure leaves out: a bow from edge to edge."""
+    """Both ends and the control point of an arrow that the figure leaves out: a bow from edge to edge."""
     x1, y1 = _place(before, scale)
     x2, y2 = _place(_target(before, after), scale)
-    if (x1, y1) == (x2, y2):  # back to where it was: a loop at the corner
+    if (x1, y1) == (x2, y2):  # the state stays the same: draw a loop at the corner
         x, y = x1 + scale.half[0], y1 - scale.half[1]
         return x - 14, y, x, y + 12, (x + 16, y - 14)
     bow = 0.12
@@ -312,14 +350,14 @@ def _direct(before: State, after: State, scale: Scale) -> _Course:
 
 
 def _edge_of(middle: tuple[float, float], towards: tuple[float, float], scale: Scale) -> tuple[float, float]:
-    """Where the line from the box's middle leaves it."""
+    """Point where the line from a box's middle to ``towards`` leaves the box."""
     dx, dy = towards[0] - middle[0], towards[1] - middle[1]
     part = min(scale.half[0] / abs(dx) if dx else 1e9, scale.half[1] / abs(dy) if dy else 1e9)
     return middle[0] + dx * part, middle[1] + dy * part
 
 
 def _target(before: State, after: State) -> State | None:
-    """Which of the two CLOSED: the nearer one."""
+    """State of the box that an arrow enters, or None for the second CLOSED, where that is nearer."""
     return None if after is State.CLOSED and _PLACES[before][1] >= _PLACES[State.ESTABLISHED][1] else after
 
 

@@ -1,4 +1,4 @@
-"""SVG and HTML, written out.
+"""Writing of SVG and HTML elements as text.
 
 >>> element("text", escaped("a < b"), x=1, y=2.25, class_="note", data_at=3, lang=None)
 '<text x="1" y="2.2" class="note" data-at="3">a &lt; b</text>'
@@ -9,8 +9,11 @@ from html import escape
 
 
 def element(name: str, /, *children: str, **attributes: object) -> str:
-    """``class_`` is class, ``data_at`` data-at. None leaves an attribute out, True leaves it bare; numbers
-    have one decimal at the most.
+    """Write an element with its children, which are text that is escaped already.
+
+    An attribute's name loses underscores at its end, and others become hyphens: ``class_`` is class,
+    ``data_at`` is data-at. An attribute that is None is left out, one that is True has no value, and a float
+    has at most one decimal.
     """
     told = "".join(
         _attribute(key.rstrip("_").replace("_", "-"), value)
@@ -32,12 +35,14 @@ def _attribute(key: str, value: object) -> str:
 
 
 def escaped(text: object) -> str:
+    """Escape a text for the inside of an element."""
     return escape(str(text), quote=False)
 
 
 def in_languages(name: str, texts: dict[str, str], /, **attributes: object) -> str:
-    """The element once for each language; where there are several, each says which is its own, and the page
-    shows one of them.
+    """Write an element once for each language of ``texts``.
+
+    Where the texts differ, each element has an attribute ``lang``, and the page's style shows one of them.
     """
     if len(texts) == 1 or len(set(texts.values())) == 1:
         return element(name, escaped(next(iter(texts.values()))), **attributes)
@@ -47,7 +52,7 @@ def in_languages(name: str, texts: dict[str, str], /, **attributes: object) -> s
 
 
 def document(parts: Sequence[str], wide: float, high: float, *, style: str = "", title: str = "TCP") -> str:
-    """Without ``style`` it is to stand in a page, which has the style sheet."""
+    """Write a whole SVG picture; without ``style`` one that stands in a page, which has the style sheet."""
     head = element("title", escaped(title)) + (element("style", style) if style else "")
     paper = element("rect", width=wide, height=high, class_="paper") if style else ""
     size = {"viewBox": f"0 0 {wide:g} {high:g}", "width": f"{wide:g}", "height": f"{high:g}"}

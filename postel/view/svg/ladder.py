@@ -1,13 +1,17 @@
-"""The ladder as SVG: time runs down, a segment slopes from its departure to its arrival, the lifelines bear
-the colour of the state.
+"""Ladder as SVG: time runs down, and a segment slopes from its departure to its arrival.
 
 ::
 
     time │ states │ lifeline ─── segments, timers ─── lifeline │ states
 
-Rows are as far apart as their text needs, not as the clock says: 2MSL would be a mile long. Each moment is a
-group with ``data-at``, its number, and ``data-y``, its height; a segment's has ``data-until``, the moment of
-its arrival.
+The lifelines have the colours of the states.
+
+Rows are as far apart as their text needs, not in proportion to time: otherwise 2MSL would need many thousands
+of pixels. Each moment of the connection gets the least height at which its text doesn't cover what is drawn
+already (``_need``), and then reserves its room (``_settle``). A long silence gets some room of its own.
+
+A script can move through the picture: each moment is a group with ``data-at``, its number, and ``data-y``,
+its height; the group of a segment also has ``data-until``, the moment of its arrival.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,18 +35,19 @@ WIDTH: Final = 704
 _LEFT: Final = 180
 _RIGHT: Final = 590
 _INNER: Final = _RIGHT - _LEFT
+# All sizes are in pixels.
 _MARGIN: Final = 10  # from a lifeline to its text
-_TIMES: Final = 72  # where they end
-_LINE: Final = 13  # of text
-_CODE: Final = 6.65  # a column of code
-_TEXT: Final = 5.7  # a column of other text
-_TOP: Final = 58  # the heads
-_SLOPE: Final = 14  # from a departure to its arrival, at the least
-_BAND: Final = 24
-_SEEN: Final = 0.62  # of the way: what is lost, or wasn't seen to arrive
-_SILENCE: Final = 34
+_TIMES: Final = 72  # right edge of the times
+_LINE: Final = 13  # height of a line of text
+_CODE: Final = 6.65  # width of a character of code
+_TEXT: Final = 5.7  # width of a character of other text
+_TOP: Final = 58  # height of the names above the lifelines
+_SLOPE: Final = 14  # least height from a departure to its arrival
+_BAND: Final = 24  # height of the broad arrow of a run
+_SEEN: Final = 0.62  # part of the way that is drawn of a packet that is lost or wasn't seen to arrive
+_SILENCE: Final = 34  # height of a long silence
 
-# a line at height 0: a page moves it to the moment that it shows
+# Line at height 0, with a small arrow: a page moves it to the moment that it shows
 NOW: Final = f"M{_TIMES + 12} 0H{_RIGHT}M{_TIMES + 4} -4l6 4-6 4z"
 
 Texts = dict[str, list[str]]
@@ -51,11 +56,10 @@ Texts = dict[str, list[str]]
 def render(
     flows: Sequence[Flow], *, language: str = "en", unfold: bool = False, in_page: bool = False
 ) -> str:
-    """An SVG document with the ladder of each connection; its colours follow the reader's choice of light or
-    dark.
+    """Draw the ladder of each connection, as one SVG document; its colours follow light and dark mode.
 
-    With ``unfold`` each segment of a long run of data (`fold`) is drawn. ``in_page``: where
-    `palette.for_page` has the style.
+    With ``unfold`` each segment of a long run of data is drawn (see `fold`). With ``in_page`` the picture has
+    no style sheet, because the page has that of `palette.for_page`.
     """
     drawn = [flow for flow in flows if flow.packets]
     start = min((flow.packets[0].sent_at for flow in drawn), default=0)
@@ -75,23 +79,26 @@ def render(
 
 @dataclass(slots=True)
 class _Side:
-    """What is drawn at one lifeline, and down to where there is something already."""
+    """What is drawn at one lifeline, and down to which height it is occupied."""
 
     x: int
     text: float  # the lowest text inside
     state: float  # the lowest name of a state
     head: float  # the lowest arrowhead
-    states: list[tuple[float, State | None, int]] = field(
-        default_factory=list
-    )  # from where on, which, since which moment
+    # Height from which on the end is in a state, the state, and the number of the moment of the change
+    states: list[tuple[float, State | None, int]] = field(default_factory=list)
 
 
 class Ladder:
-    """One connection's. ``heights`` are those of the moments; `draw` gives the elements."""
+    """Picture of one connection; ``heights`` has the height of each moment, and `draw` gives the elements."""
 
     def __init__(
         self, flow: Flow, found: Sequence[Moment], start: int, languages: Sequence[str], top: float
     ) -> None:
+        """Find the place of each moment of ``found``, below the height ``top``.
+
+        ``start`` is the time of the trace's first packet.
+        """
         self.flow = flow
         self.moments = found
         self.start = start
@@ -102,16 +109,16 @@ class Ladder:
             for x, end in _lifelines(flow)
         ]
         self.heights: list[float] = []
-        self.clocks: list[str] = []  # what stands at each moment's time
+        self.clocks: list[str] = []  # time of each moment as text; empty where it is the same as above
         self.silences: list[tuple[float, int]] = []
-        self._departed: dict[int, int] = {}  # by identity of the packet: its moment
+        self._departed: dict[int, int] = {}  # number of the moment of departure, by id() of the packet
         self._arrivals = {id(moment.what): number for number, moment in enumerate(found) if moment.is_arrival}
-        self._spoken: dict[int, Texts] = {}  # by order
+        self._spoken: dict[int, Texts] = {}  # notes in each language, by order number
         self._place()
         self.bottom: float = max(self.heights, default=self.top) + _SLOPE + _LINE
 
     def side(self, what: Packet | Run | Expiry | Remark | Change, *, is_arrival: bool = False) -> int:
-        """Which lifeline it is about: 0 is the opener's."""
+        """Number of the lifeline that something belongs to: 0 for the opener's, 1 for the other's."""
         if isinstance(what, Packet):
             return int((what.destination if is_arrival else what.source) != self.flow.ends[0])
         return int((what.source if isinstance(what, Run) else what.at) != self.flow.ends[0])
@@ -136,7 +143,7 @@ class Ladder:
             y += self._settle(moment, number, y)
 
     def _need(self, moment: Moment) -> float:
-        """The least height at which there is room for it."""
+        """Least height at which there is room for a moment."""
         side = self.sides[self.side(moment.what, is_arrival=moment.is_arrival)]
         least = max(
             [self.sides[self.side(change)].state + _LINE + 1 for change in moment.changes], default=0.0
@@ -151,7 +158,10 @@ class Ladder:
         return max(least, floor + _LINE * self._lines(moment) + 8)
 
     def _settle(self, moment: Moment, number: int, y: float) -> float:
-        """Note what is taken now; returns how much lower the next may stand."""
+        """Reserve the room of a moment at height ``y``.
+
+        Returns how much lower the next one must stand at least.
+        """
         index = self.side(moment.what, is_arrival=moment.is_arrival)
         side = self.sides[index]
         for change in moment.changes:
@@ -201,7 +211,10 @@ class Ladder:
     # Elements
 
     def draw(self, beneath: str = "") -> list[str]:
-        """``beneath`` lies under all but the lines of time."""
+        """Give the SVG elements.
+
+        ``beneath`` is an element that lies under all but the names and the lines of time.
+        """
         fixed = [*self._heads(), *self._ticks(), beneath, *self._lives(), *self._pauses()]
         return [*fixed, *(self._moment(number) for number in range(len(self.moments)))]
 
@@ -277,7 +290,7 @@ class Ladder:
         return element("g", inner, class_=kind, data_at=number, data_until=until, data_y=y)
 
     def _packet(self, packet: Packet, y: float, until: int | None) -> str:
-        """From one lifeline to the other, or as far as the trace has seen it come."""
+        """Draw a line from one lifeline to the other, or a part of it where no arrival was seen."""
         index = self.side(packet)
         begin, end = self.sides[index].x, self.sides[1 - index].x
         landed = y + _SLOPE * _SEEN if until is None else self.heights[until]
@@ -296,7 +309,7 @@ class Ladder:
         return "".join(parts)
 
     def _texts(self, moment: Moment, y: float) -> Iterator[str]:
-        """The label and what is said of it, above the departure."""
+        """Draw a segment's label, and below it the notes, above the departure."""
         x, anchor = (_LEFT + _MARGIN, "start") if self.side(moment.what) == 0 else (_RIGHT - _MARGIN, "end")
         top = y - _LINE * (self._lines(moment) - 1) - 5
         for line in self._label(moment):
@@ -311,12 +324,12 @@ class Ladder:
             top += _LINE
 
     def _rows(self, moment: Moment) -> Iterator[dict[str, str]]:
-        """What is said of it, line by line, each in every language."""
+        """Give the notes line by line, each in every language."""
         for lines in zip_longest(*self._said(moment).values(), fillvalue=""):
             yield dict(zip(self.languages, lines, strict=True))
 
     def _head(self, packet: Packet, y: float) -> str:
-        """The arrowhead, along the slope; a cross, where what arrived was thrown away."""
+        """Draw the arrowhead along the slope, or a cross where the packet was dropped on arrival."""
         x = self.sides[self.side(packet, is_arrival=True)].x
         back = -1 if x == _RIGHT else 1
         tip = x + back * 2.5
@@ -329,7 +342,7 @@ class Ladder:
         return element("polygon", points=corners, class_="head")
 
     def _run(self, run: Run, y: float) -> str:
-        """A broad arrow for many segments."""
+        """Draw a broad arrow for a run of many segments."""
         low, half = y + _BAND, y + _BAND / 2
         if self.side(run) == 0:
             points = (
@@ -346,7 +359,7 @@ class Ladder:
         return element("polygon", points=points, class_="band") + text
 
     def _beside(self, moment: Moment, y: float) -> str:
-        """A timer, a remark or a call, at its lifeline."""
+        """Draw a timer, a remark or a call at its lifeline."""
         index = self.side(moment.what)
         x, inward, anchor, kind = (_RIGHT, -1, "end", "second") if index else (_LEFT, 1, "start", "first")
         parts = []
@@ -367,7 +380,7 @@ def _lifelines(flow: Flow) -> list[tuple[int, Endpoint]]:
 
 
 def _kind(packet: Packet) -> str:
-    """The name of its colour: a RST has that of what is lost."""
+    """Name of a packet's colour; a RST has that of a lost packet."""
     look = moments.look_of(packet)
     return "lost" if look == "reset" else look
 

@@ -1,7 +1,7 @@
-"""The colours, by light and by dark, and the style sheets that are made of them.
+"""Colours of the pictures, in light and in dark mode, and the style sheets that use them.
 
-A picture of its own has them as plain values, which every program that shows SVG knows; a page has them as
-variables.
+A picture that stands alone has the colours as plain values, which every program that shows SVG knows. A page
+has them as variables of CSS.
 """
 
 from importlib.resources import files
@@ -17,7 +17,7 @@ LIGHT: Final = {
     "ink": "#1c2330",
     "muted": "#646b78",
     "first": "#1d5fc4",  # the end that opened the connection
-    "second": "#b4500f",  # the other
+    "second": "#b4500f",  # the other end end
     "resting": "#6a717d",
     "opening": "#966000",
     "open": "#17824c",
@@ -54,12 +54,12 @@ _PHASES: Final = {
 
 
 def phase(state: State | None) -> str:
-    """Which part of a connection's life a state belongs to: the name of a colour."""
+    """Part of a connection's life that a state belongs to, which is also the name of its colour."""
     return "resting" if state is None else _PHASES.get(state, "closing")
 
 
 def for_picture() -> str:
-    """A style element's text."""
+    """Style sheet of a picture that stands alone."""
     template = _template()
     return (
         f"{template.substitute(LIGHT)}@media (prefers-color-scheme: dark) {{\n{template.substitute(DARK)}}}\n"
@@ -67,7 +67,7 @@ def for_picture() -> str:
 
 
 def for_page() -> str:
-    """The variables, and the pictures' rules in terms of them."""
+    """Style sheet of a page: the colours as variables, and the rules for pictures that use them."""
     light, dark = (
         ";".join(f"--{name}:{colour}" for name, colour in colours.items()) for colours in (LIGHT, DARK)
     )
@@ -79,7 +79,7 @@ def for_page() -> str:
 
 
 def sheet(name: str) -> str:
-    """A style sheet that lies beside this file."""
+    """Text of a style sheet that lies beside this module."""
     return files("postel.view.svg").joinpath(name).read_text(encoding="utf-8")
 
 
