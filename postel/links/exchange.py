@@ -27,9 +27,8 @@ A pump is woken by one of three things: the link has packets, the program made a
 
 The order has reasons:
 
-- *Up to 64 packets come in before any goes out.* One acknowledgement then stands for many segments, which TCP
-  allows where they arrive together (RFC 9293, 3.8.6.3: at least one for every second full-sized segment of
-  those that are processed separately).
+- *Up to 64 packets come in before any goes out.* One ACK then acknowledges many segments: RFC 9293, 3.10.7.4
+  asks for all queued segments to be processed before an ACK is sent.
 - *Packets leave before events are told.* A handler may take long, and a peer shouldn't wait for it.
 - *Events can make the program call again*, and the calls make new packets. So `run` goes on until a round
   has no event. Data that the program writes in answer to an event leaves in the same turn.
