@@ -1,8 +1,11 @@
-"""The command line. Each module beside this one is a command: its name, its help (the docstring's first
-line), ``arguments(parser)`` and ``run(options) -> int``. What commands share lies in packages.
+"""Command line of Postel: one module beside this one for each command.
 
-Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right, a device or an extra is missing, 130
-interrupted.
+A module's name is the command's name. The first line of its docstring is the help, ``arguments(parser)`` adds
+its arguments, and ``run(options)`` runs it and returns the exit status. Packages beside the modules hold what
+several commands share.
+
+Exit status: 0 done, 1 the command failed, 2 a mistake in the arguments, 3 a right, a device or an extra is
+missing, 130 interrupted.
 """
 
 import argparse
@@ -23,37 +26,43 @@ FAILED: Final = 1
 MISTAKE: Final = 2
 NOT_ALLOWED: Final = 3
 INTERRUPTED: Final = 130
-PIPE_BROKEN: Final = 141  # as a shell reports it: 128 + SIGPIPE
+PIPE_BROKEN: Final = 141  # 128 + SIGPIPE, as a shell reports it
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line."""
+    """Parser that reports a mistake in one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Print the mistake and where to find help, and exit with status 2."""
         self.exit(MISTAKE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. Never raises for what a user, a peer or a system can get
-    wrong.
+    """Run one command, and return its exit status.
+
+    Never raises for a mistake of the user, the peer or the system: the error is printed in one line.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character that a terminal lacks is no reason to fail
+            stream.reconfigure(errors="replace")  # a terminal may lack a character: print "?" instead
     try:
         options = _parser(arguments).parse_args(arguments)
-    except SystemExit as leaving:  # argparse has said why
+    except SystemExit as leaving:  # argparse has printed the reason
         return leaving.code if isinstance(leaving.code, int) else MISTAKE
     return exit_status(partial(options.run, options))
 
 
 def commands() -> list[str]:
+    """Names of all commands, in order."""
     return sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
-    """Imports only the command that was asked for; all of them to list them."""
+    """Make the parser.
+
+    Only the module of the command in ``arguments`` is imported, or all of them where the help lists them.
+    """
     parser = _Parser(
         prog="postel",
         description="TCP that you can import: RFC 9293 in Python, beside the kernel's or without it.",
@@ -74,7 +83,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
-    """The exit status of a command that may fail."""
+    """Run a command that may fail: print its error, and return the exit status for it."""
     try:
         status = command()
         sys.stdout.flush()
@@ -92,11 +101,13 @@ def exit_status(command: Callable[[], int | None]) -> int:
 
 
 def _failed(error: OSError) -> int:
-    """The network's errors, the system's, and a reader of our output who has seen enough."""
+    """Report an error of the network or the system.
+
+    Nothing is printed where the reader of our output has closed its pipe.
+    """
     if isinstance(error, BrokenPipeError) and not isinstance(error, TcpError):
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or the interpreter complains when it flushes
+        # Otherwise the interpreter prints an error when it flushes the output at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_BROKEN
     text = error.strerror or str(error) or type(error).__name__
     return _tell(f"{error.filename}: {text}" if error.filename else text, FAILED)
@@ -108,7 +119,7 @@ def _tell(message: object, status: int) -> int:
 
 
 def printable(text: str) -> str:
-    """``text`` with an escape for each character that could steer a terminal: a peer may have chosen it."""
+    """Replace each character that could control a terminal: a peer may have chosen the text."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
@@ -118,7 +129,7 @@ def _version() -> str:
 
 
 def core() -> str:
-    """What runs: the core as C extensions, or as it was written."""
+    """Whether the core runs as C extensions ("compiled core") or as source ("plain Python")."""
     return (
         "plain Python" if str(import_module("postel.host.host").__file__).endswith(".py") else "compiled core"
     )

@@ -1,4 +1,4 @@
-"""Which rules of the RFCs are met, and what shows it.
+"""List which rules of the RFCs are met, and which code and tests show it.
 
 The table is that of docs/compliance.md, as it was when this version was made; ``make compliance`` makes both
 from a run of the tests.
@@ -20,7 +20,10 @@ _INDENT: Final = " " * 4
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the page. ``code`` and ``tests`` are places, ``more_tests`` how many tests aren't named."""
+    """One line of the page.
+
+    ``code`` and ``tests`` are places; ``more_tests`` counts the tests that aren't named.
+    """
 
     id: str
     rfc: str
@@ -36,14 +39,16 @@ class Rule:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     parser.add_argument("--rfc", metavar="NUMBER", help="only the rules of this RFC, e.g. 9293")
     parser.add_argument(
-        "--open", action="store_true", help="only the rules that no test shows and no reason answers"
+        "--open", action="store_true", help="only the rules without a passing test and without a reason"
     )
-    parser.add_argument("--json", action="store_true", help="as JSON on standard output")
+    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print the rules. Raises ArgumentError for an RFC without rules."""
     chosen = rules()
     if options.rfc is not None:
         chosen = [rule for rule in chosen if rule.rfc.removeprefix("RFC ") == options.rfc]
@@ -59,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def rules() -> list[Rule]:
+    """Read all rules."""
     found = json.loads(files("postel.cli").joinpath("compliance.json").read_text(encoding="utf-8"))
     return [Rule(**fields) for fields in found["rules"]]
 

@@ -1,7 +1,7 @@
 """Fetch a URL over Postel's own TCP: name, handshake, TLS, request, response and close.
 
-From the kernel's own web server at the other side of a TUN device, or all of it in virtual time, without a
-device, a right or a network::
+The server may be one of the kernel at the other side of a TUN device. With ``--lab`` client, servers and
+network are simulated in virtual time; that needs no device, no root and no network::
 
     postel get http://10.7.0.1:8000/ --tun postel0 --address 10.7.0.2/24 --ladder
     postel get --lab http://www.example.org/
@@ -35,6 +35,7 @@ _INTERFERING: Final = ("drop", "dup", "delay", "corrupt", "reorder", "loss", "se
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     parser.add_argument(
         "url",
         metavar="URL",
@@ -42,36 +43,42 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="http:// or https://, with a name or an address; may be left out with --lab",
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="where to put the content; default: standard output"
+        "-o", "--output", metavar="FILE", help="file for the content; default: standard output"
     )
-    parser.add_argument("-i", "--include", action="store_true", help="the heads of responses as well")
+    parser.add_argument("-i", "--include", action="store_true", help="write the heads of responses, too")
     parser.add_argument("-v", "--verbose", dest="ladder", action="store_true", help="the same as --ladder")
     parser.add_argument(
         "--max-redirects",
         metavar="N",
         type=int,
         default=10,
-        help="0: show a redirect itself; default %(default)s",
+        help="redirects to follow at most; 0 shows the redirect itself; default %(default)s",
     )
     parser.add_argument(
         "--waterfall",
         action=argparse.BooleanOptionalAction,
-        help="where the time went, on standard error; default: where that is a terminal, and in the lab",
+        help="show on standard error how long each step took; default: on a terminal, and with --lab",
     )
     group = parser.add_argument_group("TLS")
     group.add_argument(
-        "--ca", metavar="FILE", default="", help="certificates to believe, in PEM; default: the system's"
+        "--ca",
+        metavar="FILE",
+        default="",
+        help="file of certificates to trust, in PEM; default: the system's",
     )
-    group.add_argument("--insecure", action="store_true", help="believe any certificate")
+    group.add_argument("--insecure", action="store_true", help="accept any certificate")
     names.arguments(parser)
     attachment.arguments(parser, required=False)
     parser.add_argument(
-        "--lab", action="store_true", help="all of it in virtual time, servers included; --ladder is on"
+        "--lab",
+        action="store_true",
+        help="simulate everything in virtual time, servers included; turns --ladder on",
     )
     interference.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Fetch the URL. Returns 0, or 1 where the response was bad or had a status of 400 or more."""
     ground = _lab(options) if options.lab else _device(options)
     with ExitStack() as stack:
         try:
@@ -93,7 +100,10 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where to, and by which network, which names and which trust; ``run`` runs what is to happen there."""
+    """Network over which a URL is fetched, with the URL, the resolver of names and the certificates to trust.
+
+    ``run`` runs a coroutine in real or in virtual time.
+    """
 
     where: client.Target
     attached: Attached
@@ -124,7 +134,10 @@ def _lab(options: argparse.Namespace) -> Ground:
 
 
 async def fetch(ground: Ground, output: BinaryIO, options: argparse.Namespace) -> int:
-    """The last response's status."""
+    """Fetch the URL into ``output``, and show how long each step took.
+
+    Returns the status of the last response.
+    """
     async with ground.attached.network() as network:
         fetching = Fetch(network, ground.resolver(network), ground.security)
         try:

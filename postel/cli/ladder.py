@@ -1,7 +1,7 @@
 """Draw the connections of a capture as ladders, with the states that both ends were in.
 
-FILE is pcap or pcapng, - a pipe. A state is printed where the segments tell it; what arrived is known by what
-came later.
+FILE is pcap or pcapng; - is a pipe. A state is printed where the segments show it. Whether a packet arrived
+is known from later packets.
 """
 
 import argparse
@@ -15,10 +15,12 @@ from postel.view.capture.replay import Replay
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     source.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Draw the ladders. Returns 0, or another status where the capture couldn't be read as a whole."""
     if options.conn < 0:
         raise ArgumentError("--conn", options.conn, "1 or more")
     replay = Replay()
@@ -28,10 +30,10 @@ def run(options: argparse.Namespace) -> int:
     trace = replay.finish()
     if options.conn and not trace.packets:
         source.tell_of_whole(reader, table)
-        raise ArgumentError("--conn", options.conn, f"a connection's number, up to {table.connections}")
+        raise ArgumentError("--conn", options.conn, f"the number of a connection, up to {table.connections}")
     show(trace, options.lang, sys.stdout, unfold=options.unfold)
     return source.tell_of_whole(reader, table)
 
 
 def _forget(connection: Connection) -> None:
-    """The replay has all that is drawn."""
+    """Do nothing with a connection that is over, because the replay has all that is drawn."""

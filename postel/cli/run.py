@@ -1,7 +1,7 @@
 """Run a Python program with its sockets on Postel.
 
-The module `socket` has Postel's sockets and names while the program runs, and asyncio's own loop uses them;
-the system's are put back at the end::
+While the program runs, the module `socket` has Postel's sockets and names, and asyncio's own loop uses them.
+At the end those of the system are put back::
 
     postel run --tun postel0 --address 10.7.0.2/24 client.py --verbose
     postel run --address 10.7.0.2/24 -m http.server 80
@@ -21,29 +21,33 @@ from postel.links import Link
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     parser.add_argument(
         "-m", dest="is_module", action="store_true", help="PROGRAM is a module, as for python -m"
     )
     parser.add_argument(
-        "program", metavar="PROGRAM", help="a file, or with -m a module; what follows is its own"
+        "program", metavar="PROGRAM", help="file, or with -m a module; all that follows are its arguments"
     )
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="the program's")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="arguments of the program"
+    )
     parser.add_argument(
         "--link",
         metavar="MODULE:FUNCTION",
         type=_maker,
-        help="a link in the place of a TUN device: what the function returns. Without either, the program "
-        "talks to itself alone",
+        help="function that returns a link to use in place of a TUN device; without --tun and --link the "
+        "program can only talk to itself",
     )
     attachment.arguments(parser, required=False)
     names.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the program on its network. Returns the program's exit status."""
     if options.tun and options.link:
         raise ArgumentError("--link", "a link", "--tun or --link, not both")
     if (options.tun or options.link) and not options.address:
-        raise ArgumentError("--address", None, "an address of the program's host")
+        raise ArgumentError("--address", None, "an address for the program's host, with --tun or --link")
     options.address = options.address or []
     with _network(options) as network, network.replacing_sockets():
         return program.run(options.program, options.arguments, is_module=options.is_module)

@@ -1,18 +1,17 @@
-"""Search for the seeds with which a test of a simulation fails, and make the first failure small.
+r"""Search for seeds with which a test of a simulation fails, and make the first failure small.
 
-The test is one of pytest that uses the fixture `world`. It runs once for each seed, without pytest starting
-anew::
+The test is one of pytest that uses the fixture `world`. It runs once for each seed; pytest starts only once::
 
     postel sim tests/test_shop.py::test_pays_once --seeds 1..1000
 
-Results are kept, and a search that was interrupted goes on, with a database::
+With a database, results are kept, and a search that was interrupted can go on::
 
     postel sim tests/test_shop.py::test_pays_once --seeds 1..100000 --results shop.sqlite
 
-On the machines of a Dask cluster::
+The search can run on the machines of a Dask cluster::
 
-    postel sim tests/test_shop.py::test_pays_once --seeds 1..100000 --engine dask --scheduler
-    tcp://10.0.0.1:8786
+    postel sim tests/test_shop.py::test_pays_once --seeds 1..100000 --engine dask \
+      --scheduler tcp://10.0.0.1:8786
 
 Exit status 0 where no seed failed, 1 where some did.
 """
@@ -39,49 +38,54 @@ _SHRINKING: Final = 300  # runs
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     parser.add_argument(
-        "test", metavar="FILE.py::test", help="as pytest names it; it uses the fixture `world`"
+        "test", metavar="FILE.py::test", help="test as pytest names it, which uses the fixture `world`"
     )
     parser.add_argument(
         "--seeds",
         metavar="RANGE",
         default=_SEEDS,
-        help="such as 1..1000, 7 or 1..10,20..30; default: %(default)s",
+        help="seeds to try, such as 1..1000, 7 or 1..10,20..30; default: %(default)s",
     )
     parser.add_argument(
-        "-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor"
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=int,
+        default=0,
+        help="processes to use; default: one for each processor",
     )
     parser.add_argument(
         "--engine",
         choices=_ENGINES,
         default=_ENGINES[0],
-        help="what runs the seeds; default: %(default)s of this machine",
+        help="run the seeds in processes of this machine or on a Dask cluster; default: %(default)s",
     )
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
         default="",
-        help="of a Dask cluster; default: one of processes on this machine",
+        help="scheduler of the Dask cluster; default: a cluster of processes on this machine",
     )
     parser.add_argument(
         "--results",
         metavar="FILE",
         default="",
-        help="a database (SQLite) that keeps results; its seeds aren't run again",
+        help="database (SQLite) that keeps results; seeds with a result aren't run again",
     )
     parser.add_argument(
         "--shrink",
         metavar="RUNS",
         type=int,
         default=_SHRINKING,
-        help="most runs for making the failure small; default: %(default)s",
+        help="runs at most to make the failure small; default: %(default)s",
     )
-    parser.add_argument(
-        "--pcapng", metavar="FILE", default="", help="where to put the packets of the failure"
-    )
+    parser.add_argument("--pcapng", metavar="FILE", default="", help="file for the packets of the failure")
 
 
 def run(options: argparse.Namespace) -> int:
+    """Search for failing seeds. Returns 1 where a seed failed, else 0."""
     wanted = seeds.parse(options.seeds)
     _require(options)
     source = cluster.digest(options.test)
@@ -100,18 +104,18 @@ def _require(options: argparse.Namespace) -> None:
     if options.shrink < 0:
         raise ArgumentError("--shrink", options.shrink, "0 or more runs")
     if options.scheduler and options.engine != "dask":
-        raise ArgumentError("--scheduler", options.scheduler, "nothing, but with --engine dask")
+        raise ArgumentError("--scheduler", options.scheduler, "only with --engine dask")
 
 
 def _searched(
     options: argparse.Namespace, runner: Runner, results: Results, wanted: list[int]
 ) -> list[Outcome]:
-    """The outcomes of all seeds, in the seeds' order: those known from before, and new ones, which are kept
-    as they come.
+    """Find the outcomes of all seeds, in the order of the seeds.
+
+    Those of an earlier search are taken from ``results``; new ones are kept there as they come.
     """
-    known = {
-        seed: outcome for seed, outcome in results.outcomes().items() if outcome.result != CRASHED
-    }  # a crash may be the machine's
+    # A crash may have been the fault of the machine, so such seeds are run again.
+    known = {seed: outcome for seed, outcome in results.outcomes().items() if outcome.result != CRASHED}
     found = {seed: known[seed] for seed in wanted if seed in known}
     missing = [seed for seed in wanted if seed not in known]
     failed = sum(outcome.is_failure for outcome in found.values())
@@ -141,7 +145,7 @@ def _tell(test: str, outcomes: list[Outcome], failures: list[Outcome]) -> None:
 
 
 def _tell_failure(failure: Outcome, runner: Runner, options: argparse.Namespace) -> None:
-    """The first failing seed with its faults, fewer if they can be; its drawing; and how to run it again."""
+    """Print the first failing seed with as few faults as possible, its drawing, and how to run it again."""
     lines = failure.message.splitlines() or [""]
     print(f"\nseed {failure.seed}: {printable(lines[0])}")
     if failure.result == CRASHED:
@@ -155,7 +159,7 @@ def _tell_failure(failure: Outcome, runner: Runner, options: argparse.Namespace)
     if answer.drawing:
         print(f"\n{answer.drawing}")
     if answer.outcome is None or not answer.outcome.fails_as(failure):
-        print("\nThis run didn't fail again: the test depends on something else than its seed")
+        print("\nThis run didn't fail again: the test depends on something other than its seed")
     again = [
         "pytest",
         options.test,

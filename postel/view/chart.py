@@ -88,9 +88,7 @@ class Sampler(Observer):
         )
 
 
-_UNLIMITED: Final = (
-    1 << 30
-)  # octets: a threshold from here on was never lowered: a threshold from here on was never lowered
+_UNLIMITED: Final = 1 << 30  # octets: a threshold from here on was never lowered
 _WIDTH: Final = 880
 _LEFT: Final = 70
 _RIGHT: Final = 24

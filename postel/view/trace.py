@@ -195,7 +195,7 @@ class Trace(Witness):
         if last is not None and last.at == local and last.when == now and last.cause is None:
             last.cause = expiry  # the change was reported before its timer
 
-    # What the program that makes the trace may add itself itself
+    # What the program that makes the trace may add itself
 
     def remark(self, local: Endpoint, remote: Endpoint, texts: tuple[str, ...], now: int) -> None:
         """Add a row about the end ``local`` of its connection with ``remote``, such as a call or a restart.

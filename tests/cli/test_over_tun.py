@@ -266,7 +266,7 @@ def test_get_goes_the_whole_way_name_tls_and_page(namespace: Namespace, site: Pa
     ]
     strange = namespace.postel("get", "https://www.example.org/page", *options)
     assert (strange.returncode, strange.stdout) == (1, b"")
-    assert strange.stderr.startswith(b"postel: the certificate of www.example.org is no proof: ")
+    assert strange.stderr.startswith(b"postel: the certificate of www.example.org can't be trusted: ")
     other = namespace.postel("get", "https://web.example.org/page", *options, "--ca", str(authority))
     assert (other.returncode, other.stdout) == (1, b"")
     believed = namespace.postel("get", "https://web.example.org/page", *options, "--insecure")

@@ -1,4 +1,4 @@
-"""An ASGI application under uvicorn, as it comes, on a loop whose sockets are Postel's."""
+"""ASGI application under uvicorn, on an event loop with sockets of Postel."""
 
 import asyncio
 import signal
@@ -22,13 +22,16 @@ _CERTIFICATE: Final = "a certificate in PEM, with its key there or in --ssl-keyf
 
 
 class Server(uvicorn.Server):
-    """uvicorn's. ``began`` is called when it listens. `urgent` is set by a second signal, and by one for
+    """Server of uvicorn that tells when it listens and when it must end at once.
+
+    ``began`` is called when it listens. The event ``urgent`` is set by a second signal, and by a signal for
     which ``is_urgent`` is true.
     """
 
     def __init__(
         self, config: uvicorn.Config, began: Callable[[], None], is_urgent: Callable[[], bool]
     ) -> None:
+        """Make the server inside the running event loop, and handle SIGTERM from now on."""
         super().__init__(config)
         self.urgent: asyncio.Event = asyncio.Event()
         self._began = began
@@ -37,18 +40,21 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         signal.signal(signal.SIGTERM, self._early)
 
-    async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - as uvicorn's
+    async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - as in uvicorn
+        """Begin to listen, and call ``began``."""
         await super().startup(sockets)
         self._began()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Handle a signal to end; the second one is urgent."""
         if self.should_exit or self._is_urgent():
             self._loop.call_soon_threadsafe(self.urgent.set)
         super().handle_exit(sig, frame)
 
     def _early(self, number: int, frame: FrameType | None) -> None:
-        """A SIGTERM from before uvicorn handles it, or the one that uvicorn raises again when it has ended;
-        then one that comes later.
+        """Handle a SIGTERM that comes before uvicorn handles signals, or after it has ended.
+
+        The first one may also be the signal that uvicorn raises again at its end. Any later one is urgent.
         """
         if self._has_heard:
             self._loop.call_soon_threadsafe(self.urgent.set)
@@ -56,7 +62,10 @@ class Server(uvicorn.Server):
 
 
 def application(text: str) -> Any:  # noqa: ANN401 - an ASGI application has no type of its own
-    """A site for a directory, an application for ``module:name``. Raises ArgumentError."""
+    """Make the site of a directory, or import the application ``module:name``.
+
+    Raises ArgumentError where ``text`` is neither.
+    """
     if Path(text).is_dir():
         return site(Path(text))
     if ":" not in text:
@@ -70,7 +79,10 @@ def application(text: str) -> Any:  # noqa: ANN401 - an ASGI application has no 
 
 
 def configured(app: Any, options: Namespace) -> uvicorn.Config:  # noqa: ANN401 - as `application`
-    """Uvicorn's configuration, with its certificate loaded. Raises ArgumentError."""
+    """Make the configuration of uvicorn from the options, and load its certificate.
+
+    Raises ArgumentError where the certificate can't be loaded.
+    """
     config = uvicorn.Config(
         app,
         host=None,  # type: ignore[arg-type]  # all addresses of the host
@@ -95,8 +107,9 @@ def configured(app: Any, options: Namespace) -> uvicorn.Config:  # noqa: ANN401 
 
 
 def _logging(file: str | None) -> dict[str, Any]:
-    """uvicorn's, without its remarks on beginning and end; requests go into ``file``, if it is given, also
-    after it was moved away.
+    """Configuration of uvicorn's log, without its remarks on beginning and end.
+
+    With ``file``, requests are logged into it; a file that was moved away is opened anew.
     """
     config = deepcopy(LOGGING_CONFIG)
     config["loggers"]["uvicorn.error"] = {"level": "WARNING"}

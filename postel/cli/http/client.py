@@ -1,4 +1,4 @@
-"""One URL: the request, and its response as it comes in (RFC 9112)."""
+"""Request for one URL, and its response as it comes in (RFC 9112)."""
 
 import asyncio
 import io
@@ -15,8 +15,8 @@ from postel.wire import address
 
 LONGEST_HEAD: Final = 64 << 10
 _CHUNK: Final = 64 << 10
-_LONGEST_LINE: Final = 4096  # of a chunk's size
-_MOST_INTERIM: Final = 100  # responses with 1xx
+_LONGEST_LINE: Final = 4096  # octets of the line with a chunk's size
+_MOST_INTERIM: Final = 100  # responses with status 1xx before the final one
 _WITHOUT_BODY: Final = (204, 304)
 _MOST_DIGITS: Final = 18  # a longer number is larger than any file
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9]*)?")
@@ -24,13 +24,14 @@ LARGEST: Final = 10**_MOST_DIGITS
 
 
 class BadResponse(Exception):
-    """The server doesn't speak HTTP, or stopped halfway."""
+    """Response that isn't HTTP, breaks its rules, or stopped halfway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart. ``name`` is a host's name or its address, ``host`` is as it goes into the Host
-    header.
+    """URL in its parts.
+
+    ``name`` is the host's name or address, and ``host`` is the text for the Host header.
     """
 
     scheme: str
@@ -41,14 +42,16 @@ class Target:
 
     @property
     def is_secure(self) -> bool:
+        """Whether the scheme is https."""
         return self.scheme == "https"
 
     def __str__(self) -> str:
+        """Write the URL."""
         return f"{self.scheme}://{self.host}{self.path}"
 
 
 def target(url: str) -> Target:
-    """Raises ArgumentError for all but ``http://HOST[:PORT]/…`` and ``https://…``."""
+    """Split a URL. Raises ArgumentError unless it is ``http://HOST[:PORT]/…`` or ``https://…``."""
     try:
         return _target(url)
     except ValueError:
@@ -63,7 +66,7 @@ def _target(url: str) -> Target:
     if parts.scheme not in _PORTS or parts.username is not None or not name or parts.port == 0:
         raise ValueError(url)
     if ":" in name:
-        address.parse(name)  # IPv6: without a zone
+        address.parse(name)  # an IPv6 address must be without a zone
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
     if not _HOST.fullmatch(host):  # RFC 9110, 7.2
         raise ValueError(url)
@@ -74,8 +77,9 @@ def _target(url: str) -> Target:
 
 
 def redirected(head: "Head", where: Target) -> Target | None:
-    """Where a redirect leads (RFC 9110, 15.4); None for every other response. Raises BadResponse for one that
-    leads out of the web.
+    """Target that a response redirects to (RFC 9110, 15.4), or None for any other response.
+
+    Raises BadResponse where the location isn't a URL with http or https.
     """
     location = head.headers.get("Location")
     if head.status not in _REDIRECTS or location is None:
@@ -93,7 +97,7 @@ _QUERY: Final = "/%:@!$&'()*+,;=~-._?"
 
 @dataclass(slots=True)
 class Head:
-    """``octets`` is all of it, as it came."""
+    """Head of a response; ``octets`` has all of it, as it came."""
 
     status: int
     octets: bytes
@@ -101,6 +105,7 @@ class Head:
 
 
 def request(where: Target, agent: str) -> bytes:
+    """Write a GET request for a target, after which the server closes the connection."""
     lines = (
         f"GET {where.path} HTTP/1.1",
         f"Host: {where.host}",
@@ -114,8 +119,9 @@ def request(where: Target, agent: str) -> bytes:
 
 
 async def read_head(reader: asyncio.StreamReader, begun: bytes = b"") -> Head:
-    """The final response's: those with 1xx before it are passed over. ``begun`` was read already. Raises
-    BadResponse.
+    """Read the head of the final response; interim ones (status 1xx) before it are skipped.
+
+    ``begun`` are octets that were read already. Raises BadResponse.
     """
     for _ in range(_MOST_INTERIM):
         try:
@@ -139,11 +145,11 @@ def _parse(octets: bytes) -> Head:
     try:
         return Head(int(parts[1]), octets, parse_headers(lines))
     except HTTPException as error:
-        raise BadResponse(f"bad headers: {error}") from error
+        raise BadResponse(f"the response has headers that can't be read: {error}") from error
 
 
 async def read_body(reader: asyncio.StreamReader, head: Head, write: Callable[[bytes], object]) -> None:
-    """Hands the body on in pieces. Raises BadResponse where it isn't whole."""
+    """Read a body, and pass its pieces to ``write``. Raises BadResponse where the body isn't whole."""
     codings = [
         coding.strip().lower()
         for coding in head.headers.get("Transfer-Encoding", "").split(",")
@@ -156,12 +162,12 @@ async def read_body(reader: asyncio.StreamReader, head: Head, write: Callable[[b
         return
     if codings:
         if codings != ["chunked"]:
-            raise BadResponse(f"unknown transfer coding {', '.join(codings)}")
+            raise BadResponse(f"the response has an unknown transfer coding: {', '.join(codings)}")
         await _read_chunks(reader, write)
     elif lengths:
         length = number(lengths.pop())
         if lengths or length is None or length == LARGEST:
-            raise BadResponse("bad Content-Length")
+            raise BadResponse("the response has a bad Content-Length")
         await _copy(reader, length, write)
     else:
         while octets := await reader.read(_CHUNK):
@@ -172,7 +178,7 @@ async def _copy(reader: asyncio.StreamReader, length: int, write: Callable[[byte
     while length:
         octets = await reader.read(min(length, _CHUNK))
         if not octets:
-            raise BadResponse(f"the body ended with {length} octets missing")
+            raise BadResponse(f"the server ended the body with {length} octets missing")
         write(octets)
         length -= len(octets)
 
@@ -181,18 +187,18 @@ async def _read_chunks(reader: asyncio.StreamReader, write: Callable[[bytes], ob
     while length := _chunk_size(await _line(reader)):
         await _copy(reader, length, write)
         if await _line(reader):
-            raise BadResponse("a chunk is longer than it says")
+            raise BadResponse("the response has a chunk that is longer than its size says")
     left = LONGEST_HEAD
     while line := await _line(reader):  # trailers
         left -= len(line)
         if left < 0:
-            raise BadResponse(f"the trailers have more than {LONGEST_HEAD} octets")
+            raise BadResponse(f"the response's trailers have more than {LONGEST_HEAD} octets")
 
 
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
     if not digits or len(digits) > 16 or digits.strip(b"0123456789abcdefABCDEF"):
-        raise BadResponse("bad chunk size")
+        raise BadResponse("the response has a bad chunk size")
     return int(digits, 16)
 
 
@@ -200,9 +206,9 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
     try:
         line = await reader.readuntil(b"\r\n")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise BadResponse("the body ended within its chunks") from error
+        raise BadResponse("the server ended the body in the middle of its chunks") from error
     if len(line) > _LONGEST_LINE:
-        raise BadResponse("bad chunk size")
+        raise BadResponse("the response has a bad chunk size")
     return line[:-2]
 
 

@@ -1,6 +1,4 @@
-"""The whole way of a URL: name, handshake, TLS, request, response, close; and when each step began and
-ended.
-"""
+"""Fetch of a URL in steps (name, handshake, TLS, request, response, close), with the time of each step."""
 
 import asyncio
 import ssl
@@ -21,16 +19,16 @@ from postel.wire import address
 DNS: Final = "dns"
 CONNECT: Final = "connect"
 TLS: Final = "tls"
-WAIT: Final = "wait"  # from the request to the first octet of its response
-CONTENT: Final = "content"  # from there to the last
+WAIT: Final = "wait"  # from the request to the first octet of the response
+CONTENT: Final = "content"  # from the first octet of the response to the last
 CLOSE: Final = "close"
 
-_PATIENCE: Final = 10.0  # seconds for an address, where another is left to try
+_PATIENCE: Final = 10.0  # seconds to connect to an address, where another is left to try
 
 
 @dataclass(slots=True)
 class Step:
-    """Microseconds of the loop's clock."""
+    """One step of a fetch; times are microseconds of the loop's clock."""
 
     name: str
     begin: int
@@ -40,8 +38,9 @@ class Step:
 
 @dataclass(slots=True)
 class Visit:
-    """What happened with one URL; redirects lead to another visit. ``status`` is 0 where no response came,
-    ``octets`` are the content's.
+    """What happened with one URL; a redirect leads to another visit.
+
+    ``status`` is 0 where no response came, and ``octets`` counts those of the content.
     """
 
     where: Target
@@ -51,6 +50,7 @@ class Visit:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        """Record when the block begins and ends, and whether it fails, as a step with this name."""
         step = Step(name, _now())
         self.steps.append(step)
         try:
@@ -63,19 +63,20 @@ class Visit:
 
 
 class Fetch:
-    """Fetches over ``network``; ``visits`` tells how it went, also where it failed."""
+    """Fetch over ``network``; ``visits`` tells what happened, also where it failed."""
 
     def __init__(self, network: Network, resolver: Resolver, security: ssl.SSLContext) -> None:
+        """Take the network, the resolver of names and the settings of TLS."""
         self.visits: list[Visit] = []
         self._network = network
         self._resolver = resolver
         self._security = security
 
     async def get(self, where: Target, output: BinaryIO, *, includes_head: bool, most_redirects: int) -> int:
-        """The status of the last response; its content is in ``output``. Its last step is the end of its
-        connection, and of the network.
+        """Fetch a URL and write the content of the last response to ``output``. Returns its status.
 
-        Raises BadResponse, NotResolved and what connections raise.
+        The last step closes the connection and the network. Raises BadResponse, NotResolved, and what
+        connections raise.
         """
         while True:
             visit = Visit(where)
@@ -90,7 +91,7 @@ class Fetch:
     async def _visit(
         self, visit: Visit, output: BinaryIO, *, includes_head: bool, follows: bool
     ) -> Target | None:
-        """Where it leads on to, if it is a redirect and they are followed."""
+        """Fetch one URL. Returns the target of a redirect, if redirects are followed."""
         reader, writer = await self._connected(visit)
         try:
             if visit.where.is_secure:
@@ -113,7 +114,7 @@ class Fetch:
         return onward
 
     async def _connected(self, visit: Visit) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """To the first of the name's addresses that answers."""
+        """Connect to the first of the name's addresses that answers."""
         *others, last = await self._addresses(visit)
         for text in others:
             with suppress(OSError), visit.step(CONNECT):
@@ -137,7 +138,8 @@ class Fetch:
                 await writer.start_tls(self._security, server_hostname=visit.where.name)
         except ssl.SSLCertVerificationError as error:
             raise BadResponse(
-                f"the certificate of {visit.where.name} is no proof: {error.verify_message}"
+                f"the certificate of {visit.where.name} can't be trusted: {error.verify_message} "
+                "(--ca FILE trusts further certificates)"
             ) from error
 
     async def _closed(self, visit: Visit, writer: asyncio.StreamWriter) -> None:
@@ -154,8 +156,9 @@ def _write(visit: Visit, output: BinaryIO, octets: bytes) -> None:
 
 
 def security(*, authority: str = "", checks: bool = True) -> ssl.SSLContext:
-    """What TLS believes: the certificates in a file, or the system's; or everything, without ``checks``.
-    Raises ArgumentError.
+    """Make the settings of TLS: trust the certificates of a file, or those of the system.
+
+    Without ``checks`` any certificate is accepted. Raises ArgumentError where the file can't be loaded.
     """
     try:
         context = ssl.create_default_context(cafile=authority or None)

@@ -1,7 +1,8 @@
-"""A web server as small as `postel demo` and `postel get --lab` need one: one GET for each connection,
-answered from memory.
+"""Small web server that answers one GET for each connection from memory.
 
-`postel serve` has a real one: see `postel.cli.http.application`.
+``postel demo`` and ``postel get --lab`` use it.
+
+The server of ``postel serve`` is in `postel.cli.http.application`.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from http import HTTPStatus
 from typing import Final
 
 LONGEST_HEAD: Final = 16 << 10  # octets: the ``limit`` for `start_server`
-_FAREWELL: Final = 2.0  # seconds
+_FAREWELL: Final = 2.0  # seconds to read on, at the end of a connection
 _CHUNK: Final = 64 << 10
 _GET: Final = re.compile(rb"GET (/[!-~]*) HTTP/1\.[01]\r\n")
 _HOST: Final = re.compile(rb"\r\nHost:[ \t]*([!-~]*)[ \t]*\r\n", re.IGNORECASE)
@@ -23,12 +24,14 @@ _HOST: Final = re.compile(rb"\r\nHost:[ \t]*([!-~]*)[ \t]*\r\n", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """Response with a status, headers and a body."""
+
     status: HTTPStatus
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
     def octets(self, now: float) -> bytes:
-        """Head and body. ``now`` in seconds since 1970, for Date."""
+        """Write head and body; ``now``, for the header Date, is in seconds since 1970."""
         lines = [
             f"HTTP/1.1 {self.status.value} {self.status.phrase}",
             f"Date: {formatdate(now, usegmt=True)}",
@@ -40,18 +43,22 @@ class Response:
 
 
 def text_response(status: HTTPStatus, text: str = "") -> Response:
+    """Make a response with a short text that explains the status."""
     body = f"{status.value} {status.phrase}\n{text or status.description}\n".encode()
     return Response(status, {"Content-Type": "text/plain; charset=utf-8"}, body)
 
 
 class Server:
-    """Give `converse` to ``start_server``. ``answer`` gets the target of a request and its Host; ``clock``
-    tells the seconds since 1970.
+    """Server for one kind of answers; give `converse` to ``start_server``.
+
+    ``answer`` gets the target of a request and its Host, and returns the response. ``clock`` returns the
+    seconds since 1970.
     """
 
     def __init__(
         self, answer: Callable[[str, str], Response], *, clock: Callable[[], float] = time.time
     ) -> None:
+        """Take the function that answers."""
         self._answer = answer
         self._clock = clock
 
@@ -63,7 +70,7 @@ class Server:
             await writer.drain()
             await _end(reader, writer)
         except OSError:
-            writer.transport.abort()  # the peer is gone
+            writer.transport.abort()  # the peer has reset the connection
 
     async def _response(self, reader: asyncio.StreamReader) -> Response:
         try:
@@ -77,10 +84,11 @@ class Server:
 
 
 async def _end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Close. With octets unread that would send RST, which may cost the peer the response (RFC 9112, 9.6):
-    read on first.
+    """Close the connection, but first read what the client still sends.
+
+    To close with unread data would send a RST, which can destroy the response on its way (RFC 9112, 9.6).
     """
-    if writer.can_write_eof():  # TLS can't: it has an end of its own
+    if writer.can_write_eof():  # TLS can't close one direction; it marks its end itself
         writer.write_eof()
         with suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL):

@@ -1,6 +1,4 @@
-"""A directory as an ASGI application: starlette's static files, and a listing where a directory has no
-index.
-"""
+"""Directory as an ASGI application: static files of starlette, and a list where a directory has no index."""
 
 import asyncio
 import errno
@@ -25,17 +23,19 @@ _NOT_FOUND: Final = 404
 
 
 def site(directory: Path) -> Starlette:
-    """What lies under ``directory``. A link that leads out of it doesn't exist, and neither does what isn't a
-    file or a directory.
+    """Make an application that serves the files under ``directory``.
+
+    A symbolic link that leads out of the directory, and anything that is neither file nor directory, doesn't
+    exist for clients.
     """
     return Starlette(routes=[Mount("/", app=Files(directory=directory, html=True))])
 
 
 class Files(StaticFiles):
-    """Starlette's, with listings."""
+    """Static files of starlette, with lists of directories."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, the index of a directory, or a list of what is in it."""
+        """Answer with a file, the index of a directory, or a list of what is in it."""
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
@@ -49,7 +49,7 @@ class Files(StaticFiles):
         return HTMLResponse(await asyncio.to_thread(self._listing, found, "" if path == "." else path))
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """As starlette's. A loop of links and a name that is too long don't exist either."""
+        """Find a file as starlette does; a loop of links and a name that is too long don't exist either."""
         try:
             return super().lookup_path(path)
         except OSError as error:
@@ -75,13 +75,13 @@ class Files(StaticFiles):
         )
 
     def _names(self, directory: Path, path: str) -> Iterator[str]:
-        """Names of what can be asked for, directories with a slash."""
+        """Names of the files and directories that clients can ask for, directories with a slash."""
         with os.scandir(directory) as entries:
             for entry in entries:
                 try:
-                    # Starlette's paths are texts
+                    # Starlette's paths are texts, so `Path` is no use
                     _, info = self.lookup_path(os.path.join(path, entry.name))  # noqa: PTH118
-                except OSError:  # a link into a directory that can't be read
+                except OSError:  # a symbolic link into a directory that can't be read
                     continue
                 if info is not None and stat.S_ISDIR(info.st_mode):
                     yield f"{entry.name}/"

@@ -1,4 +1,4 @@
-"""A waterfall: where the time of a fetch went, each step a bar below the one before, all on one scale.
+"""Bars that show how long each step of a fetch took, one below the other on one scale.
 
 ::
 
@@ -17,7 +17,7 @@ from postel.view.notes import LANGUAGES
 from postel.view.width import left, right, width
 
 NARROWEST: Final = 60
-_LENGTH: Final = 11  # "999.999 ms"
+_LENGTH: Final = 11  # columns: "999.999 ms"
 _WORDS: Final = {
     DNS: ("DNS", "域名解析"),
     CONNECT: ("connect", "TCP 握手"),
@@ -35,7 +35,7 @@ _TO_ASCII: Final = str.maketrans("█▒…", "#x~")
 def render(
     visits: Iterable[Visit], *, columns: int = 80, language: str = "en", ascii_only: bool = False
 ) -> str:
-    """At most ``columns`` wide. A step that failed is drawn lighter than one that was done."""
+    """Draw the visits, at most ``columns`` wide (60 or more). A step that failed is drawn lighter."""
     if columns < NARROWEST:
         raise ArgumentError("columns", columns, f"{NARROWEST} or more")
     shown = [visit for visit in visits if visit.steps]

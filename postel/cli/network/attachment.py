@@ -1,4 +1,4 @@
-"""``--tun`` and ``--address``: a host of the command's own on a TUN device."""
+"""Options ``--tun`` and ``--address``, and the host on a TUN device that they ask for."""
 
 import argparse
 import os
@@ -20,53 +20,62 @@ from postel.wire.address import Interface
 
 
 def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add the options to ``parser``; without ``required`` the device and the addresses may be left out."""
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--tun", metavar="NAME", required=required, help="TUN device to use; made if it doesn't exist"
+        "--tun", metavar="NAME", required=required, help="TUN device to use; it is made if it doesn't exist"
     )
     group.add_argument(
         "--address",
         metavar="ADDRESS/PREFIX",
         required=required,
         action="append",
-        help="Postel's own, such as 10.7.0.2/24 or fd07::2/64; repeatable",
+        help="address of Postel's host, such as 10.7.0.2/24 or fd07::2/64; may be given again",
     )
     group.add_argument(
         "--kernel-address",
         metavar="ADDRESS/PREFIX",
         action="append",
         default=[],
-        help="the kernel's side; default: the first other of each network",
+        help="address of the kernel's side; default: the first other address of each network",
     )
     group.add_argument(
-        "--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace"
+        "--netns",
+        metavar="NAME",
+        default="",
+        help="put the kernel's side of the device into this network namespace",
     )
-    group.add_argument("--mtu", type=int, default=1500, help="of the device; default %(default)s")
+    group.add_argument(
+        "--mtu", type=int, default=1500, help="MTU of the device, in octets; default %(default)s"
+    )
     group.add_argument(
         "--congestion",
         choices=registered(),
         default="cubic",
-        help="the congestion controller; default %(default)s",
+        help="congestion controller; default %(default)s",
     )
     group.add_argument(
         "--no-offload",
         dest="offload",
         action="store_false",
-        help="cut and check packets here, though the kernel would",
+        help="make packets and checksums here, even if the kernel could",
     )
     recording.arguments(parser)
 
 
 class Attached(Protocol):
-    """Where commands get their network from."""
+    """Source of a command's network: an `Attachment`, or a laboratory."""
 
-    def network(self) -> AbstractAsyncContextManager[aio.Network]: ...
+    def network(self) -> AbstractAsyncContextManager[aio.Network]:
+        """Attach the host for the time of a block, and return its network."""
+        ...
 
 
 class Attachment:
-    """Options that have been checked: nothing of the system has been touched yet."""
+    """Options for a host on a device, checked; nothing of the system has been touched yet."""
 
     def __init__(self, options: argparse.Namespace) -> None:
+        """Check the options. Raises ArgumentError for a value that isn't allowed."""
         own = [_interface("--address", text) for text in options.address]
         given = [_interface("--kernel-address", text) for text in options.kernel_address]
         _require_different(own, given)
@@ -84,12 +93,16 @@ class Attachment:
         self.recording: Recording = Recording(options, names, streams=True)
 
     def queues(self, count: int) -> list[Tun]:
-        """The device, opened so many times, for as many processes."""
+        """Open the device ``count`` times, for as many processes.
+
+        Raises ArgumentError where several workers are to be recorded, or the kernel has one of the addresses,
+        and LinkError where the device can't be used.
+        """
         if count > 1 and self.recording.observer is not None:
             raise ArgumentError(
                 "--workers",
                 count,
-                "1 with --ladder or --pcapng, for each worker sees its own connections only",
+                "1 with --ladder or --pcapng, because each worker sees only its own connections",
             )
         device.require_not_the_kernels(self.own, self.namespace)
         return device.queues(
@@ -97,19 +110,19 @@ class Attachment:
         )
 
     def host(self, *, mtu: int | None) -> Host:
-        """A host with the addresses; without an ``mtu`` it is that of its link. All of one attachment have
-        one secret.
+        """Make a host with the addresses; without ``mtu`` it takes that of its link.
+
+        All hosts of one attachment have one secret.
         """
         own = [str(interface) for interface in self.own]
         return Host(*own, secret=self.secret, mtu=mtu, config=self.config, observer=self.recording.observer)
 
     @asynccontextmanager
     async def network(self, link: Link | None = None) -> AsyncIterator[aio.Network]:
-        """A host attached to the device, which is opened unless one of its queues is given; shows the
-        recording when all is closed.
+        """Attach a host for the time of the block, and show the recording after everything is closed.
 
-        All that are made with one attachment have one secret: a cookie that one process gave is good in the
-        others.
+        The device is opened unless ``link`` gives one of its queues. All hosts of one attachment have one
+        secret, so that a cookie from one process is good in the others.
         """
         try:
             host = self.host(mtu=self.mtu)
@@ -140,7 +153,7 @@ def _interface(option: str, text: str) -> Interface:
 
 
 def _why_no_hosts(interface: Interface) -> str:
-    """The reason why no host can have this address; "" where there is none."""
+    """Reason why no host can have this address; empty where there is none."""
     octets = interface.address
     if reason := address.why_never_on_a_link(octets):
         return reason

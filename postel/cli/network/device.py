@@ -1,4 +1,4 @@
-"""The TUN device and the kernel's side of it, set up with iproute2's ``ip``."""
+"""TUN device and the kernel's side of it, set up with iproute2's ``ip``."""
 
 import errno
 import json
@@ -14,15 +14,16 @@ from postel.links.device import right_to_use
 from postel.wire import address
 from postel.wire.address import Interface
 
-LEAST_MTU_6: Final = 1280  # below it a device has no IPv6 at all: RFC 8200, 5
-# packets that may wait for Postel: a burst of SYNs, say, while it does something else. The kernel's default
-# is 500
+LEAST_MTU_6: Final = 1280  # a device with a smaller MTU has no IPv6 at all (RFC 8200, 5)
+# Packets that may wait in the kernel while Postel does something else, such as a burst of SYNs. The kernel's
+# default is 500.
 QUEUE: Final = 4096
 
 
 def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "") -> Tun:
-    """The device, up, with the kernel's addresses on it; in ``namespace`` if one is named. Raises LinkError,
-    which says how to mend it.
+    """Open the device, set it up, and give the kernel its addresses, in ``namespace`` if one is named.
+
+    Raises LinkError, which says what to do.
     """
     return queues(name, kernel, mtu=mtu, namespace=namespace, offload=False, count=1)[0]
 
@@ -30,8 +31,10 @@ def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "")
 def queues(
     name: str, kernel: list[Interface], *, mtu: int, namespace: str, offload: bool, count: int
 ) -> list[Tun]:
-    """As `opened`, so many queues of the device. No other program may have one: the kernel would spread
-    connections over all.
+    """Open ``count`` queues of the device, set it up, and give the kernel its addresses.
+
+    No other program may have a queue of the device, because the kernel would spread connections over all
+    queues. Raises LinkError, which says what to do.
     """
     _require_free(name, "")
     if namespace:
@@ -40,7 +43,7 @@ def queues(
     try:
         while len(links) < count:
             links.append(_attached(name, kernel, mtu=mtu, offload=offload, several=count > 1))
-        _require_free(name, "", count)  # two may have begun at once
+        _require_free(name, "", count)  # another program may have begun at the same time
         if namespace:
             ip("link", "set", "dev", name, "netns", namespace)
         _configure(name, kernel, mtu, namespace)
@@ -63,7 +66,7 @@ def _attached(name: str, kernel: list[Interface], *, mtu: int, offload: bool, se
 
 
 def _advice(name: str, kernel: list[Interface], mtu: int, *, several: bool) -> str:
-    """What gives the right to use the device. Attaching is not all: its addresses are root's to set, too."""
+    """Commands that give the right to use the device; root must set its addresses, too."""
     kind = " multi_queue" if several else ""
     addresses = "".join(f" && ip address add {interface} dev {name}" for interface in kernel)
     made = f"ip tuntap add dev {name} mode tun user {os.geteuid()}{kind}{addresses}"
@@ -71,21 +74,23 @@ def _advice(name: str, kernel: list[Interface], mtu: int, *, several: bool) -> s
 
 
 def _require_free(name: str, namespace: str, own: int = 0) -> None:
-    """Raise LinkError where another program has queues of the device: to open one more would take connections
-    from it at once.
+    """Raise LinkError where another program has queues of the device.
+
+    To open one more would take connections away from that program at once.
     """
     if _queues_in_use(name, namespace) > own:
         where = f" in network namespace {namespace}" if namespace else ""
         text = (
-            f"TUN device {name}{where} is in use by another program, or by workers that outlived theirs: "
-            "stop them, or take another name"
+            f"TUN device {name}{where} is in use by another program, or by workers that still run after "
+            "their parent has ended: stop them, or use another name"
         )
         raise LinkError(errno.EBUSY, text)
 
 
 def _queues_in_use(name: str, namespace: str) -> int:
-    """How many queues of a device with several are open; 0 where there is no such device, or one with a
-    single queue.
+    """Number of open queues of a device with several queues.
+
+    It is 0 where there is no such device, or where the device has a single queue.
     """
     try:
         described = json.loads(
@@ -106,12 +111,11 @@ def _inside(namespace: str) -> tuple[str, ...]:
 def _configure(name: str, kernel: list[Interface], mtu: int, namespace: str) -> None:
     inside = _inside(namespace)
     if _is_ready(name, kernel, mtu, inside):
-        with suppress(LinkError):  # a device made with more rights keeps the queue length that it has
+        with suppress(LinkError):  # without the right to change it, the device keeps its queue length
             ip(*inside, "link", "set", "dev", name, "txqueuelen", str(QUEUE))
         return
-    silent = (
-        ("addrgenmode", "none") if mtu >= LEAST_MTU_6 else ()
-    )  # no link-local address: nothing to announce
+    # Without a link-local address the kernel sends no announcements on the device.
+    silent = ("addrgenmode", "none") if mtu >= LEAST_MTU_6 else ()
     ip(*inside, "link", "set", "dev", name, "mtu", str(mtu), "txqueuelen", str(QUEUE), *silent)
     for interface in kernel:
         ip(
@@ -127,8 +131,9 @@ def _configure(name: str, kernel: list[Interface], mtu: int, namespace: str) -> 
 
 
 def require_not_the_kernels(own: Iterable[Interface], namespace: str) -> None:
-    """Raise ArgumentError where the kernel has one of these addresses itself: it would answer, and nothing
-    would come here.
+    """Raise ArgumentError where the kernel itself has one of these addresses.
+
+    The kernel would answer in Postel's place, and no packet would reach Postel.
     """
     taken: dict[bytes, str] = {}
     for device in json.loads(ip(*_inside(namespace), "-json", "address", "show") or "[]"):
@@ -158,23 +163,24 @@ def _is_ready(name: str, kernel: list[Interface], mtu: int, inside: tuple[str, .
 
 
 def ip(*arguments: str) -> str:
-    """What ``ip`` prints. Raises LinkError with its complaint."""
+    """Run ``ip`` and return what it prints. Raises LinkError with its error message."""
     try:
+        # No shell is involved, and the user's PATH says where ip is.
         done = subprocess.run(("ip", *arguments), capture_output=True, text=True, check=False)  # noqa: S603, S607
     except FileNotFoundError:
-        raise LinkError(errno.ENOENT, "the command ip is missing: install iproute2") from None
+        raise LinkError(errno.ENOENT, "the command ip isn't installed: install iproute2") from None
     if done.returncode:
         complaint = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         number = errno.EPERM if "not permitted" in done.stderr else errno.EINVAL
         mending = ""
         if number == errno.EPERM:
-            mending = ": run as root, or let root set the device up: its addresses, its MTU, and up"
+            mending = ": run as root, or let root set the device's addresses and MTU, and set it up"
         raise LinkError(number, f"ip {' '.join(arguments)}: {complaint[-1]}{mending}")
     return done.stdout
 
 
 def other_side(interface: Interface) -> Interface:
-    """The first other address of the network, for the kernel. Raises ArgumentError where there is none."""
+    """First other address of the network, for the kernel. Raises ArgumentError where there is none."""
     size = 8 * len(interface.address)
     spare = size - interface.prefix_length
     if spare == 0:
@@ -184,7 +190,7 @@ def other_side(interface: Interface) -> Interface:
             f"a network with a prefix shorter than /{size}, or --kernel-address as well",
         )
     network = int.from_bytes(interface.address, "big") >> spare << spare
-    first = network if spare == 1 else network + 1  # RFC 3021: both addresses of a /31 are hosts'
+    first = network if spare == 1 else network + 1  # both addresses of a /31 belong to hosts (RFC 3021)
     own = int.from_bytes(interface.address, "big")
     chosen = first if first != own else first + 1
     return Interface(chosen.to_bytes(size // 8, "big"), interface.prefix_length)

@@ -1,10 +1,9 @@
-"""``--lab``: a network in virtual time in the place of a device, with a name server and a web server of its
-own.
+"""Network of ``--lab``: simulated in virtual time, with a name server and a web server.
 
 ::
 
     client 10.0.0.1 ─┬─ dns    10.0.0.53    knows every name, but those that end in .invalid
-                     └─ server 10.0.0.80    a page, and its way by an alias: www.… is web.…
+                     └─ server 10.0.0.80    has a page; a name www.… is an alias of web.…
 """
 
 import argparse
@@ -39,10 +38,9 @@ _CLIENT, _DNS, _SERVER = "10.0.0.1", "10.0.0.53", "10.0.0.80"
 _WWW: Final = "www."
 _OCTETS: Final = "/octets/"
 _MOST_OCTETS: Final = 10_000_000
-_SHORT_SERIAL: Final = (
-    151  # bits of a certificate's serial number that takes fewer octets than most, which have 159
-)
-_NEW_YEAR: Final = 1_767_225_600  # 2026, where the clock of this world begins
+# Most serial numbers of certificates have 159 bits; one of 151 bits or fewer takes fewer octets.
+_SHORT_SERIAL: Final = 151
+_NEW_YEAR: Final = 1_767_225_600  # begin of 2026, at which the clock of this world begins
 _PAGE: Final = """<!DOCTYPE html>
 <title>{host}</title>
 <h1>It works, and it took no time</h1>
@@ -51,11 +49,14 @@ _PAGE: Final = """<!DOCTYPE html>
 
 
 class Laboratory:
-    """The same for the same options. What TLS sends is random, for its chance comes from elsewhere, but its
-    lengths are the same.
+    """Simulated network for one command.
+
+    The same options give the same run. Only the contents of TLS differ, because Python's TLS draws its own
+    random numbers; their lengths are the same.
     """
 
     def __init__(self, options: argparse.Namespace, where: Target) -> None:
+        """Make the hosts and paths. Raises ArgumentError for a value that isn't allowed."""
         self.recording: Recording = Recording(options, {}, epoch=_NEW_YEAR * 1_000_000)
         self._interference = interference.read(options)
         self._world = World(self._interference.seed, observer=self.recording.trace)
@@ -71,7 +72,10 @@ class Laboratory:
         self._certificate = _certified(where.name) if where.is_secure else None
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """As `asyncio.run`. Afterwards the hosts have their time: TIME-WAIT ends."""
+        """Run a coroutine in virtual time, as `asyncio.run` does, and return its result.
+
+        Then the hosts get another hour, in which TIME-WAIT ends, and the recording is shown.
+        """
         try:
             return run(main, self._world)
         finally:
@@ -80,6 +84,7 @@ class Laboratory:
 
     @asynccontextmanager
     async def network(self) -> AsyncIterator[Network]:
+        """Start both servers for the time of the block, and return the client's network."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Loop)  # noqa: S101 - `run` made it
         async with (
@@ -94,11 +99,12 @@ class Laboratory:
             yield near
 
     def resolver(self, network: Network) -> Resolver:
-        # It replays
+        """Make a resolver that asks the simulated name server."""
+        # A run must be the same for the same seed, so the numbers come from it
         return Resolver(network, [_DNS], random=Random(f"{self._interference.seed}/resolver"))  # noqa: S311
 
     def security(self) -> ssl.SSLContext:
-        """The client's: it believes the server."""
+        """Settings of TLS for the client, which trusts the server's certificate."""
         return self._certificate[1] if self._certificate else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def _host(self, name: str, address: str, mtu: int) -> Host:
@@ -108,7 +114,7 @@ class Laboratory:
 
 
 def _page(target: str, host: str) -> Response:
-    """What the web server answers."""
+    """Answer of the web server to a request."""
     if target == "/redirect":
         return Response(HTTPStatus.FOUND, {"Location": "/"})
     if target == "/":
@@ -137,8 +143,9 @@ def _known(question: Question) -> Known:
 
 
 def _certified(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's context with a certificate for ``name``, and the client's that believes it. Python itself
-    can't make certificates.
+    """Settings of TLS for a server with a certificate for ``name``, and for a client that trusts it.
+
+    Python itself can't make certificates; the package trustme does. Raises ArgumentError where it is missing.
     """
     try:
         import trustme  # noqa: PLC0415 - only TLS in the lab needs it

@@ -1,4 +1,4 @@
-"""``--dns`` and ``--resolve``: where a command gets addresses from."""
+"""Options ``--dns`` and ``--resolve``, which say how a command finds the addresses of names."""
 
 import argparse
 from argparse import ArgumentTypeError
@@ -16,13 +16,14 @@ SYSTEM: Final = Path("/etc/resolv.conf")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options to ``parser``."""
     group = parser.add_argument_group("names")
     group.add_argument(
         "--dns",
         metavar="ADDRESS[:PORT]",
         type=_server,
         action="append",
-        help=f"name server; repeatable; default: those of {SYSTEM} that aren't this machine",
+        help=f"name server to ask; may be given again; default: those of {SYSTEM} on other machines",
     )
     group.add_argument(
         "--resolve",
@@ -30,17 +31,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=_known,
         action="append",
         default=[],
-        help="the address of a name; repeatable",
+        help="address to use for a name; may be given again",
     )
 
 
 def resolver(options: argparse.Namespace, network: Network) -> Resolver:
+    """Make the resolver that the options describe, over ``network``."""
     return Resolver(network, options.dns or of_system(SYSTEM), known=dict(options.resolve))
 
 
 def of_system(file: Path) -> list[str]:
-    """The name servers that the system asks, but for those of its own loopback, which a host on a link can't
-    reach.
+    """Name servers that the system asks.
+
+    Those on the machine's own loopback are left out, because a host on a link can't reach them.
     """
     found = []
     with suppress(OSError):

@@ -1,5 +1,6 @@
-"""A small name server, for networks that have no other: it answers what a function knows, by UDP and, what is
-longer, by TCP.
+"""Small name server for a network that has no other.
+
+It answers by UDP, and by TCP where an answer is too long for UDP. A function gives the answers.
 """
 
 import asyncio
@@ -16,23 +17,29 @@ _TTL = 60
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """``answer(question)`` is called for each query that can be read; what can't be read gets no answer."""
+    """Name server that calls ``answer(question)`` for each query.
+
+    Octets that aren't a query get no answer.
+    """
 
     def __init__(self, answer: Callable[[Question], Answer]) -> None:
+        """Take the function that answers."""
         self._answer = answer
         self._transport: asyncio.DatagramTransport | None = None
 
     async def start(self, network: Network, port: int = dns.PORT) -> Self:
+        """Listen on a port by UDP and by TCP."""
         self._transport, _ = await network.create_datagram_endpoint(lambda: self, (None, port))
         await network.start_server(self._converse, port=port)
         return self
 
     def datagram_received(self, data: bytes, addr: object) -> None:
+        """Answer a query that came by UDP; an answer that is too long is marked as truncated."""
         answer = self._answered(data)
         if len(answer) > dns.LONGEST_OVER_UDP:
             answer = dns.encode(dns.parse(answer)._replace(is_truncated=True, answers=()))
         if answer and self._transport is not None:
-            # Asyncio's own name for what comes with a datagram
+            # asyncio gives addresses to this method as objects of any type
             self._transport.sendto(answer, addr)  # type: ignore[arg-type]
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,7 +50,7 @@ class NameServer(asyncio.DatagramProtocol):
             if answer:
                 writer.write(len(answer).to_bytes(2, "big") + answer)
         except (asyncio.IncompleteReadError, OSError):
-            pass  # half a question gets no answer
+            pass  # a query that isn't whole gets no answer
         finally:
             writer.close()
 
@@ -61,10 +68,11 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 def alias(name: str, target: str) -> ResourceRecord:
+    """Make the record that says that ``name`` is another name of ``target``."""
     return ResourceRecord(name, dns.CNAME, dns.encode_name(target), _TTL)
 
 
 def host(name: str, text: str) -> ResourceRecord:
-    """The record that gives ``name`` this address."""
+    """Make the record that gives ``name`` this address."""
     octets = address.parse(text)
     return ResourceRecord(name, dns.A if len(octets) == 4 else dns.AAAA, octets, _TTL)

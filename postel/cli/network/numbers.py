@@ -1,4 +1,4 @@
-"""Numbers as arguments."""
+"""Numbers as arguments of commands."""
 
 import math
 from argparse import ArgumentTypeError
@@ -10,12 +10,14 @@ _FACTORS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def natural(text: str) -> int:
+    """Read a whole number, 1 to 1,000,000."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(_MOST)) and 1 <= int(text) <= _MOST):
         raise ArgumentTypeError(f"number is {text!r}; allowed: 1 to {_MOST}")
     return int(text)
 
 
 def seconds(text: str) -> float:
+    """Read a number of seconds, more than 0, up to a day."""
     try:
         value = float(text)
     except ValueError:
@@ -26,7 +28,7 @@ def seconds(text: str) -> float:
 
 
 def octets(text: str) -> int:
-    """A number, or one with K, M or G after it (1,024 and its powers)."""
+    """Read a number of octets, which may end with K, M or G (1,024 octets and its powers)."""
     factor = _FACTORS.get(text[-1:].upper(), 1)
     digits = text if factor == 1 else text[:-1]
     if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(_MOST)) + 6 and int(digits) > 0):

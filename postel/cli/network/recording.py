@@ -1,4 +1,4 @@
-"""``--ladder`` and ``--pcapng``: what a command's host sees, shown when the command ends."""
+"""Options ``--ladder`` and ``--pcapng``, and the recording that they ask for."""
 
 import argparse
 import json
@@ -21,33 +21,38 @@ _WIDEST = 120
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options to ``parser``."""
     group = parser.add_argument_group("recording")
     group.add_argument(
-        "--ladder", action="store_true", help="print the segments as a ladder (on standard error) in the end"
+        "--ladder", action="store_true", help="draw the segments as a ladder on standard error, at the end"
     )
     unfolding(group)
-    group.add_argument("--pcapng", metavar="FILE", help="write the packets, with comments, for Wireshark")
+    group.add_argument("--pcapng", metavar="FILE", help="write the packets for Wireshark, with comments")
     group.add_argument(
-        "--pcapng-limit", metavar="OCTETS", type=octets, help="leave out what comes after so many; 100M, say"
+        "--pcapng-limit",
+        metavar="OCTETS",
+        type=octets,
+        help="leave out packets after so many octets, such as 100M",
     )
     group.add_argument(
         "--lang",
         choices=notes.LANGUAGES,
         default=preferred_language(),
-        help="of the remarks; default %(default)s",
+        help="language of the notes; default %(default)s",
     )
 
 
 def unfolding(group: argparse._ActionsContainer) -> None:
+    """Add the option ``--unfold`` to a parser or a group."""
     group.add_argument(
         "--unfold",
         action="store_true",
-        help="a row for each segment of the ladder, also in long runs of data",
+        help="draw each segment in a row of its own, also in long runs of data",
     )
 
 
 def preferred_language() -> str:
-    """By the environment, as gettext does it."""
+    """Language of the environment, found in the variables that gettext reads: "zh" or "en"."""
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if value := os.environ.get(variable):
             return "zh" if value.startswith("zh") else "en"
@@ -55,13 +60,15 @@ def preferred_language() -> str:
 
 
 class Recording:
-    """``observer`` is for the host, and `link` for its link; ``trace`` is for a world, and for the ladder.
-    They are None when nothing is to be shown. The file is opened at once: a command shouldn't fail for it
-    after its work.
+    """Recording of what a command's host, or a world, does.
+
+    ``observer`` is for the host and for its link (see `link`); ``trace`` is for a world, and for the ladder.
+    Both are None when no option asks for a recording. The file is opened at once, so that a name that can't
+    be written is reported before the command does its work.
 
     ``epoch`` is the time of day at which the observed clock stands at 0, in microseconds since 1970; by
-    default that of the machine's. ``streams``: one host is observed, and the file is written while packets
-    pass; else at the end.
+    default the observed clock is the machine's. With ``streams`` one host is observed, and packets are
+    written while they pass; otherwise they are written at the end.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Recording:
         epoch: int | None = None,
         streams: bool = False,
     ) -> None:
+        """Open the file, if one is wanted. Raises ArgumentError where it can't be written."""
         self._shows_ladder = options.ladder
         self._language = options.lang
         self._unfolds = options.unfold
@@ -92,10 +100,11 @@ class Recording:
             self.observer = Observers(self.trace, self._trace_file)
 
     def link(self, link: Link) -> Link:
-        """The host's link, or one around it that records the packets."""
+        """Return the host's link, or one around it that records the packets."""
         return link if self.observer is None else Observed(link, self.observer)
 
     def finish(self) -> None:
+        """Write what is left, close the file, and draw the ladder."""
         if self._file is not None:
             with self._file:
                 if self._trace_file is not None:
@@ -117,16 +126,17 @@ class Recording:
 
 
 def _opened(name: str, *, buffered: bool) -> BinaryIO:
-    """Without a buffer, what passed is in it however the command ends."""
+    """Open a capture; without a buffer the file has all packets however the command ends."""
     try:
-        return open(name, "wb", buffering=-1 if buffered else 0)  # noqa: PTH123  (open as long as the command runs)
+        return open(name, "wb", buffering=-1 if buffered else 0)  # noqa: PTH123 - open as long as the command runs
     except OSError as error:
         raise ArgumentError("--pcapng", name, f"a file that can be written ({error.strerror})") from error
 
 
 def show(trace: Trace, language: str, stream: TextIO, *, unfold: bool = False) -> None:
-    """The ladder as the stream can take it: as wide as the terminal, coloured there, in ASCII where the
-    encoding has no lines.
+    """Draw the ladder of a trace on a stream, in the form that the stream can show.
+
+    It is as wide as the terminal, has colours on a terminal, and is in ASCII where the encoding lacks lines.
     """
     is_terminal = stream.isatty()
     ascii_only = not can_encode("─►╳│├◷“", stream)
@@ -142,7 +152,7 @@ def show(trace: Trace, language: str, stream: TextIO, *, unfold: bool = False) -
 
 
 def columns(stream: TextIO) -> int:
-    """As many as the terminal has, up to what is comfortable to read; where there is none, the default."""
+    """Number of columns of a terminal, up to what is comfortable to read; a default for any other stream."""
     return (
         min(shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns, _WIDEST)
         if stream.isatty()
@@ -151,17 +161,18 @@ def columns(stream: TextIO) -> int:
 
 
 def json_text(data: object, stream: TextIO, *, indent: int | None = None) -> str:
-    """Escaped where the stream lacks a character: a reader of JSON must not find a question mark instead."""
+    """Write JSON; where the stream lacks a character, with escapes, so that no "?" gets into the data."""
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     return text if can_encode(text, stream) else json.dumps(data, indent=indent)
 
 
 def speakable(language: str, stream: TextIO) -> str:
-    """The language, or English where the stream lacks its characters."""
+    """Return the language, or English where the stream lacks its characters."""
     return language if language == "en" or can_encode("请", stream) else "en"
 
 
 def can_encode(text: str, stream: TextIO) -> bool:
+    """Whether the stream's encoding has all characters of a text."""
     try:
         text.encode(stream.encoding or "ascii")
     except UnicodeEncodeError:

@@ -1,12 +1,11 @@
-"""Workers that share a device: the ICMP errors that one gets about another's connection, and the end that
-they have together.
+"""Links of workers that share a device: they pass ICMP errors to each other, and end together.
 
-The kernel chooses a queue by a hash of addresses and ports, and an ICMP error has no ports: it comes to the
-worker that its addresses choose. That worker gives it to all the others, and a host drops an error about a
+The kernel chooses a queue by a hash of addresses and ports, and an ICMP error has no ports: it arrives at the
+worker that its addresses choose. That worker passes it to all the others. A host drops an error about a
 connection that it doesn't have (RFC 5927, 4.1).
 
-A worker that has served its last connection stays until all have, to refuse new ones: the kernel goes on to
-give it segments.
+A worker that has served its last connection stays until all workers have served theirs, to refuse new ones,
+because the kernel goes on to give it segments.
 """
 
 import asyncio
@@ -21,27 +20,29 @@ from postel.links.tun import OffloadingTun, Tun
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished
 
-_EVERY: Final = (
-    32  # packets from the device, before the mailbox is looked at; it is when the device has none, too
-)
+_EVERY: Final = 32  # look into the mailbox once in so many packets, and whenever the device has none
 _LARGEST: Final = 65535
 _ERRORS: Final = frozenset({3, 11, 12})  # RFC 792: unreachable, time exceeded, parameter problem
 _QUERIES_6: Final = 128  # RFC 4443, 2.1: types below are errors
 
 
 class Siblings:
-    """A mailbox for each of ``count`` workers. Made before they begin, and kept by the parent: a worker's
-    successor has the same.
+    """Mailboxes of ``count`` workers, one for each.
+
+    The parent makes them before the workers begin, and keeps them: a worker's successor has the same mailbox.
     """
 
     def __init__(self, count: int) -> None:
+        """Make the mailboxes."""
         self._boxes = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(count)]
         for pair in self._boxes:
             for end in pair:
                 end.settimeout(0)
-        self._all_done, self._working = os.pipe()  # each process holds an end for writing as long as it works
+        # Each process keeps the writing end open while it works, so the reading end ends with the last one.
+        self._all_done, self._working = os.pipe()
 
     def close(self) -> None:
+        """Close the mailboxes."""
         for pair in self._boxes:
             for end in pair:
                 end.close()
@@ -49,15 +50,16 @@ class Siblings:
         self.done()
 
     def done(self) -> None:
-        """Say that this process has no more to do: a worker without connections, or the parent, which starts
-        no more workers.
+        """Say that this process has no more to do.
+
+        A worker calls this when it has no connections left, the parent when it starts no more workers.
         """
         if self._working >= 0:
             os.close(self._working)
             self._working = -1
 
     async def all_done(self) -> None:
-        """Wait until the parent and all workers are `done`, or have ended."""
+        """Wait until the parent and all workers have called `done`, or have ended."""
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._all_done, ready.set)
         try:
@@ -66,7 +68,7 @@ class Siblings:
             loop.remove_reader(self._all_done)
 
     def joined(self, link: Tun, index: int) -> Link:
-        """The link of the worker ``index``, over its queue of the device."""
+        """Make the link of the worker ``index``, over its queue of the device."""
         inbox = self._boxes[index][0]
         others = [pair[1] for number, pair in enumerate(self._boxes) if number != index]
         return (
@@ -77,22 +79,25 @@ class Siblings:
 
 
 class Sharing(Link):
-    """A queue of a device, and a mailbox beside it."""
+    """Link over a queue of a device, with a mailbox beside it."""
 
     def __init__(self, link: Tun, inbox: socket.socket, others: list[socket.socket]) -> None:
+        """Take the queue, this worker's mailbox, and the writing ends of the others' mailboxes."""
         self.mtu: int = link.mtu
         self.link = link
         self._inbox = inbox
         self._others = others
         self._until_mail = _EVERY
-        self._poll = select.epoll()  # readable when one of the two is
+        self._poll = select.epoll()  # readable when the device or the mailbox is
         self._poll.register(link.fileno(), select.EPOLLIN)
         self._poll.register(inbox.fileno(), select.EPOLLIN)
 
     def fileno(self) -> int:
+        """Descriptor that is readable when the device or the mailbox has a packet; -1 after `close`."""
         return -1 if self._poll.closed else self._poll.fileno()
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet of the device or the mailbox, and pass an ICMP error to the others."""
         if self._mail_is_due() and (mail := self._mail()):
             return mail
         packet = self.link.receive(now)
@@ -103,12 +108,15 @@ class Sharing(Link):
         return packet
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Send a packet on the device."""
         return self.link.send(packet, next_hop, now)
 
     def statistics(self) -> dict[str, int]:
+        """Counters of the device."""
         return self.link.statistics()
 
     def close(self) -> None:
+        """Close the link and its queue."""
         self.notify()
         self._poll.close()
         self.link.close()
@@ -121,29 +129,31 @@ class Sharing(Link):
         return True
 
     def _mail(self) -> bytes | None:
-        """An error that another worker got; None if there is none."""
+        """Return an error that another worker got, or None."""
         try:
             return self._inbox.recv(_LARGEST)
         except BlockingIOError:
             return None
 
     def _pass_on(self, packet: bytes) -> None:
-        """A mailbox that is full loses it, as a network may."""
+        """Send a packet to the other workers; a mailbox that is full loses it, as a network may."""
         for other in self._others:
             with suppress(OSError):
                 other.send(packet)
 
 
 class SharingOffloading(Sharing, Offloading):
-    """The same for a device with virtio headers."""
+    """Link over a queue of a device with virtio headers, with a mailbox beside it."""
 
     link: OffloadingTun
 
     def __init__(self, link: OffloadingTun, inbox: socket.socket, others: list[socket.socket]) -> None:
+        """Take the queue, this worker's mailbox, and the writing ends of the others' mailboxes."""
         super().__init__(link, inbox, others)
         self.largest: int = link.largest
 
     def receive_parcel(self, now: int) -> Parcel | None:
+        """Return the next parcel of the device or the mailbox, and pass ICMP errors to the others."""
         if self._mail_is_due() and (mail := self._mail()):
             return Parcel(mail)
         parcel = self.link.receive_parcel(now)
@@ -156,11 +166,12 @@ class SharingOffloading(Sharing, Offloading):
         return parcel
 
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
+        """Send a parcel on the device."""
         return self.link.send_parcel(parcel, next_hop, now)
 
 
 def is_error(packet: bytes) -> bool:
-    """Whether this is an ICMP error. Octets that are no packet are none."""
+    """Whether a packet is an ICMP error; octets that aren't a packet are not."""
     if len(packet) < ip.HEADER_4:
         return False
     if packet[0] >> 4 == 4:

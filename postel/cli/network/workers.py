@@ -1,10 +1,9 @@
-"""Several processes on one device, each with a queue and a host of its own, all with the same addresses and
-listeners.
+"""Several processes on one device, each with a queue and a host of its own.
 
-The kernel chooses a segment's queue by a hash of its addresses and ports, the same for both directions, so a
-connection stays with the worker that took its SYN; a segment in the wrong process, which would be answered
-with RST, can't happen while the number of queues stays. Therefore the parent keeps every queue open: those of
-a worker that died wait for the one that follows it.
+All hosts have the same addresses and listeners. The kernel chooses the queue of a segment by a hash of its
+addresses and ports, which is the same for both directions, so a connection stays with the worker that got its
+SYN. In another process a segment would be answered with a RST; that can't happen while the number of queues
+stays. Therefore the parent keeps every queue open: packets for a worker that died wait for its successor.
 """
 
 import ctypes
@@ -19,24 +18,25 @@ from typing import Final
 
 from postel import cli
 
-MOST: Final = 256  # queues of a device: MAX_TAP_QUEUES
+MOST: Final = 256  # most queues that a device can have: MAX_TAP_QUEUES of the kernel
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
-_TOO_SOON: Final = 1.0  # seconds: a worker that dies sooner would die again
+_TOO_SOON: Final = 1.0  # seconds: a worker that dies sooner isn't replaced, because the next would die, too
 
 
 def count(text: str) -> int:
+    """Read the number of workers from an argument."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
         raise ArgumentTypeError(f"number of workers is {text!r}; allowed: 1 to {MOST}")
     return int(text)
 
 
 def run(works: Sequence[Callable[[], None]], dismissed: Callable[[], None] = lambda: None) -> int:
-    """Run each in a process, until SIGTERM or SIGINT; the exit status. A worker that dies is replaced, unless
-    it had only just begun.
+    """Run each of ``works`` in a process, until SIGTERM or SIGINT. Returns the exit status.
 
-    SIGUSR1 and SIGHUP are passed on. However the parent ends, its workers get SIGTERM; `is_orphan` tells them
-    why. ``dismissed`` is called once no worker will be begun any more.
+    A worker that dies is replaced, unless it died within its first second or lacks a right. SIGUSR1 and
+    SIGHUP are passed on to the workers. Whatever ends the parent, its workers get SIGTERM, and `is_orphan`
+    tells them that it has ended. ``dismissed`` is called when no worker will be started any more.
     """
     crew = Crew(works, dismissed)
     signal.signal(signal.SIGTERM, crew.dismiss)
@@ -47,19 +47,23 @@ def run(works: Sequence[Callable[[], None]], dismissed: Callable[[], None] = lam
 
 
 def is_orphan(parent: int) -> bool:
-    """Whether ``parent``, the process that began this one, has ended."""
+    """Whether ``parent``, the process that started this one, has ended."""
     return os.getppid() != parent
 
 
 class Crew:
+    """Parent of the workers, which starts and replaces them."""
+
     def __init__(self, works: Sequence[Callable[[], None]], dismissed: Callable[[], None]) -> None:
+        """Take the works, and the function to call when no worker will be started any more."""
         self._works = works
         self._dismissed = dismissed
-        self._running: dict[int, tuple[int, float]] = {}  # by process id: which work, and since when
+        self._running: dict[int, tuple[int, float]] = {}  # index of the work and its begin, by process id
         self._signal = 0
         self._status = cli.DONE
 
     def run(self) -> int:
+        """Start all workers, and wait until all have ended. Returns the exit status."""
         for index in range(len(self._works)):
             self._begin(index)
         while self._running:
@@ -74,7 +78,7 @@ class Crew:
                 self._tell(signal.SIGTERM)
             else:
                 print(
-                    f"postel: worker {index} ended with {code}: another takes its place",
+                    f"postel: worker {index} ended with status {code}; a new one takes its place",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -82,24 +86,25 @@ class Crew:
         return cli.INTERRUPTED if self._signal == signal.SIGINT else self._status
 
     def dismiss(self, number: int, _frame: FrameType | None) -> None:
+        """Handle a signal to end: pass SIGTERM to all workers."""
         self._signal = number
         self._dismissed()
         self._tell(signal.SIGTERM)
 
     def pass_on(self, number: int, _frame: FrameType | None) -> None:
+        """Handle a signal by passing it to all workers."""
         self._tell(number)
 
     def _begin(self, index: int) -> None:
         sys.stdout.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it is known which processes must be told
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until ``_running`` has the new process
         parent = os.getpid()
         process = os.fork()
         if process == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            # The parent handles SIGINT. The worker installs handlers of the other two later, if at all.
             for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
-                signal.signal(
-                    number, signal.SIG_IGN
-                )  # SIGINT is the parent's to hear; for the others no handler is there yet
+                signal.signal(number, signal.SIG_IGN)
             _end_with(parent)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os._exit(cli.exit_status(self._works[index]))
@@ -112,9 +117,9 @@ class Crew:
 
 
 def _end_with(parent: int) -> None:
-    """Let the kernel send this process SIGTERM when its parent ends."""
+    """Make the kernel send this process SIGTERM when its parent ends."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if is_orphan(parent):
-        os._exit(cli.FAILED)  # it ended before that
+        os._exit(cli.FAILED)  # the parent ended before the call

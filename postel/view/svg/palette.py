@@ -17,7 +17,7 @@ LIGHT: Final = {
     "ink": "#1c2330",
     "muted": "#646b78",
     "first": "#1d5fc4",  # the end that opened the connection
-    "second": "#b4500f",  # the other end end
+    "second": "#b4500f",  # the other end
     "resting": "#6a717d",
     "opening": "#966000",
     "open": "#17824c",
