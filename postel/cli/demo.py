@@ -1,7 +1,7 @@
-"""A connection from its first SYN to the end of TIME-WAIT, seen.
+"""Show a connection from its first SYN to the end of TIME-WAIT.
 
-First two hosts in virtual time, with two segments lost on the way; then, where root and a TUN device are to
-be had, a page for the kernel's own curl. The same run gives the same ladder: everything comes from the seed.
+The first part runs two hosts in virtual time and loses two segments on the way. The same seed gives the same
+ladder. The second part, for which root and a TUN device are needed, serves a page to the kernel's own curl.
 """
 
 import argparse
@@ -47,36 +47,46 @@ _TEXTS: Final = {
     ),
     "kernel": (
         (
-            "The kernel's own curl asks Postel over a TUN device, in a network namespace of its own: "
-            "{length} octets, as they should be"
+            "curl, on the kernel's TCP, fetches a page from Postel over a TUN device, in a network namespace "
+            "of its own: {length} octets arrived, all correct"
         ),
-        "内核自己的 curl 通过 TUN 设备访问 Postel，在独立的网络命名空间中：收到 {length} 字节，内容一致",
+        (
+            "curl 使用内核的 TCP，在独立的网络命名空间中经 TUN 设备从 Postel 获取网页："
+            "收到 {length} 字节，内容完全正确"
+        ),
     ),
-    "no kernel": ("Without the second part, the kernel's curl: {why}", "跳过第二部分（内核的 curl）：{why}"),
+    "no kernel": (
+        "The second part, with curl on the kernel's TCP, was skipped: {why}",
+        "已跳过第二部分（使用内核 TCP 的 curl）：{why}",
+    ),
 }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pcapng", metavar="FILE", default="demo.pcapng", help="default %(default)s")
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument(
+        "--pcapng", metavar="FILE", default="demo.pcapng", help="file for the packets; default %(default)s"
+    )
     parser.add_argument(
         "--lang",
         choices=notes.LANGUAGES,
         default=preferred_language(),
-        help="of the remarks; default %(default)s",
+        help="language of the notes; default %(default)s",
     )
-    parser.add_argument("--seed", type=int, default=1, help="default %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all random choices; default %(default)s")
     parser.add_argument(
         "--drop",
         metavar="N,N",
-        help='numbers of the packets to lose, "" for none; default: one of the page\'s, and the last FIN',
+        help='packets to lose, by number, or "" for none; default: one with data, and the server\'s FIN',
     )
     parser.add_argument(
-        "--chart", metavar="FILE", help="instead: draw the congestion window of a longer transfer, as SVG"
+        "--chart", metavar="FILE", help="draw the congestion window of a longer transfer (SVG), nothing else"
     )
-    parser.add_argument("--no-kernel", action="store_true", help="only the part in virtual time")
+    parser.add_argument("--no-kernel", action="store_true", help="run only the part in virtual time")
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the demonstration, or draw the chart. Raises ArgumentError for a file that can't be written."""
     if options.chart:
         return _draw(options.chart, options.seed)
     language = speakable(options.lang, sys.stdout)
@@ -134,7 +144,7 @@ def _headline(text: str) -> None:
 
 
 def connection_seen(seed: int, losses: Rule) -> Trace:
-    """Handshake, request, half-close, response, close and TIME-WAIT."""
+    """Run a connection in virtual time from its handshake to TIME-WAIT, and return its trace."""
     trace = Trace()
     world = World(seed, observer=trace)
     world.rules.append(losses)
@@ -149,8 +159,9 @@ def connection_seen(seed: int, losses: Rule) -> Trace:
 
 
 def transfer_seen(seed: int) -> list[chart.Sample]:
-    """As much as goes in ten seconds, through a queue that is too short: what the sender knew at each of its
-    segments.
+    """Run a transfer of ten seconds through a queue that is too short.
+
+    Returns samples of the sender, one at each of its segments.
     """
     sampler = chart.Sampler()
     world = World(seed, observer=sampler)
@@ -177,15 +188,18 @@ def _empty(subject: Subject, event: Event, now: int) -> None:
 
 
 class _Losses:
-    """A rule: loses the second segment of the response, which SACKs bring back, and the server's first FIN,
-    which a probe does.
+    """Rule that loses the second segment of the response and the server's first FIN.
+
+    SACKs lead to the retransmission of the segment, a tail loss probe to that of the FIN.
     """
 
     def __init__(self) -> None:
+        """Begin with no segments and no FINs counted."""
         self.segments = 0
         self.fins = 0
 
     def __call__(self, number: int, octets: bytes, sender: str, now: int) -> Verdict | None:
+        """Drop the packet, if it is one of the two."""
         if sender != "server":
             return None
         packet = ip.parse(octets)
@@ -198,12 +212,14 @@ class _Losses:
 
 
 class _Client:
-    """Asks, and says a moment later that it has nothing more to ask."""
+    """Client that sends a request, and closes its direction 5 ms later."""
 
     def __init__(self, world: World) -> None:
+        """Take the world, which has the clock."""
         self.world = world
 
     def happened(self, subject: Subject, event: Event, now: int) -> None:
+        """Handle an event of the client's host."""
         if not isinstance(subject, Connection):
             return
         if isinstance(event, Opened):
@@ -214,12 +230,14 @@ class _Client:
 
 
 class _Server:
-    """Answers when the whole request is there, and closes when all has long been sent."""
+    """Server that answers at the end of the request, and closes 80 ms after it."""
 
     def __init__(self, world: World) -> None:
+        """Take the world, which has the clock."""
         self.world = world
 
     def happened(self, subject: Subject, event: Event, now: int) -> None:
+        """Handle an event of the server's host."""
         if isinstance(event, Acceptable) and isinstance(subject, Listener):
             subject.accept()
         elif isinstance(event, Readable) and isinstance(subject, Connection):
@@ -250,16 +268,17 @@ def _show_kernel(language: str) -> None:
 
 
 def why_not() -> str:
+    """Reason why the second part can't run; empty where it can."""
     if os.geteuid() != 0:
-        return "that takes root"
+        return "it needs root"
     if not Path("/dev/net/tun").exists():
         return "there is no /dev/net/tun"
     missing = [command for command in ("ip", "curl") if shutil.which(command) is None]
-    return f"the command {missing[0]} is missing" if missing else ""
+    return f"the command {missing[0]} isn't installed" if missing else ""
 
 
 def _page_for_curl() -> tuple[Trace, int]:
-    """What happened, and how long the page was that curl got."""
+    """Serve a page to curl in a network namespace. Returns the trace, and how many octets curl got."""
     name = f"postel{os.getpid() % 10**8}"
     device.ip("netns", "add", name)
     try:
@@ -297,5 +316,9 @@ async def _serve_curl(name: str) -> tuple[Trace, int]:
         )
         body, complaint = await process.communicate()
     if body != page:
-        raise LinkError(0, " ".join(complaint.decode(errors="replace").split()) or "curl got something else")
+        raise LinkError(
+            0,
+            " ".join(complaint.decode(errors="replace").split())
+            or "curl got other octets than those of the page",
+        )
     return trace, len(body)

@@ -1,7 +1,7 @@
 """Say what this machine lets Postel do, what is missing, and what would make it faster.
 
-It looks, and changes nothing: what a TUN device can do is tried on one in a network namespace of its own,
-which is gone at once.
+The command changes nothing. To learn what a TUN device can do it makes one in a network namespace of its own,
+and removes it at once.
 """
 
 import argparse
@@ -30,8 +30,10 @@ _PROBE = "postel-doctor"
 
 @dataclass(frozen=True)
 class Finding:
-    """``advice`` is what would make it better; "" where nothing would. Without what is ``needed`` no TUN
-    device can be used.
+    """One thing that was examined.
+
+    ``advice`` says what would make it better, and is empty where nothing would. Where something ``needed`` is
+    missing, no TUN device can be used.
     """
 
     name: str
@@ -42,10 +44,12 @@ class Finding:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print what was found. Returns 3 where something that is needed is missing."""
     findings = list(examine())
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -59,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine() -> Iterator[Finding]:
+    """Examine the machine, one thing after the other."""
     yield _core()
     yield from _device()
     yield _right()
@@ -79,12 +84,13 @@ def _core() -> Finding:
         "core",
         MISSING,
         what,
-        f"several times as fast compiled: {first}pip install --force-reinstall --no-binary postel postel",
+        "compiled it is several times as fast: "
+        f"{first}pip install --force-reinstall --no-binary postel postel",
     )
 
 
 def _headers() -> str:
-    import sysconfig  # noqa: PLC0415 - takes longer than all else
+    import sysconfig  # noqa: PLC0415 - takes longer than all other imports
 
     return sysconfig.get_path("include")
 
@@ -106,12 +112,12 @@ def _device() -> Iterator[Finding]:
     if flags & device.IFF_VNET_HDR:
         yield _offload()
     else:
-        advice = "a larger --mtu (to 65535) does nearly as much, where both sides of the device may have it"
+        advice = "use a larger --mtu, up to 65535, on both sides of the device: it helps nearly as much"
         yield Finding("offload", MISSING, "this kernel has no virtio header", advice)
     if flags & device.IFF_MULTI_QUEUE:
-        yield Finding("queues", GOOD, "several for one device: postel serve --workers")
+        yield Finding("queues", GOOD, "a device can have several: postel serve --workers works")
     else:
-        yield Finding("queues", MISSING, "one for a device: --workers won't work")
+        yield Finding("queues", MISSING, "a device can have only one: postel serve --workers won't work")
 
 
 def _offload() -> Finding:
@@ -120,8 +126,8 @@ def _offload() -> Finding:
         return Finding(
             "offload",
             UNKNOWN,
-            f"the kernel has virtio headers; more can't be tried ({found.strerror})",
-            "run as root to know",
+            f"the kernel has virtio headers; which offloads it has can't be tried ({found.strerror})",
+            "run this command as root to try them",
         )
     known = {
         device.TUN_F_CSUM: "checksums",
@@ -133,13 +139,17 @@ def _offload() -> Finding:
     if found & device.TUN_F_TSO4 and found & device.TUN_F_TSO6:
         return Finding("offload", GOOD, f"segments of 64 KiB both ways ({words})")
     return Finding(
-        "offload", MISSING, f"only: {words or 'what we send'}", "a larger --mtu does nearly as much"
+        "offload",
+        MISSING,
+        f"only: {words or 'segments that Postel sends'}",
+        "use a larger --mtu: it helps nearly as much",
     )
 
 
 def _tried() -> int | OSError:
-    """What a device of our own agrees to; a thread that enters a new network namespace takes it along when it
-    ends.
+    """Offloads that a TUN device of our own accepts, or the error.
+
+    The device is made in a thread that enters a new network namespace; both disappear when the thread ends.
     """
     results: list[int | OSError] = []
 
@@ -159,7 +169,7 @@ def _tried() -> int | OSError:
 
 
 def _enter_new_namespace() -> None:
-    """`os.unshare` comes with Python 3.12."""
+    """Move this thread into a new network namespace; `os.unshare` only comes with Python 3.12."""
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -168,8 +178,8 @@ def _enter_new_namespace() -> None:
 def _right() -> Finding:
     user = "root" if os.geteuid() == 0 else "a user"
     if _capabilities() & _CAP_NET_ADMIN:
-        return Finding("right", GOOD, f"{user} with CAP_NET_ADMIN: may make devices")
-    what = "root without CAP_NET_ADMIN" if user == "root" else "an ordinary user: devices made by others only"
+        return Finding("right", GOOD, f"{user} with CAP_NET_ADMIN: can make devices")
+    what = "root without CAP_NET_ADMIN" if user == "root" else "an ordinary user: can't make devices"
     made = f"ip tuntap add dev postel0 mode tun user {os.geteuid()} && ip address add 10.7.0.1/24 dev postel0"
     return Finding(
         "right",
@@ -189,9 +199,9 @@ def _capabilities() -> int:
 
 def _programs() -> Iterator[Finding]:
     needs = {
-        "ip": "sets devices up: install iproute2",
-        "tcpdump": "captures what `postel explain` reads: install tcpdump",
-        "tshark": "shows captures beside Postel's own: install tshark",
+        "ip": "install iproute2: Postel sets devices up with it",
+        "tcpdump": "install tcpdump: it makes the captures that `postel explain` reads",
+        "tshark": "install tshark: it shows captures, too",
     }
     for name, advice in needs.items():
         path = shutil.which(name)
@@ -203,8 +213,9 @@ def _programs() -> Iterator[Finding]:
 
 
 def _drops() -> Iterator[Finding]:
-    """What the TUN devices of this network namespace have dropped, because the program behind them hadn't
-    taken what came before.
+    """Say how many packets the TUN devices of this network namespace have dropped.
+
+    The kernel drops packets when the program behind a device doesn't read it fast enough.
     """
     try:
         devices = json.loads(ip("-statistics", "-json", "link", "show", "type", "tun") or "[]")
@@ -221,7 +232,7 @@ def _drops() -> Iterator[Finding]:
             advice = f"ip link set dev {found['ifname']} txqueuelen {QUEUE}"
         elif dropped:
             advice = (
-                "the program behind it was too slow for a burst, or not there: the compiled core, or "
+                "the program behind the device was too slow, or wasn't running: use the compiled core, or "
                 "postel serve --workers"
             )
         yield Finding(f"device {found['ifname']}", MISSING if dropped else GOOD, what, advice)
@@ -234,7 +245,7 @@ def _kernel() -> Finding:
         return Finding("kernel", UNKNOWN, platform.platform())
     what = f"{platform.system()} {platform.release()}, sends with {name}"
     advice = (
-        "for bulk from the kernel's sockets over a device of this machine cubic is faster: sysctl "
-        "net.ipv4.tcp_congestion_control=cubic"
+        "large transfers from the kernel's sockets over a device of this machine are faster with cubic: "
+        "sysctl net.ipv4.tcp_congestion_control=cubic"
     )
     return Finding("kernel", GOOD, what, advice if name == "bbr" else "")

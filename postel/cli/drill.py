@@ -1,10 +1,11 @@
 """Run packetdrill scripts against Postel, in virtual time.
 
-A folder runs with all the scripts in it, in parallel::
+For a folder all scripts in it are run, in parallel::
 
     postel drill tests/scripts --profile freebsd --define STANDARD
 
-Or against this machine's kernel, in real time, in a network namespace of its own (root)::
+Scripts can also run against this machine's kernel, in real time, in a network namespace of their own; that
+needs root::
 
     postel drill --against kernel --profile linux script.pkt
 
@@ -40,21 +41,25 @@ _LADDER: Final = 104  # columns
 _DEFAULT_PROFILE: Final = "rfc"
 _STACKS: Final = ("postel", "kernel")
 _DEVICE: Final = "drill0"
-_FEW: Final = 20  # scripts that need no second process
+_FEW: Final = 20  # scripts for which another process is worth its start
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """Result of one script: "passed", "failed" or "error", with the line and what is wrong there."""
+
     path: str
     result: str
     line: int
     message: str
-    detail: str  # for people: the line with its caret, the rule, the state, the ladder
-    rule: str = ""  # of the RFCs, where it is known which was at work
+    detail: str  # text for people: the script's line with its caret, the rule, the state, the ladder
+    rule: str = ""  # rule of an RFC by which Postel acted, where it is known
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
+    """Options that each script runs with."""
+
     profile: str
     defined: tuple[str, ...]
     pcapng: str
@@ -62,40 +67,46 @@ class Choices:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     parser.add_argument(
         "paths", metavar="SCRIPT|DIR", nargs="+", help="scripts, and folders of scripts (*.pkt)"
     )
     parser.add_argument(
-        "-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor"
+        "-j", "--jobs", metavar="N", type=int, default=0, help="processes to use; default: one per processor"
     )
     parser.add_argument(
         "--profile",
         choices=Profile.names(),
         default="",
-        help="whose constants the scripts expect; default: the name of their folder, else rfc",
+        help="stack that the scripts are for; default: the name of their folder, else rfc",
     )
     parser.add_argument(
-        "--define", metavar="NAME", action="append", default=[], help="for #ifdef NAME; may be given again"
+        "--define",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="define NAME for #ifdef; may be given again",
     )
     parser.add_argument(
         "--against",
         choices=_STACKS,
         default="postel",
-        help="the stack to test; default: postel; kernel needs root",
+        help="stack to test; default: postel; kernel needs root",
     )
-    parser.add_argument("--pcapng", metavar="DIR", default="", help="where to put a capture of each script")
-    parser.add_argument("--junit", metavar="FILE", help="where to write the results as JUnit's XML")
-    parser.add_argument("--json", action="store_true", help="the results as JSON on standard output")
+    parser.add_argument("--pcapng", metavar="DIR", default="", help="folder for a capture of each script")
+    parser.add_argument("--junit", metavar="FILE", help="file for the results as JUnit's XML")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run all scripts, and print the results. Returns 1 where not all passed."""
     if options.jobs < 0:
         raise ArgumentError("--jobs", options.jobs, "1 or more")
     scripts = _found(options.paths)
     if options.pcapng:
         Path(options.pcapng).mkdir(parents=True, exist_ok=True)
     choices = Choices(options.profile, tuple(options.define), options.pcapng, options.against)
-    jobs = options.jobs or int(options.against == "kernel")  # in real time scripts disturb one another
+    jobs = options.jobs or int(options.against == "kernel")  # scripts in real time would disturb one another
     results = list(_all(scripts, choices, jobs, shows_progress=not options.json and sys.stderr.isatty()))
     if options.junit:
         _write_junit(results, Path(options.junit))
@@ -148,6 +159,7 @@ def _with_progress(results: Iterator[Result], total: int, *, shows: bool) -> Ite
 
 
 def one(path: str, choices: Choices) -> Result:
+    """Run one script."""
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
         script = drill.parse(text, path=path, defined=choices.defined)
@@ -174,7 +186,7 @@ def _performed(script: Script, choices: Choices, trace: Trace) -> Outcome:
 
 
 def _folder(path: str) -> str:
-    """What lies in a folder that is named after a profile expects that one."""
+    """Profile after which the script's folder is named, or the default."""
     name = Path(path).resolve().parent.name
     return name if name in Profile.names() else _DEFAULT_PROFILE
 
@@ -186,7 +198,7 @@ def _capture(trace: Trace, path: Path, folder: Path) -> None:
 
 
 def _opened(ends: Ends) -> Tun:
-    """The device, for the kernel; what it sends to any address goes there."""
+    """Open the device for the kernel, with a route that sends all packets of the kernel there."""
     tun = device.opened(_DEVICE, [Interface(ends.local.address, ends.prefix_length)], mtu=ends.mtu)
     device.ip("-4" if len(ends.local.address) == 4 else "-6", "route", "add", "default", "dev", _DEVICE)
     return tun
@@ -260,5 +272,5 @@ def _write_junit(results: list[Result], path: Path) -> None:
 
 
 def _printable(text: str) -> str:
-    """XML has no place for other control characters."""
+    """Remove the control characters that XML can't hold."""
     return "".join(character for character in text if character >= " " or character in "\n\t")

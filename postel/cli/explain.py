@@ -1,11 +1,11 @@
 """Explain a capture: each TCP connection in a line, drawn, or with what is unusual and the rule behind it.
 
-FILE is pcap or pcapng, also compressed; several are read as one; - is a pipe::
+FILE is pcap or pcapng, also compressed; several files are read as one; - is a pipe::
 
     tcpdump -U -w - | postel explain - --follow
 
-What could be read is told in any case. Exit status 1 where the file is damaged, 3 where packets were left out
-that may hold TCP: fragments without the rest, links that aren't understood, headers that were cut off.
+What could be read is shown in any case. Exit status 1 where the file is damaged, 3 where packets were left
+out that may hold TCP: fragments without the rest, links that aren't understood, headers that were cut off.
 """
 
 import argparse
@@ -30,37 +30,45 @@ from postel.view.capture.replay import Replay
 from postel.view.capture.table import Notice, Seen
 from postel.view.capture.unusual import Unusual
 
-_ALL: Final = 1 << 62  # packets of a finding: JSON names each
+_ALL: Final = 1 << 62  # packets that a finding names: JSON has all of them
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     source.arguments(parser)
-    parser.add_argument("--why", action="store_true", help="tell what is unusual, and the rule behind it")
+    parser.add_argument("--why", action="store_true", help="say what is unusual, and name the rule behind it")
     parser.add_argument(
-        "--summary", action="store_true", help="tell of the capture as a whole, not of each connection"
+        "--summary", action="store_true", help="describe the capture as a whole, not each connection"
     )
     parser.add_argument(
-        "--follow", action="store_true", help="tell of each connection when it is over, not of all in the end"
+        "--follow", action="store_true", help="print each connection when it is over, not all at the end"
     )
-    parser.add_argument("--zeek-timers", action="store_true", help="divide connections as Zeek's timers do")
+    parser.add_argument("--zeek-timers", action="store_true", help="end connections by the timers of Zeek")
     parser.add_argument(
-        "--checksums", action="store_true", help="segments with a wrong checksum count for Zeek's c alone"
+        "--checksums",
+        action="store_true",
+        help="use segments with a wrong checksum for nothing but the letter c in Zeek's history",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="a JSON object for each connection, one a line")
+    form.add_argument(
+        "--json", action="store_true", help="print a JSON object for each connection, each in a line"
+    )
     form.add_argument("--format", choices=("zeek",), help="zeek: write a conn.log, with Zeek's timers")
-    form.add_argument("--html", metavar="PAGE", help="write a page that needs nothing else")
+    form.add_argument("--html", metavar="PAGE", help="write a page that needs no other file")
 
     selection.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Explain the capture. Raises ArgumentError for options that exclude each other."""
     if options.conn < 0:
         raise ArgumentError("--conn", options.conn, "1 or more")
     if options.follow and (options.conn or options.html):
-        raise ArgumentError("--follow", options.follow, "without --conn and --html, which need the whole")
+        raise ArgumentError(
+            "--follow", options.follow, "only without --conn and --html, which need the whole"
+        )
     if options.follow and options.sort:
-        raise ArgumentError("--sort", options.sort, "without --follow, which tells of each at once")
+        raise ArgumentError("--sort", options.sort, "only without --follow, which prints each at once")
     with (
         readable_twice(options.file) if options.html else nullcontext(options.file) as files,
         storage() as kept,
@@ -74,7 +82,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Explanation:
+    """One run of the command: reads the capture, and prints what the options ask for."""
+
     def __init__(self, reader: Merged, kept: IO[bytes], options: argparse.Namespace) -> None:
+        """Take the reader of the capture, a file for rows that are printed at the end, and the options."""
         self.reader = reader
         self.options = options
         self.language = speakable(options.lang, sys.stdout)
@@ -100,18 +111,21 @@ class _Explanation:
         )
 
     def look(self, seen: Seen) -> None:
+        """Pass a segment to the search for unusual things and to the drawing, as far as they are wanted."""
         if self.unusual is not None:
             self.unusual.look(seen)
         if self.replay is not None:
             self.replay.look(seen)
 
     def notice(self, notice: Notice) -> None:
+        """Pass something that isn't a segment, such as an ICMP error, on in the same way."""
         if self.unusual is not None:
             self.unusual.notice(notice)
         if self.replay is not None:
             self.replay.notice(notice)
 
     def over(self, connection: Connection) -> None:
+        """Print or keep a connection that is over."""
         self.summary.count(connection)
         story = self.unusual.of(connection) if self.unusual is not None else None
         if self.options.conn not in (0, connection.number) or not self.selection.wants(connection, story):
@@ -125,6 +139,7 @@ class _Explanation:
             self.rows.keep(connection.number, self.told(connection, story), self.selection.key(connection))
 
     def told(self, connection: Connection, story: Story | None) -> Told:
+        """Make a connection's row, with findings and JSON where they are wanted."""
         told = Told(report.row(connection, self.language), "", [])
         if self.options.json:
             told.json = json_text(report.record(connection, story, self.language), sys.stdout)
@@ -137,6 +152,7 @@ class _Explanation:
         return told
 
     def tell(self) -> int:
+        """Read the whole capture and print it. Returns the exit status."""
         if self.options.format == "zeek":
             return self.tell_zeek()
         if self.options.follow and not self.options.json:
@@ -146,7 +162,7 @@ class _Explanation:
         if self.options.conn and not self.rows:
             source.tell_of_whole(self.reader, self.table)
             raise ArgumentError(
-                "--conn", self.options.conn, f"a connection's number, up to {self.table.connections}"
+                "--conn", self.options.conn, f"the number of a connection, up to {self.table.connections}"
             )
         if self.options.summary:
             self.print_summary()
@@ -157,7 +173,7 @@ class _Explanation:
         return source.tell_of_whole(self.reader, self.table)
 
     def tell_zeek(self) -> int:
-        """Connections as they end, as Zeek writes them."""
+        """Print connections as they end, in the format of Zeek's conn.log. Returns the exit status."""
         for each in connlog.heading(connlog.now()):
             print(each)
         source.read(self.reader, self.table)
@@ -166,6 +182,7 @@ class _Explanation:
         return source.tell_of_whole(self.reader, self.table)
 
     def tell_table(self) -> None:
+        """Print the rows that were kept, and the ladder where one connection is wanted."""
         if self.options.json:
             self.print(self.rows, ())
             return
@@ -184,6 +201,7 @@ class _Explanation:
             show(self.replay.finish(), self.language, sys.stdout, unfold=self.options.unfold)
 
     def print(self, all_told: Iterable[Told], widths: Sequence[int]) -> None:
+        """Print rows; connections that are alike share one line."""
         folded: set[str] = set()
         for told in all_told:
             if told.group and not told.json and self.alike.is_many(told.group):
@@ -197,12 +215,14 @@ class _Explanation:
         sys.stdout.flush()
 
     def print_summary(self) -> None:
+        """Print the summary of the whole capture."""
         if self.options.json:
             return
         for line in self.summary.lines(self.table.packets, self.language):
             print(line)
 
     def write_page(self, files: list[str]) -> None:
+        """Write the HTML page, for which the files are read again."""
         rows = [(told.row, told.findings) for told in self.rows]
         text = page.of(
             rows,

@@ -1,15 +1,15 @@
-"""What tutorials say of TCP's handshake and close, tried on the real stack and seen.
+"""Try what tutorials say of TCP's handshake and close on the real stack, and show what happens.
 
-Without arguments it lists the claims; one of them, or all::
+Without arguments the command lists the claims. It can try one of them, or all::
 
     postel lab run stale-syn
     postel lab run all
 
-Interfere, by the numbers that the ladder prints, and look closer::
+The user can interfere, by the numbers that the ladder prints, and look closer::
 
     postel lab run four-way --drop 5 --set msl=30s --view states --view tcb
 
-Exit status 1 where a verdict is not the one of the table.
+Exit status 1 where a verdict isn't the one of the list.
 """
 
 import argparse
@@ -49,49 +49,66 @@ _MARKS: Final = {True: "✓", False: "✗"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     _language(parser)
-    commands = parser.add_subparsers(dest="action", metavar="run", help="one of the claims, or all")
+    commands = parser.add_subparsers(dest="action", metavar="run", help="try one of the claims, or all")
     one = commands.add_parser("run", help="try a claim", description="Try a claim on the real stack.")
-    one.add_argument("claim", metavar=f"CLAIM|{_ALL}", help="as the list has it")
+    one.add_argument("claim", metavar=f"CLAIM|{_ALL}", help="name of a claim in the list, or all")
     _language(one)
     interference.arguments(one)
     look = one.add_argument_group("look closer")
     look.add_argument(
-        "--view", action="append", choices=_VIEWS, help="may be given again; default: what suits the claim"
+        "--view",
+        action="append",
+        choices=_VIEWS,
+        help="view of a run, may be given again; default: the claim's",
     )
-    look.add_argument("--only", metavar="N", type=int, default=0, help="this run of several")
+    look.add_argument("--only", metavar="N", type=int, default=0, help="show only this run of several")
     look.add_argument(
-        "--packet", metavar="N", type=int, default=0, help="of --view bytes; default: the first with data"
+        "--packet",
+        metavar="N",
+        type=int,
+        default=0,
+        help="packet for --view bytes; default: the first with data",
     )
     unfolding(look)
-    look.add_argument("--html", metavar="PAGE", help="a page to move through it, that needs nothing else")
+    look.add_argument(
+        "--html", metavar="PAGE", help="write a page to step through the runs, which needs no other file"
+    )
     look.add_argument(
         "--svg",
         metavar="FILE",
-        help="the ladder as a picture, with --view states the state diagram; of further runs in FILE-2, …",
+        help="write the ladder as a picture, or with --view states the diagram; further runs into FILE-2, …",
     )
     look.add_argument(
         "--pcapng",
         metavar="FILE",
-        help="the packets, with comments, for Wireshark; of further runs in FILE-2, …",
+        help="write the packets for Wireshark, with comments; further runs into FILE-2, …",
     )
     look.add_argument(
-        "--pkt", metavar="FILE", help="the first run, or that of --only, as a packetdrill script"
+        "--pkt", metavar="FILE", help="write the first run, or that of --only, as a packetdrill script"
     )
     look.add_argument(
-        "--side", choices=("client", "server"), default="client", help="whose script; default %(default)s"
+        "--side",
+        choices=("client", "server"),
+        default="client",
+        help="end that the script tests; default %(default)s",
     )
-    look.add_argument("--json", action="store_true", help="all of it as JSON on standard output")
+    look.add_argument("--json", action="store_true", help="print everything as JSON on standard output")
 
 
 def _language(parser: argparse.ArgumentParser) -> None:
     languages = (*notes.LANGUAGES, "both")
     parser.add_argument(
-        "--lang", choices=languages, default=argparse.SUPPRESS, help=f"default {preferred_language()}"
+        "--lang",
+        choices=languages,
+        default=argparse.SUPPRESS,
+        help=f"language; default {preferred_language()}",
     )
 
 
 def run(options: argparse.Namespace) -> int:
+    """List the claims, or try one or all. Returns 1 where a verdict isn't the one of the list."""
     languages = _languages(getattr(options, "lang", preferred_language()))
     if options.action is None:
         _list(languages)
@@ -111,16 +128,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _narrowed(report: Report, only: int) -> Report:
-    """With one of its runs alone, where that is wanted."""
+    """Report with only one of its runs, where that is wanted."""
     if not only:
         return report
     if not 1 <= only <= len(report.scenes):
-        raise ArgumentError("--only", only, f"1 to {len(report.scenes)}")
+        raise ArgumentError("--only", only, f"the number of a run, 1 to {len(report.scenes)}")
     return replace(report, scenes=[report.scenes[only - 1]])
 
 
 def _languages(wanted: str) -> list[str]:
-    """Those that the terminal can show; the first is the ladder's."""
+    """Languages that the terminal can show; the first one is the ladder's."""
     both = [preferred_language(), *notes.LANGUAGES] if wanted == "both" else [wanted]
     return list(dict.fromkeys(speakable(language, sys.stdout) for language in both))
 
@@ -130,7 +147,7 @@ def _say(key: str, language: str, **values: object) -> str:
 
 
 def _print(text: str) -> None:
-    """As far as the terminal has the characters."""
+    """Print a text, in ASCII where the terminal lacks its characters."""
     print(text if can_encode(text, sys.stdout) else plain(text))
 
 
@@ -200,7 +217,7 @@ def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> 
 
 
 def _tell_absent(report: Report, told: lab.Interference, language: str) -> None:
-    """Of packets that should have had a fate of their own, had there been so many."""
+    """Report each packet number in the options that no run reached."""
     most = max(scene.world.packets for scene in report.scenes)
     for number in sorted(told.verdicts):
         if number > most:
@@ -208,7 +225,7 @@ def _tell_absent(report: Report, told: lab.Interference, language: str) -> None:
 
 
 def _paragraph(key: str, texts: list[str], language: str) -> None:
-    """A heading, and lines that stand beside it."""
+    """Print a heading with lines beside it."""
     column = (
         max(width(_say(heading, language)) for heading in ("claim", "look", "verdict", "rfc", "again")) + 2
     )
@@ -236,12 +253,12 @@ def _bytes(scene: Scene, number: int, *, ascii_only: bool) -> str:
     packets = [packet for packet in scene.trace.packets if not packet.copy]
     wanted = [packet for packet in packets if packet.number == number] if number else _interesting(scene)
     if not wanted:
-        raise ArgumentError("--packet", number, f"1 to {len(packets)}")
+        raise ArgumentError("--packet", number, f"the number of a packet, 1 to {len(packets)}")
     return header.render(wanted[0], ascii_only=ascii_only)
 
 
 def _interesting(scene: Scene) -> list[Any]:
-    """Those with data, else all."""
+    """Packets with data, or all packets where none has data."""
     packets = scene.trace.packets
     return [packet for packet in packets if packet.segment is not None and packet.segment.data] or packets
 
@@ -265,9 +282,8 @@ def _write(reports: list[Report], options: argparse.Namespace, languages: list[s
     if options.html:
         commands = [_again(options, report.claim.id) for report in reports]
         chosen = getattr(options, "lang", "both")
-        language = (
-            preferred_language() if chosen == "both" else chosen
-        )  # a page can show Chinese, whatever the terminal can
+        # A page can show Chinese even where the terminal can't.
+        language = preferred_language() if chosen == "both" else chosen
         text = page.of(reports, language, commands=commands, unfold=options.unfold)
         with _opened("--html", Path(options.html)) as file:
             file.write(text.encode())
@@ -281,7 +297,7 @@ def _write(reports: list[Report], options: argparse.Namespace, languages: list[s
                 pcapng.write(scene.trace, file, language=languages[0])
     if options.pkt:
         if options.claim == _ALL:
-            raise ArgumentError("--pkt", options.pkt, "given with a single claim")
+            raise ArgumentError("--pkt", options.pkt, "only with a single claim")
         text = script.write(reports[0].scenes[0], options.side, _again(options, options.claim))
         with _opened("--pkt", Path(options.pkt)) as file:
             file.write(text.encode())
@@ -294,8 +310,10 @@ def _picture(scene: Scene, options: argparse.Namespace, languages: list[str]) ->
 
 
 def _paths(reports: list[Report], path: Path) -> Iterator[tuple[Path, Scene]]:
-    """A file for each run: in one capture, Wireshark would take the second for retransmissions of the
-    first.
+    """Path and scene of each run.
+
+    Each run gets a file of its own, because in one capture Wireshark would take the packets of the second run
+    for retransmissions of those of the first.
     """
     for report in reports:
         stem = path.stem if len(reports) == 1 else f"{path.stem}-{report.claim.id}"

@@ -1,6 +1,6 @@
 """Join standard input and output to a peer: one connection, or datagrams.
 
-Like ``nc -N``: the end of the input closes this direction only, and what the peer still sends is printed::
+As with ``nc -N``, the end of the input closes our direction only, and what the peer still sends is printed::
 
     echo hello | postel nc 10.7.0.1 7 --tun postel0 --address 10.7.0.2/24
     postel nc -l 80 --tun postel0 --address 10.7.0.2/24
@@ -22,39 +22,43 @@ from postel.errors import ArgumentError, ConnectionTimedOut
 from postel.wire import address
 
 _CHUNK: Final = 64 << 10
-_DATAGRAM: Final = 1200  # octets of input at most: fits any usual MTU
+_DATAGRAM: Final = 1200  # octets of input in a datagram at most: fits any usual MTU
 _STDIN: Final = 0
 
 Told = Callable[[], None] | None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to ``parser``."""
     parser.add_argument(
-        "peer", nargs="+", metavar="[HOST] PORT", help="where to connect; with -l the port alone"
+        "peer", nargs="+", metavar="[HOST] PORT", help="address and port to connect to; with -l only the port"
     )
     parser.add_argument(
         "-l", "--listen", action="store_true", help="wait for one connection, or for the first datagram"
     )
-    parser.add_argument("-u", "--udp", action="store_true", help="datagrams: one for each read of the input")
+    parser.add_argument(
+        "-u", "--udp", action="store_true", help="send datagrams, one for each read of the input"
+    )
     parser.add_argument(
         "-N",
         action="store_true",
         dest="half_close",
-        help="half-close at the end of the input; always so, for nc's users",
+        help="close our direction at the end of the input; Postel always does, -N is for users of nc",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="with -l, say when it listens")
+    parser.add_argument("-v", "--verbose", action="store_true", help="with -l, print when it listens")
     parser.add_argument(
         "-w",
         "--wait",
         type=seconds,
         default=None,
         metavar="SECONDS",
-        help="leave after so much silence; a connection that takes longer to open has failed",
+        help="end after so many seconds without data; fail if the connection takes longer to open",
     )
     attachment.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Connect or listen, and pass octets on until both directions have ended. Returns 0."""
     if len(options.peer) != (1 if options.listen else 2):
         raise ArgumentError("peer", " ".join(options.peer), "PORT with -l, else HOST PORT")
     try:
@@ -83,7 +87,10 @@ def _listening() -> None:
 async def talk(
     attached: Attached, where: str, number: int, *, patience: float | None, over_udp: bool, listening: Told
 ) -> None:
-    """With the peer at ``where``, or with the first that comes if that is empty."""
+    """Exchange octets with the peer at ``where``, or with the first that connects where that is empty.
+
+    With ``patience``, in seconds, the exchange ends after so long without data.
+    """
     exchange = _exchange_datagrams if over_udp else _exchange_streams
     async with attached.network() as network:
         await exchange(network, where, number, patience, listening)
@@ -102,8 +109,9 @@ async def _exchange_streams(
 async def _connected(
     network: Network, where: str, number: int, patience: float | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection that opens within ``patience``. Raises ConnectionTimedOut, and what
-    `Network.open_connection` raises.
+    """Open a connection within ``patience`` seconds.
+
+    Raises ConnectionTimedOut, and what `Network.open_connection` raises.
     """
     waiting = asyncio.timeout(patience)
     try:
@@ -118,7 +126,7 @@ async def _connected(
 async def _accepted(
     network: Network, number: int, listening: Told
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The first connection; the others find a closed port."""
+    """Wait for the first connection; any other is reset, and later ones find a closed port."""
     first: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
         asyncio.get_running_loop().create_future()
     )
@@ -141,7 +149,7 @@ async def _accepted(
 async def _exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: float | None
 ) -> None:
-    """Until both directions have ended, each by itself."""
+    """Pass octets on in both directions until each has ended."""
     sending = asyncio.create_task(_send_input(writer))
     try:
         while octets := await _within(patience, reader):
@@ -169,14 +177,16 @@ async def _send_input(writer: asyncio.StreamWriter) -> None:
 
 
 class _Inbox(asyncio.DatagramProtocol):
-    """Datagrams from the first host that sends one."""
+    """Receiver of datagrams from the first host that sends one."""
 
     def __init__(self, peer: asyncio.Future[tuple[str, int]]) -> None:
+        """Take the future that gets the peer's address."""
         self.peer = peer
         self.heard = asyncio.Event()
         self.error: OSError | None = None
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Print a datagram of the peer."""
         if not self.peer.done():
             self.peer.set_result(addr[:2])
         if addr[:2] == self.peer.result():
@@ -184,6 +194,7 @@ class _Inbox(asyncio.DatagramProtocol):
             self.heard.set()
 
     def error_received(self, exc: Exception) -> None:
+        """Keep an error, such as a closed port at the peer."""
         if isinstance(exc, OSError):
             self.error = exc
             self.heard.set()
@@ -192,7 +203,7 @@ class _Inbox(asyncio.DatagramProtocol):
 async def _exchange_datagrams(
     network: Network, where: str, number: int, patience: float | None, listening: Told
 ) -> None:
-    """As long as something comes within ``patience``; without it, until interrupted."""
+    """Pass datagrams on as long as one arrives within ``patience`` seconds; without it until interrupted."""
     peer: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     inbox = _Inbox(peer)
     if where:
@@ -226,12 +237,12 @@ async def _send_datagrams(
 
 
 async def _read_input(most: int) -> bytes:
-    """What standard input has, without a thread that would keep the program from ending."""
+    """Read standard input without a thread, which would keep the program from ending."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     try:
         loop.add_reader(_STDIN, ready.set)
-    except PermissionError:  # a file: always ready, and epoll won't have it
+    except PermissionError:  # the input is a file, which is always ready, and which epoll refuses
         await asyncio.sleep(0)
         return os.read(_STDIN, most)
     try:

@@ -1,7 +1,7 @@
 """Serve a directory, or any ASGI application, by HTTP over Postel's own TCP.
 
-With the extra ``serve``: uvicorn and starlette as they come. Reachable from the kernel at the other side of a
-TUN device::
+It needs the extra ``serve``, which has uvicorn and starlette. The kernel at the other side of the TUN device
+can reach it::
 
     postel serve . --tun postel0 --address 10.7.0.2/24 &
     curl http://10.7.0.2/
@@ -31,10 +31,9 @@ from postel.wire.address import Endpoint
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "application", metavar="APP", help="a directory, or an ASGI application such as module:app"
-    )
-    parser.add_argument("--port", type=port, default=80, help="default %(default)s")
+    """Add the command's arguments to ``parser``."""
+    parser.add_argument("application", metavar="APP", help="directory, or ASGI application (module:app)")
+    parser.add_argument("--port", type=port, default=80, help="port to listen on; default %(default)s")
     parser.add_argument(
         "--workers",
         type=count,
@@ -42,53 +41,54 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that share the connections; default %(default)s",
     )
-    parser.add_argument("--quiet", action="store_true", help="no line for each request")
+    parser.add_argument("--quiet", action="store_true", help="print no line for each request")
     parser.add_argument(
-        "--access-log", metavar="FILE", help="put the lines there; opened anew when it was moved away"
+        "--access-log", metavar="FILE", help="file for these lines; opened anew after it was moved away"
     )
-    of_uvicorn = parser.add_argument_group("uvicorn", "as its own options; limits are those of each worker")
+    of_uvicorn = parser.add_argument_group("uvicorn", "options of uvicorn; limits are those of each worker")
     of_uvicorn.add_argument("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
-    of_uvicorn.add_argument("--ssl-keyfile", metavar="FILE", help="its key, where it isn't in the same file")
-    of_uvicorn.add_argument("--ssl-keyfile-password", metavar="TEXT", help="of that file")
+    of_uvicorn.add_argument("--ssl-keyfile", metavar="FILE", help="key, if it isn't in the same file")
+    of_uvicorn.add_argument("--ssl-keyfile-password", metavar="TEXT", help="password of the key")
     of_uvicorn.add_argument(
         "--timeout-keep-alive",
         type=natural,
         default=5,
         metavar="SECONDS",
-        help="between requests; default %(default)s",
+        help="longest pause between requests; default %(default)s",
     )
     of_uvicorn.add_argument(
         "--timeout-graceful-shutdown",
         type=natural,
         default=30,
         metavar="SECONDS",
-        help="for responses that are on their way at SIGTERM; a second SIGTERM ends them; default "
+        help="time to finish responses after SIGTERM; a second SIGTERM ends them at once; default "
         "%(default)s",
     )
     of_uvicorn.add_argument(
         "--limit-concurrency",
         type=natural,
         metavar="N",
-        help="connections at once; beyond them 503; default no limit",
+        help="connections at once; further ones get status 503; default: no limit",
     )
     of_uvicorn.add_argument(
         "--backlog",
         type=natural,
         default=4096,
         metavar="N",
-        help="connections that wait for their turn; default %(default)s",
+        help="connections that may wait to be accepted; default %(default)s",
     )
     attachment.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM, in this process or in several workers. Returns the exit status."""
     service = Service(options)
     if options.workers == 1:
         service.run()
         return 0
     links = service.attachment.queues(options.workers)
     siblings = Siblings(options.workers)
-    service.announce()  # what comes before a worker listens waits in its queue
+    service.announce()  # packets that arrive before a worker listens wait in its queue
     return workers.run(
         [partial(service.work, siblings, index, os.getpid(), link) for index, link in enumerate(links)],
         siblings.done,
@@ -96,11 +96,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 class Service:
-    """An application on a device, in one process or in several."""
+    """Application on a device, in one process or in several."""
 
     def __init__(self, options: argparse.Namespace) -> None:
+        """Load the application, and check all options. Raises ImportError where the extra is missing."""
         try:
-            from postel.cli.http import application  # noqa: PLC0415 - of an extra
+            from postel.cli.http import application  # noqa: PLC0415 - needs an extra
         except ImportError as error:
             raise ImportError(
                 f"serve needs uvicorn and starlette ({error}): pip install postel[serve]"
@@ -112,6 +113,7 @@ class Service:
         self._parent = 0
 
     def announce(self) -> None:
+        """Print at which addresses the application is served."""
         options = self._options
         scheme, usual = ("https", ":443") if options.ssl_certfile else ("http", ":80")
         for interface in self.attachment.own:
@@ -125,14 +127,15 @@ class Service:
     def work(self, siblings: Siblings, index: int, parent: int, link: Tun) -> None:
         """Serve as a worker, in a process of its own.
 
-        The descriptor is a copy: the original stays open, and with it the queue, until the last process ends.
+        The worker uses a copy of the descriptor. The original stays open, and with it the queue, until the
+        last process ends.
         """
         self._parent = parent
         copy = inherit_tun(os.dup(link.fileno()), name=link.name, mtu=link.mtu)
         self.run(siblings.joined(copy, index), siblings)
 
     def run(self, link: Link | None = None, siblings: Siblings | None = None) -> None:
-        """Serve until SIGTERM. Raises LinkClosed where the device ends before."""
+        """Serve until SIGTERM. Raises LinkClosed where the device is removed."""
         with asyncio.Runner(loop_factory=aio.Loop) as runner:
             runner.run(self._serve(link, siblings))
 
@@ -145,13 +148,13 @@ class Service:
             await _first(serving, gone, asyncio.ensure_future(server.urgent.wait()))
             if not serving.done():
                 server.should_exit = True
-                await network.close()  # which ends all connections
+                await network.close()  # ends all connections
                 await serving
             elif siblings is not None:
                 siblings.done()
                 await self._wait_for(siblings, server.urgent)
             if gone.done() and not gone.cancelled():
-                raise LinkClosed(errno.ENODEV, f"TUN device {self.attachment.tun} is gone: start again")
+                raise LinkClosed(errno.ENODEV, f"TUN device {self.attachment.tun} was removed: start again")
 
     async def _wait_for(self, siblings: Siblings, urgent: asyncio.Event) -> None:
         with suppress(TimeoutError):
@@ -159,7 +162,7 @@ class Service:
                 await _first(asyncio.ensure_future(siblings.all_done()), asyncio.ensure_future(urgent.wait()))
 
     def _is_orphan(self) -> bool:
-        """Whether nothing waits for this worker any more."""
+        """Whether the parent of this worker has ended, so that no process waits for the worker any more."""
         return bool(self._parent) and workers.is_orphan(self._parent)
 
 
@@ -168,11 +171,12 @@ def _nothing() -> None:
 
 
 def _listening(network: Network, options: argparse.Namespace) -> list[Any]:
-    """A socket for each family. They listen at once: what comes before uvicorn has begun waits in their
-    backlogs.
+    """Make a listening socket for each family.
+
+    They listen at once: connections that arrive before uvicorn has begun wait in their backlogs.
     """
     made = []
-    # Of Postel's host
+    # The wildcard means all addresses of Postel's host, not of this machine.
     for family, wildcard in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
         if network.has_family(family):
             listening = network.socket(family)
@@ -185,13 +189,13 @@ def _listening(network: Network, options: argparse.Namespace) -> list[Any]:
 
 
 def _told_otherwise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """The loop's exception handler: that the device is gone is told in one line, at the end."""
+    """Handle exceptions of the loop, except for a removed device, which is reported at the end."""
     if not isinstance(context.get("exception"), LinkError):
         loop.default_exception_handler(context)
 
 
 async def _first(main: "asyncio.Future[Any]", *others: "asyncio.Future[Any]") -> None:
-    """Wait until one of these is done, and cancel the others but ``main``."""
+    """Wait until one of these is done, and cancel all but ``main``."""
     try:
         await asyncio.wait((main, *others), return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -374,7 +374,7 @@ def _colours(packet: Packet) -> tuple[str, ...]:
 
 
 def _crossing(flow: Flow) -> set[int]:
-    """Numbers of the packets at whose receiver something happens between their departure and their arrival.
+    """Numbers of the packets for which something happens at the receiver while they are on their way.
 
     These are packets that pass one of the other direction, because each left before the other arrived;
     packets that a later one overtakes; and packets that find their receiver in a state to which a call or a

@@ -1,4 +1,4 @@
-// Moves through the moments of each run. What there is to show is in the page as data; this knows nothing of TCP.
+// This script moves through the moments of each run. What it shows is in the page as data, so it knows nothing of TCP.
 "use strict";
 
 const root = document.documentElement;
@@ -159,7 +159,7 @@ class Stage {
 
 const stages = [...document.querySelectorAll(".stage")].map((article) => new Stage(article));
 
-// On paper everything is shown, as it was in the end.
+// For printing, show everything as it is at the end of the run.
 let before = [];
 addEventListener("beforeprint", () => {
   before = stages.map((stage) => stage.now);

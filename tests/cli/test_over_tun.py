@@ -419,7 +419,7 @@ def test_the_demo_leaves_nothing_behind(
 ) -> None:
     assert cli.main(["demo", "--pcapng", str(tmp_path / "demo.pcapng"), "--lang", "en"]) == 0
     out = capfd.readouterr().out
-    assert "3072 octets, as they should be" in out
+    assert "3072 octets arrived, all correct" in out
     assert "curl 10.7.0.1:" in out
     left = namespace.run("ip", "netns", inside=False).stdout.decode().split()
     assert [

@@ -202,7 +202,7 @@ def test_a_device_that_goes_away_ends_it_with_a_line(serve: Callable[..., Servin
     serving = serve()
     serving.namespace.command("ip", "link", "del", "serve0")
     assert serving.process.wait(10) == 3
-    assert serving.log().splitlines()[1:] == ["postel: TUN device serve0 is gone: start again"]
+    assert serving.log().splitlines()[1:] == ["postel: TUN device serve0 was removed: start again"]
 
 
 def test_a_burst_of_2000_syns_survives(serve: Callable[..., Serving]) -> None:
