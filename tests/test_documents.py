@@ -130,7 +130,7 @@ def commands(page: Path) -> list[str]:
 
 
 def test_both_readmes_show_the_same_code() -> None:
-    """But for the comments, and the language of the ladder."""
+    """The comments may differ, and the language of the ladder."""
     assert commands(CHINESE) == commands(ENGLISH)
     for language in ("python", "pycon"):
         ours, theirs = ([block for _, block in blocks(page, language)] for page in READMES)
