@@ -133,9 +133,9 @@ class Connection:
 
     __slots__ = (
         *(
+            "_phases",
             "before",
             "began",
-            "completeness",
             "copies",
             "early",
             "ends",
@@ -175,7 +175,7 @@ class Connection:
         self.syn_ack_last: int = UNKNOWN
         self.opened: int = UNKNOWN  # when the handshake was complete
         self.round_trip: int = 0  # of the handshake, from the SYN that was answered; 0 where it wasn't seen
-        self.completeness: int = 0
+        self._phases: int = 0  # bits of `completeness`
         self.first_fin: End | None = None
         self.early: str | None = None  # what became of TCP Fast Open: asked, given, sent, accepted, refused
         self.merged: bool = False  # the second FIN acknowledged the first
@@ -272,18 +272,20 @@ class Connection:
             self.zeek.catch_up(end.side, end.next, is_whole=end.plain_text)
 
     def _complete(self, end: End, flags: int, length: int) -> None:
-        """As tshark counts: text isn't an ACK, and beside a SYN neither FIN nor RST counts."""
-        if length:
-            self.completeness |= HAS_DATA
+        """As tshark counts: text isn't an ACK, text without ACK and SYN is nothing, and beside a SYN neither
+        FIN nor RST counts.
+        """
+        if length and flags & (SYN | ACK):
+            self._phases |= HAS_DATA
         if flags & SYN:
-            self.completeness |= HAS_SYN_ACK if flags & ACK else HAS_SYN
+            self._phases |= HAS_SYN_ACK if flags & ACK else HAS_SYN
             return
         if flags & ACK and not length:
-            self.completeness |= HAS_ACK
+            self._phases |= HAS_ACK
         if flags & FIN:
-            self.completeness |= HAS_FIN
+            self._phases |= HAS_FIN
         if flags & RST:
-            self.completeness |= HAS_RST
+            self._phases |= HAS_RST
 
     def _take_syn(self, end: End, seq: int, flags: int, now: int) -> None:
         """Its number begins the end's numbers, as long as the connection isn't open: what came before
@@ -347,6 +349,15 @@ class Connection:
     def last(self) -> int:
         """When the latest segment was seen, in microseconds."""
         return max(end.last for end in self.ends)
+
+    @property
+    def completeness(self) -> int:
+        """Phases that the capture has, as tshark's ``tcp.completeness``: the sum of HAS_SYN to HAS_RST.
+
+        tshark says 0 of a connection with a single packet, unless that is a SYN.
+        """
+        has_one = self.ends[0].packets + self.ends[1].packets == 1
+        return 0 if has_one and not self._phases & HAS_SYN else self._phases
 
     @property
     def is_closed_by_fins(self) -> bool:

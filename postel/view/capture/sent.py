@@ -167,12 +167,14 @@ class Sent:
         filled = self._fill(text, sequence.add(text, length))
         self.data += filled + max(0, sequence.offset(sequence.add(text, length), self.next))
         end = sequence.add(seq, size)
+        follows_a_probe = length > 1 and sequence.add(seq, 1) == self.next
         if sequence.gt(end, self.next):
             self.next = end
             self.next_at = now
         if filled and not was_late:
             return OVERTAKEN
-        self.retransmissions += 1
+        if not follows_a_probe:  # tshark doesn't count it, either: only the octet of a probe is sent again
+            self.retransmissions += 1
         return RETRANSMISSION
 
     def _is_late(self, seq: int, other: "Sent", at_once: int, now: int) -> bool:

@@ -55,6 +55,10 @@ def record(when: int, octets: bytes) -> bytes:
     return b"".join(field.to_bytes(4, "little") for field in fields) + octets
 
 
+GATHERED: dict[bytes, str] = {}  # the captures that tests made, with the name of the first test
+gathering = [""]  # the test that runs now, if its captures are kept
+
+
 def read(
     octets: bytes,
     closer: Callable[[Seen], None] | None = None,
@@ -64,6 +68,8 @@ def read(
     zeek_timers: bool = False,
 ) -> tuple[list[Connection], Damage | None, Table]:
     """The connections in the order in which they began."""
+    if gathering[0]:
+        GATHERED.setdefault(octets, gathering[0])
     found: list[Connection] = []
     reader, table = (
         Reader(io.BytesIO(octets)),

@@ -109,7 +109,7 @@ CASES = [
     ("ECN unasked", Tape().left(SYN, 0, mss=1460).right(SYN | ACK | ECE, 0, 1, mss=1460), [2]),
     ("ECT on SYN", Tape().left(SYN, 0, mss=1460, **ECN), [1]),
     ("ECT unagreed", bare().left(DATA, 1, 1, b"x", **ECN), [4]),
-    ("ECT again", with_ecn().left(DATA, 1, 1, b"x", **ECN).left(DATA, 1, 1, b"xy", **ECN), [5]),
+    ("ECT again", with_ecn().left(DATA, 1, 1, b"x", **ECN).wait(300).left(DATA, 1, 1, b"xy", **ECN), [5]),
     ("CE", with_ecn().left(DATA, 1, 1, b"x", ecn=3), [4]),
     ("half-closed", bare().left(FIN | ACK, 1, 1).right(ACK, 1, 2).right(DATA, 1, 2, b"on"), [6]),
     (
