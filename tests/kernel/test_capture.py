@@ -137,9 +137,20 @@ def as_tshark_writes(octets: int) -> str:
     return f"{octets} bytes"
 
 
+def sent_again(file: Path) -> dict[int, int]:
+    """Retransmissions by stream."""
+    told = tshark(file, "-2", "-T", "fields", "-e", "tcp.stream", "-e", "tcp.analysis.retransmission")
+    counts: dict[int, int] = {}
+    for stream, again in (line.split("\t") for line in told.splitlines()):
+        counts[int(stream)] = counts.get(int(stream), 0) + bool(again)
+    return counts
+
+
 def agree(file: Path) -> list[Connection]:
-    """The connections, of which tshark says the same."""
+    """The connections, of which tshark says the same; but that it counts copies as retransmissions."""
     found = connections(file)
+    again = {one.number - 1: sum(end.retransmissions for end in one.ends) for one in found if not one.copies}
+    assert again.items() <= sent_again(file).items()
     assert {connection.number - 1: connection.completeness for connection in found} == completeness(file)
     assert ours(found) == conversations(file)
     return found
@@ -531,8 +542,20 @@ def test_the_wire_is_slow(namespace: Any, far: Any, captured: Any) -> None:
     assert stories(file).keys() == {"wire client"}
 
 
-def test_inside_of_a_tunnel(namespace: Any, captured: Any) -> None:
-    """VXLAN between two devices of a pair; what passes the pair is captured."""
+ENDS = ("local", "192.0.2.{last}", "remote", "192.0.2.{other}")
+TUNNELS = {  # what `ip link add inner` needs, for each kind
+    "vxlan": ("type", "vxlan", "id", "7", *ENDS, "dstport", "4789", "dev", "outer"),
+    "geneve": ("type", "geneve", "id", "7", "remote", "192.0.2.{other}"),
+    "gre": ("type", "gre", *ENDS),
+    "gretap": ("type", "gretap", *ENDS),
+    "ipip": ("type", "ipip", *ENDS),
+    "vlan": ("link", "outer", "type", "vlan", "id", "7"),
+}
+
+
+@pytest.fixture
+def neighbour(namespace: Any) -> Iterator[Any]:
+    """Another namespace, at the other end of a pair of devices; both are called ``outer``."""
     other = Namespace()
     try:
         namespace.command(
@@ -541,33 +564,71 @@ def test_inside_of_a_tunnel(namespace: Any, captured: Any) -> None:
         for place, last in ((namespace, 1), (other, 2)):
             place.command("ip", "address", "add", f"192.0.2.{last}/24", "dev", "outer")
             place.command("ip", "link", "set", "outer", "up")
-            remote = (
-                "remote",
-                f"192.0.2.{3 - last}",
-                "local",
-                f"192.0.2.{last}",
-                "dstport",
-                "4789",
-                "dev",
-                "outer",
-            )
-            place.command("ip", "link", "add", "inner", "type", "vxlan", "id", "7", *remote)
-            place.command("ip", "address", "add", f"198.51.100.{last}/24", "dev", "inner")
-            place.command("ip", "link", "set", "inner", "up")
-        with captured("outer") as file, other.stream(4) as listener, namespace.stream(4) as stream:
-            listener.bind(("198.51.100.2", 80))
-            listener.listen()
-            stream.settimeout(PATIENCE)
-            stream.connect(("198.51.100.2", 80))
-            with listener.accept()[0] as accepted:
-                accepted.settimeout(PATIENCE)
-                stream.sendall(OCTETS[:50_000])
-                stream.shutdown(socket.SHUT_WR)
-                assert drained(accepted) == OCTETS[:50_000]
-        (connection,) = connections(file)
-        assert [(text_of(end.endpoint.address), end.data) for end in connection.ends] == [
-            ("198.51.100.1", 50_000),
-            ("198.51.100.2", 0),
-        ]
+        yield other
     finally:
         other.remove()
+
+
+def send_across(near: Any, far: Any, address: str) -> None:
+    """Fifty thousand octets over a connection to ``address``, which is the far namespace's."""
+    with far.stream(4) as listener, near.stream(4) as stream:
+        listener.bind((address, 80))
+        listener.listen()
+        stream.settimeout(PATIENCE)
+        stream.connect((address, 80))
+        with listener.accept()[0] as accepted:
+            accepted.settimeout(PATIENCE)
+            stream.sendall(OCTETS[:50_000])
+            stream.shutdown(socket.SHUT_WR)
+            assert drained(accepted) == OCTETS[:50_000]
+
+
+@pytest.mark.parametrize("kind", TUNNELS)
+def test_inside_of_a_tunnel(namespace: Any, neighbour: Any, captured: Any, kind: str) -> None:
+    """Between two devices of a pair; what passes the pair is captured."""
+    for place, last in ((namespace, 1), (neighbour, 2)):
+        arguments = (part.format(last=last, other=3 - last) for part in TUNNELS[kind])
+        try:
+            place.command("ip", "link", "add", "inner", *arguments)
+        except (subprocess.CalledProcessError, RuntimeError) as error:
+            pytest.skip(f"this kernel has no {kind}: {error}")
+        place.command("ip", "address", "add", f"198.51.100.{last}/24", "dev", "inner")
+        place.command("ip", "link", "set", "inner", "up")
+    with captured("outer") as file:
+        send_across(namespace, neighbour, "198.51.100.2")
+    (connection,) = connections(file)
+    assert [(text_of(end.endpoint.address), end.data) for end in connection.ends] == [
+        ("198.51.100.1", 50_000),
+        ("198.51.100.2", 0),
+    ]
+
+
+@pytest.fixture
+def sender(neighbour: Any) -> Iterator[Any]:
+    """A namespace behind the neighbour, which sends without the DF bit; the neighbour, a router, has to cut
+    what it sends (RFC 791, 3.2).
+    """
+    made = Namespace()
+    try:
+        neighbour.command(
+            "ip", "link", "add", "behind", "type", "veth", "peer", "name", "behind", "netns", made.name
+        )
+        for place, last in ((neighbour, 1), (made, 2)):
+            place.command("ip", "address", "add", f"203.0.113.{last}/24", "dev", "behind")
+            place.command("ip", "link", "set", "behind", "up")
+        neighbour.command("ip", "link", "set", "outer", "mtu", "576")
+        neighbour.command("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        made.command("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_no_pmtu_disc")
+        made.command("ip", "route", "add", "192.0.2.0/24", "via", "203.0.113.1")
+        yield made
+    finally:
+        made.remove()
+
+
+def test_in_fragments(namespace: Any, sender: Any, captured: Any) -> None:
+    namespace.command("ip", "route", "add", "203.0.113.0/24", "via", "192.0.2.2")
+    with captured("outer") as file:
+        send_across(sender, namespace, "192.0.2.1")
+    (connection,) = connections(file)
+    assert connection.ends[0].data == 50_000
+    assert tshark(file, "-Y", "ip.flags.mf == 1", "-T", "fields", "-e", "frame.number").count("\n") > 50

@@ -197,7 +197,7 @@ class Connection:
         sight = end.see(seq, flags, length, end.other, self.round_trip or AT_ONCE, now)
         self._complete(end, flags, length)
         if flags & ACK:
-            self._take_ack(end, ack, flags, length, now)
+            self._take_ack(end, ack, flags, length, window, now)
         if sight is not OUTSIDE:
             self._take_end(end, seq, flags, length)
         if not flags & RST:
@@ -256,7 +256,7 @@ class Connection:
     def _acknowledge_unseen(self, end: End, ack: int, now: int) -> None:
         self.catch_up()
         self.zeek.acknowledge(end.side, ack)
-        if sequence.gt(ack, end.ack) and self._believes(end, ack):
+        if sequence.gt(ack, end.ack) and self.believes(end, ack):
             end.ack = ack
             end.ack_at = now
             end.duplicates = 0
@@ -302,7 +302,7 @@ class Connection:
             self.syn_acked = now if self.syn_acked == UNKNOWN else self.syn_acked
             self.syn_ack_last = now
 
-    def _believes(self, end: End, ack: int) -> bool:
+    def believes(self, end: End, ack: int) -> bool:
         """Whether an ACK is about this connection: before it is open, only one that covers the other end's
         SYN is (RFC 9293, 3.10.7.3).
         """
@@ -313,8 +313,8 @@ class Connection:
             return sequence.lt(other.first, ack) and sequence.le(ack, other.next)
         return abs(sequence.offset(ack, other.next)) <= WIDEST
 
-    def _take_ack(self, end: End, ack: int, flags: int, length: int, now: int) -> None:
-        if not self._believes(end, ack):
+    def _take_ack(self, end: End, ack: int, flags: int, length: int, window: int, now: int) -> None:
+        if not self.believes(end, ack):
             return
         other = end.other
         if UNKNOWN == self.opened != self.syn_acked and other.syns and not flags & (SYN | RST):
@@ -324,7 +324,7 @@ class Connection:
             self.fins_cross = sequence.lt(ack, other.fin)
             self.merged = not self.fins_cross and not end.has_acknowledged(other.fin)
         if ack == end.ack:
-            end.duplicates += not length and not flags & (SYN | FIN | RST)
+            end.duplicates += not length and not flags & (SYN | FIN | RST) and window == end.window
         elif end.ack == UNKNOWN or (sequence.gt(ack, end.ack) and not flags & RST):
             end.ack = ack
             end.ack_at = now

@@ -94,7 +94,7 @@ def _take_in(
     if length:
         if length > eye.most:
             case.find("over the MSS", end, number, mss=eye.most, length=length)
-        if other.fin != UNKNOWN and (ack - other.fin & MASK < HALF or end.has_acknowledged(other.fin)):
+        if other.fin != UNKNOWN and _acknowledges_fin(end, ack):
             case.find("half-closed", end, number)
     else:
         if ack != eye.ack:
@@ -111,6 +111,11 @@ def _take_in(
     eye.number = number
     eye.length = length
     eye.ack = ack
+
+
+def _acknowledges_fin(end: End, ack: int) -> bool:
+    fin = end.other.fin
+    return end.has_acknowledged(fin) or (ack - fin & MASK < HALF and end.connection.believes(end, ack))
 
 
 def _read_options(octets: bytes, at: int, header: int) -> tuple[int, tuple[tuple[int, int], ...]]:

@@ -90,7 +90,7 @@ class Sent:
         self.is_known: bool = False
         self.ack: int = UNKNOWN
         self.ack_at: int = 0
-        self.duplicates: int = 0  # ACKs without text that repeat `ack`
+        self.duplicates: int = 0  # ACKs without text that repeat `ack` and the window
         self.window: int = UNKNOWN  # in its last segment, as it stands there
         self.probe: int = (
             UNKNOWN  # the number of a window probe's octet, until it is known whether there was room for it
@@ -150,7 +150,9 @@ class Sent:
             self._advance(seq, size, length, now)
             return AHEAD if offset else NEW
         was_late = self._is_late(seq, other, at_once, now)
-        return self._see_again(seq, size, length, flags, now, was_late=was_late)
+        follows_a_probe = length > 1 and offset == -1  # only the octet of a probe is sent again
+        counts = not follows_a_probe and (was_late or self._counts_at_once(seq, size, length, other))
+        return self._see_again(seq, size, length, flags, now, was_late=was_late, counts=counts)
 
     def _advance(self, seq: int, size: int, length: int, now: int) -> None:
         if seq != self.next:
@@ -159,7 +161,9 @@ class Sent:
         self.next_at = now
         self.data += length
 
-    def _see_again(self, seq: int, size: int, length: int, flags: int, now: int, *, was_late: bool) -> Sight:
+    def _see_again(
+        self, seq: int, size: int, length: int, flags: int, now: int, *, was_late: bool, counts: bool
+    ) -> Sight:
         """It begins before `next`: it was sent before, or other segments overtook it, or the capture lacks
         what was sent before.
         """
@@ -167,15 +171,23 @@ class Sent:
         filled = self._fill(text, sequence.add(text, length))
         self.data += filled + max(0, sequence.offset(sequence.add(text, length), self.next))
         end = sequence.add(seq, size)
-        follows_a_probe = length > 1 and sequence.add(seq, 1) == self.next
         if sequence.gt(end, self.next):
             self.next = end
             self.next_at = now
         if filled and not was_late:
             return OVERTAKEN
-        if not follows_a_probe:  # tshark doesn't count it, either: only the octet of a probe is sent again
-            self.retransmissions += 1
+        self.retransmissions += counts
         return RETRANSMISSION
+
+    def _counts_at_once(self, seq: int, size: int, length: int, other: "Sent") -> bool:
+        """Whether tshark counts a segment among the retransmissions that comes soon after the highest number.
+
+        Only where all of its text was acknowledged, or where it ends at the highest number: else tshark takes
+        the segment for one that was overtaken, although the capture has its octets twice.
+        """
+        if sequence.add(seq, size) == self.next:
+            return True
+        return length > 0 and other.has_acknowledged(sequence.add(seq, length))
 
     def _is_late(self, seq: int, other: "Sent", at_once: int, now: int) -> bool:
         """Whether it comes too long after the highest number for a segment that was only overtaken; or

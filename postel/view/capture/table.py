@@ -176,8 +176,9 @@ class Table:
                     end.next_at = when
                 if ack != end.ack:
                     end.connection.acknowledge(end, ack, when)
-                elif not length:
+                elif not length and window == end.window:
                     end.duplicates += 1
+                end.window = window
             else:
                 self._locate(octets, number, when, start, captured, original, link)
         self.packets = number

@@ -32,7 +32,7 @@ ROWS = {
     "zeek-T-out-of-order": [(1685, 223, 1, "four-way", "SF ShADadtTfF")],
     "zeek-synack-first-S1": [(110, 90, 0, "open", "S1 ^hADd")],
     "zeek-gap-at-end": [(538, 0, 0, "four-way", "SF ShADafgF")],
-    "zeek-gap-truncated-snaplen": [(474, 23_783, 3, "RST by opener", "RSTO ShADaGdgtR")],
+    "zeek-gap-truncated-snaplen": [(474, 23_783, 2, "RST by opener", "RSTO ShADaGdgtR")],
 }
 
 
