@@ -118,7 +118,7 @@ class _Explanation:
             self.replay.look(seen)
 
     def notice(self, notice: Notice) -> None:
-        """Pass something that isn't a segment, such as an ICMP error, on in the same way."""
+        """Pass an ICMP error about a segment to the same two, as far as they are wanted."""
         if self.unusual is not None:
             self.unusual.notice(notice)
         if self.replay is not None:

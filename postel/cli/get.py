@@ -82,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
     ground = _lab(options) if options.lab else _device(options)
     with ExitStack() as stack:
         try:
+            # A name is opened as the user wrote it.
             output = stack.enter_context(open(options.output, "wb")) if options.output else sys.stdout.buffer  # noqa: PTH123
         except OSError as error:
             raise ArgumentError(

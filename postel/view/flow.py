@@ -21,10 +21,11 @@ segment that begins inside such a range is a retransmission, and the two packets
 
 *What a segment is for* (`Kind`). Flags tell SYN, FIN and RST. The rest needs the other direction:
 
-- a segment of at most one octet just before the next new number, all of it acknowledged: keep-alive probe;
+- a segment of at most one octet with the number before SND.NXT, when everything sent is acknowledged:
+  keep-alive probe;
 - one octet into a window of 0: window probe;
-- an ACK with a greater window that nothing had to be answered for: window update;
-- an ACK that repeats the last one although data is in flight: duplicate ACK (RFC 5681, 2).
+- an ACK that repeats the last number with a greater window, and answers nothing: window update;
+- an ACK that repeats the last number while data is in flight: duplicate ACK (RFC 5681, 2).
 
 The states, timers and remarks of the two ends come from hosts, not from the packets (see `Trace`).
 """

@@ -86,7 +86,7 @@ class TraceFile(Trace):
             self._forget_flows()
 
     def _forget_flows(self) -> None:
-        """Forget half of the connections: those that have ended, or the older ones where none has.
+        """Forget up to half of the connections: those that have ended, or the oldest where none has.
 
         If a forgotten connection goes on, its relative numbers begin anew.
         """

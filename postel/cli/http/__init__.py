@@ -13,7 +13,7 @@ A redirect leads to the next URL, which goes through all steps again on a new co
 addresses is tried in their order, each but the last for 10 seconds, until one connects.
 
 The length of a body is told by Transfer-Encoding: chunked, else by Content-Length, else by the end of the
-connection (RFC 9112, 6.3). A body that ends early is an error: the response isn't taken for whole.
+connection (RFC 9112, 6.3). A body that is shorter than its length says is an error.
 
 There are two servers. `application` and `site` put uvicorn and starlette on Postel's sockets for ``postel
 serve``. `server` is a very small one for ``postel demo`` and ``postel get --lab``, which must run without

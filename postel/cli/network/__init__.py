@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 
 Each command that needs a network adds the options of `attachment`, and of `names` where it resolves names. An
-`Attachment` checks the options without touching the system. Its ``network`` then builds this::
+`Attachment` checks the options without touching the device. Its ``network`` then builds this::
 
     command ── aio.Network ── Host ── recording ── TUN device ── kernel's side
                               10.7.0.2             postel0       10.7.0.1

@@ -72,7 +72,7 @@ class Attached(Protocol):
 
 
 class Attachment:
-    """Options for a host on a device, checked; nothing of the system has been touched yet."""
+    """Options for a host on a device, checked; the device hasn't been touched yet."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         """Check the options. Raises ArgumentError for a value that isn't allowed."""

@@ -100,7 +100,7 @@ class Laboratory:
 
     def resolver(self, network: Network) -> Resolver:
         """Make a resolver that asks the simulated name server."""
-        # A run must be the same for the same seed, so the numbers come from it
+        # The same seed must give the same run, so the resolver's random numbers come from the seed.
         return Resolver(network, [_DNS], random=Random(f"{self._interference.seed}/resolver"))  # noqa: S311
 
     def security(self) -> ssl.SSLContext:

@@ -128,7 +128,8 @@ class Recording:
 def _opened(name: str, *, buffered: bool) -> BinaryIO:
     """Open a capture; without a buffer the file has all packets however the command ends."""
     try:
-        return open(name, "wb", buffering=-1 if buffered else 0)  # noqa: PTH123 - open as long as the command runs
+        # The file stays open as long as the command runs.
+        return open(name, "wb", buffering=-1 if buffered else 0)  # noqa: PTH123
     except OSError as error:
         raise ArgumentError("--pcapng", name, f"a file that can be written ({error.strerror})") from error
 

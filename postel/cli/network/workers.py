@@ -34,9 +34,10 @@ def count(text: str) -> int:
 def run(works: Sequence[Callable[[], None]], dismissed: Callable[[], None] = lambda: None) -> int:
     """Run each of ``works`` in a process, until SIGTERM or SIGINT. Returns the exit status.
 
-    A worker that dies is replaced, unless it died within its first second or lacks a right. SIGUSR1 and
-    SIGHUP are passed on to the workers. Whatever ends the parent, its workers get SIGTERM, and `is_orphan`
-    tells them that it has ended. ``dismissed`` is called when no worker will be started any more.
+    A worker that dies is replaced. If it died within its first second, or lacks a right, all workers are
+    ended instead. SIGUSR1 and SIGHUP are passed on to the workers. Whatever ends the parent, its workers get
+    SIGTERM, and `is_orphan` tells them that it has ended. ``dismissed`` is called when no worker will be
+    started any more.
     """
     crew = Crew(works, dismissed)
     signal.signal(signal.SIGTERM, crew.dismiss)
