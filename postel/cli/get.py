@@ -119,7 +119,7 @@ def _device(options: argparse.Namespace) -> Ground:
             raise ArgumentError(f"--{name}", value, "only with --lab")
     where = client.target(options.url or "")
     if not (options.tun and options.address):
-        raise ArgumentError("--tun", options.tun or "", "a device, and --address, or --lab instead")
+        raise ArgumentError("--tun", options.tun or "", "a TUN device, with --address; or --lab instead")
     trust = security(authority=options.ca, checks=not options.insecure)
     return Ground(where, Attachment(options), asyncio.run, partial(names.resolver, options), trust)
 

@@ -127,7 +127,7 @@ def test_the_mtu_is_what_the_addresses_can_do_with(own: str, mtu: int, works: bo
 @pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 isn't installed")
 def test_the_kernels_own_address_is_refused() -> None:
     """The loopback's can't be given as an argument, but it is one that every kernel has."""
-    with pytest.raises(ArgumentError, match="it has it on lo"):
+    with pytest.raises(ArgumentError, match="the kernel has it on lo"):
         device.require_not_the_kernels([parse_interface("127.0.0.1/8")], "")
 
 

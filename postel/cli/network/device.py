@@ -145,7 +145,7 @@ def require_not_the_kernels(own: Iterable[Interface], namespace: str) -> None:
             raise ArgumentError(
                 "--address",
                 str(interface),
-                f"an address that the kernel doesn't have itself (it has it on {name})",
+                f"an address that the kernel doesn't have itself (the kernel has it on {name})",
             )
 
 

@@ -153,7 +153,7 @@ def _certified(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         raise ArgumentError(
             "URL",
             f"https://{name}",
-            "http:// in the lab, or with the package trustme, which makes certificates",
+            "http:// with --lab; for https:// install the package trustme, which makes certificates",
         ) from None
     # Everything that TLS sends has the same length in every run: RSA's signatures (ECDSA's vary by two
     # octets), the certificate, and no session tickets, which contain random numbers of varying length.
