@@ -143,7 +143,10 @@ class Sharing(Link):
 
 
 class SharingOffloading(Sharing, Offloading):
-    """Link over a queue of a device with virtio headers, with a mailbox beside it."""
+    """Link over a queue of a device with virtio headers, with a mailbox beside it.
+
+    It passes parcels, which are segments that the device cuts into packets, instead of single packets.
+    """
 
     link: OffloadingTun
 

@@ -59,7 +59,7 @@ class Crew:
         """Take the works, and the function to call when no worker will be started any more."""
         self._works = works
         self._dismissed = dismissed
-        self._running: dict[int, tuple[int, float]] = {}  # index of the work and its begin, by process id
+        self._running: dict[int, tuple[int, float]] = {}  # by process id: index of the work, start time
         self._signal = 0
         self._status = cli.DONE
 
