@@ -26,6 +26,7 @@ from postel.errors import ArgumentError
 from postel.view.capture import Connection, Table, connlog, page, report, translations
 from postel.view.capture.case import MOST_PACKETS, Story
 from postel.view.capture.files import Merged
+from postel.view.capture.quality import is_unusual
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Notice, Seen
 from postel.view.capture.unusual import Unusual
@@ -135,7 +136,7 @@ class _Explanation:
         elif self.options.follow:
             self.print([self.told(connection, story)], report.LEAST_WIDTHS)
         elif not self.options.summary:
-            self.choice.offer(connection, is_unusual=story is not None and bool(story.findings))
+            self.choice.offer(connection, is_unusual=story is not None and is_unusual(story))
             self.rows.keep(connection.number, self.told(connection, story), self.selection.key(connection))
 
     def told(self, connection: Connection, story: Story | None) -> Told:

@@ -8,6 +8,7 @@ from postel.errors import ArgumentError
 from postel.view.capture import Connection
 from postel.view.capture.case import Story
 from postel.view.capture.connection import Closing
+from postel.view.capture.quality import is_unusual
 from postel.wire.address import parse
 
 Key = tuple[int, int]
@@ -64,7 +65,7 @@ class Selection:
 
     def wants(self, connection: Connection, story: Story | None) -> bool:
         """Whether to tell of it."""
-        if self.only_unusual and (story is None or not story.findings):
+        if self.only_unusual and (story is None or not is_unusual(story)):
             return False
         ends = [end.endpoint for end in connection.ends]
         if self._hosts and not any(end.address in self._hosts for end in ends):

@@ -37,6 +37,7 @@ class Eye:
             "ce",
             "duplicates",
             "fin",
+            "is_cut",
             "kind",
             "length",
             "most",
@@ -69,6 +70,7 @@ class Eye:
         self.opening = 0  # the packet with its last SYN or SYN,ACK
         self.offer: options.Bearer | None = None  # of its last SYN
         self.fin = 0  # the packet with its first FIN
+        self.is_cut = False  # the snap length cut off some of its payload
         self.beyond: list[
             tuple[int, int]
         ] = []  # numbers behind segments beyond the window, unless they are acknowledged; and the packets

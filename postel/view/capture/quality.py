@@ -2,8 +2,31 @@
 depends on that.
 """
 
-from postel.view.capture.case import Case
+from typing import Final
+
+from postel.view.capture.case import Case, Story
+from postel.view.capture.connection import End
 from postel.view.capture.sent import UNKNOWN
+from postel.view.capture.table import Seen
+
+_OF_THE_CAPTURE: Final = frozenset(  # findings that tell how the capture was made
+    ("cut", "offload: sender", "offload: receiver", "offload", "over the MSS")
+)
+_NEARER: Final = 4  # a round trip so many times as long as the other tells at which end the capture was made
+_SURELY_AWAY: Final = 300  # µs: two shorter round trips tell nothing
+
+
+def is_unusual(story: Story) -> bool:
+    """Whether a finding tells more of the connection than how the capture was made."""
+    return any(finding.kind not in _OF_THE_CAPTURE for finding in story.findings)
+
+
+def look_at_snap_length(case: Case, seen: Seen) -> None:
+    """Tell of the first segment of each end that isn't in the capture whole."""
+    eye = case.eyes[seen.end.side]
+    if seen.length and seen.located.end > seen.captured and not eye.is_cut:
+        eye.is_cut = True
+        case.find("cut", seen.end, seen.number)
 
 
 def look_at_quality(case: Case) -> None:
@@ -18,5 +41,37 @@ def look_at_quality(case: Case) -> None:
         eye = case.eyes[end.side]
         if eye.reset_beyond and connection.reset_by is not end:
             case.find("blind reset", end, eye.reset_beyond)
+        if large := case.findings.get(("over the MSS", end.side)):
+            _tell_of_offload(case, end, large.packets[0], large.count)
     if connection.copies:
         case.find("copies", one if one.packets else two, case.first, copies=f"{connection.copies:,}")
+
+
+def _tell_of_offload(case: Case, sender: End, number: int, count: int) -> None:
+    """Tell at which end the capture was made, as far as the handshake shows.
+
+    Segments larger than the MSS don't pass the wire: either the sender's device cuts them after the capture
+    (TSO), or the receiver's device joined them before it (GRO).
+    """
+    near = _nearer_end(case)
+    values = {"count": f"{count:,}"}
+    if near is None:
+        case.find("offload", sender, number, **values)
+    else:
+        case.find("offload: sender" if near is sender else "offload: receiver", near, number, **values)
+
+
+def _nearer_end(case: Case) -> End | None:
+    """The end at which the capture was made: from there to the other end and back takes longer than to this
+    end. None where the handshake doesn't tell.
+    """
+    connection = case.connection
+    if UNKNOWN in (connection.syn_last, connection.syn_ack_last, connection.opened):
+        return None
+    to_other = connection.syn_ack_last - connection.syn_last
+    to_opener = connection.opened - connection.syn_ack_last
+    if max(to_other, to_opener) < _SURELY_AWAY:
+        return None
+    if to_other > _NEARER * to_opener:
+        return connection.ends[0]
+    return connection.ends[1] if to_opener > _NEARER * to_other else None

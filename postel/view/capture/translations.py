@@ -416,6 +416,35 @@ FINDINGS: Final = {
         "octets that were acknowledged and aren't in the capture: {octets}",
         "已被确认、但不在捕获中的字节：{octets}",
     ),
+    "cut": (
+        "",
+        "the snap length cuts this end's packets: from this one on, payload is missing in the capture",
+        "捕获长度（snap length）截断了本端的分组：从此分组起，捕获中缺少部分数据",
+    ),
+    "offload: sender": (
+        "",
+        (
+            "the capture was made at this end, before its device cuts large segments (offload): {count} "
+            "of them are larger than the MSS"
+        ),
+        "捕获在本端进行，位于网卡分段（offload）之前：有 {count} 个报文段大于 MSS",
+    ),
+    "offload: receiver": (
+        "",
+        (
+            "the capture was made at this end, after its device has joined segments (offload): {count} of "
+            "them are larger than the MSS"
+        ),
+        "捕获在本端进行，位于网卡合并报文段（offload）之后：有 {count} 个报文段大于 MSS",
+    ),
+    "offload": (
+        "",
+        (
+            "the capture was made at one of the ends, where a device cuts or joins segments (offload): "
+            "{count} of this end's segments are larger than the MSS"
+        ),
+        "捕获在某一端进行，网卡会分段或合并报文段（offload）：本端有 {count} 个报文段大于 MSS",
+    ),
     "copies": (
         "",
         (

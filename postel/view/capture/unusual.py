@@ -18,7 +18,7 @@ from postel.view.capture.connection import Closing, Connection
 from postel.view.capture.measures import scale
 from postel.view.capture.opening import LEAST_MSS, look_at_opening
 from postel.view.capture.plain_look import CE, DUPLICATES, look_at_plain
-from postel.view.capture.quality import look_at_quality
+from postel.view.capture.quality import look_at_quality, look_at_snap_length
 from postel.view.capture.resets import look_at_reset
 from postel.view.capture.sent import UNKNOWN, WIDEST, Sight
 from postel.view.capture.table import Brief, Notice, Seen
@@ -56,6 +56,7 @@ class Unusual:
         case.pace.look(seen)
         if seen.sight is Sight.COPY:
             return
+        look_at_snap_length(case, seen)
         bearer = _options(seen)
         _look_at_flags(case, seen)
         if seen.located.bits & SYN:

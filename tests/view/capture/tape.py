@@ -91,6 +91,12 @@ class Tape:
         self.packets: list[tuple[int, bytes]] = []
         self.now = 1_000_000
 
+    def cut(self, octets: int) -> "Tape":
+        """Leave so many octets of the last packet out of the capture."""
+        when, frame = self.packets.pop()
+        self.packets.append((when, frame[:-octets]))
+        return self
+
     def wait(self, milliseconds: int) -> "Tape":
         self.now += milliseconds * MILLISECOND
         return self

@@ -38,6 +38,7 @@ DIFFERENT = {  # by the name of the test, and why
     "test_text_that_comes_after_its_acknowledgement_was_never_seen_before": "as above",
     "test_copies_are_left_out_of_the_reckoning": "tshark counts packets that a mirror port repeats",
     "test_forgotten_when_it_has_been_over_for_2msl": "tshark forgets no stream",
+    "test_what_is_unusual[cut]": "tshark doesn't believe IP's length where the frame is shorter",
     "test_time_that_goes_back_is_noticed": "tshark takes time that goes back for a long wait",
 }
 
@@ -150,6 +151,6 @@ def test_all_captures_of_these_tests(tmp_path: Path) -> None:
         GATHERED[octets]: (ours, theirs.get(number, []))
         for number, octets in captures.items()
         if (ours := by_postel(octets)) != theirs.get(number, [])
-        and GATHERED[octets].partition("[")[0] not in DIFFERENT
+        and not {GATHERED[octets], GATHERED[octets].partition("[")[0]} & DIFFERENT.keys()
     }
     assert different == {}

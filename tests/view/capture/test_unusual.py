@@ -23,6 +23,13 @@ def bare() -> Tape:
     return Tape().left(SYN, 0, **offer).right(SYN | ACK, 0, 1, **offer).left(ACK, 1, 1)
 
 
+def at(opener: int, other: int) -> Tape:
+    """Captured where a round trip to the opener and to the other end takes so many milliseconds."""
+    offer = {"mss": 1460, "window_scale": 0, "sack_permitted": True}
+    tape = Tape().left(SYN, 0, **offer).wait(other - 1).right(SYN | ACK, 0, 1, **offer)
+    return tape.wait(opener - 1).left(ACK, 1, 1)
+
+
 def with_ecn() -> Tape:
     return Tape().left(SYN | ECE | CWR, 0, mss=1460).right(SYN | ACK | ECE, 0, 1, mss=1460).left(ACK, 1, 1)
 
@@ -148,6 +155,10 @@ CASES = [
         [6],
     ),
     ("reset: text", bare().left(RST | ACK, 1, 1, b"no space left"), [4]),
+    ("cut", bare().left(DATA, 1, 1, b"x" * 100).cut(20), [4]),
+    ("offload", bare().left(DATA, 1, 1, b"x" * 1461), [4]),
+    ("offload: sender", at(opener=1, other=30).left(DATA, 1, 1, b"x" * 1461), [4]),
+    ("offload: receiver", at(opener=30, other=1).left(DATA, 1, 1, b"x" * 1461), [4]),
     ("one direction", Tape().left(DATA, 1, 1, b"x").left(DATA, 2, 1, b"y"), [1]),
     ("missing", bare().left(DATA, 1, 1, b"x").right(ACK, 1, 90), [1]),
 ]
@@ -161,6 +172,10 @@ def test_what_is_unusual(kind: str, tape: Tape, packets: list[int]) -> None:
         "one direction",
         "missing",
         "copies",
+        "cut",
+        "offload",
+        "offload: sender",
+        "offload: receiver",
         "stall: program",
     )
     assert len({translations.of_finding(finding, language) for language in notes.LANGUAGES}) == 2
