@@ -21,11 +21,11 @@ class Agenda:
 
     def __init__(self) -> None:
         self.now: int = 0
-        self._heap: list[Entry] = []
-        self._order = 0
+        self.heap: list[Entry] = []  # always the same list: `postel.sim.running` keeps it
+        self.order: int = 0  # the number of the last entry that was put
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self.heap)
 
     def put(
         self,
@@ -38,45 +38,39 @@ class Agenda:
         """An arrival of ``packet`` from ``sender``; without one a wake-up of the host; or a call of the
         user's.
         """
-        self._order += 1
-        heappush(self._heap, (when, self._order, node, packet, call, sender, self.now))
+        self.order += 1
+        heappush(self.heap, (when, self.order, node, packet, call, sender, self.now))
 
     def number(self) -> int:
         """A number of its own for a packet that is kept elsewhere, in the order of all entries."""
-        self._order += 1
-        return self._order
+        self.order += 1
+        return self.order
 
     def arrivals(self) -> list[Entry]:
         """The packets under way, the first to arrive first."""
-        return sorted((entry for entry in self._heap if entry[3]), key=_moment)
+        return sorted((entry for entry in self.heap if entry[3]), key=_moment)
 
     def has(self, number: int) -> bool:
         """Whether the entry with this number is still to come."""
-        return any(entry[1] == number for entry in self._heap)
+        return any(entry[1] == number for entry in self.heap)
 
     def remove(self, numbers: set[int]) -> None:
         """Take out the entries with these numbers."""
-        self._heap = [entry for entry in self._heap if entry[1] not in numbers]
-        heapify(self._heap)
+        self.heap[:] = [entry for entry in self.heap if entry[1] not in numbers]
+        heapify(self.heap)
 
     def put_back(self, when: int, node: Node, octets: bytes, sender: str, sent_at: int) -> None:
         """A packet that was taken out, or kept elsewhere. It gets a new number."""
-        self._order += 1
-        heappush(self._heap, (when, self._order, node, octets, None, sender, sent_at))
-
-    @property
-    def last(self) -> int:
-        """The number of the last entry that was put."""
-        return self._order
+        self.order += 1
+        heappush(self.heap, (when, self.order, node, octets, None, sender, sent_at))
 
     def due(self) -> int:
         """When the next entry is due; NEVER without one."""
-        return self._heap[0][0] if self._heap else NEVER
+        return self.heap[0][0] if self.heap else NEVER
 
     def pop(self, until: int) -> Entry | None:
         """Remove the next entry; None where none is due at ``until`` or before."""
-        heap = self._heap
-        return heappop(heap) if heap and heap[0][0] <= until else None
+        return heappop(self.heap) if self.heap and self.heap[0][0] <= until else None
 
 
 def octets_of(packet: Arrival) -> bytes:

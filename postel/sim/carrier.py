@@ -2,8 +2,9 @@
 "too big".
 """
 
+from heapq import heappush
 from random import Random
-from typing import Final
+from typing import Final, cast
 
 from postel.host.packet_record import PacketRecord
 from postel.sim.agenda import Agenda
@@ -40,27 +41,35 @@ class Carrier:
         self._witness = witness
         self.is_observed: bool = is_observed
 
-    @property
     def needs_octets(self) -> bool:
         """Whether a rule, a barrier or an observer may look at what packets hold."""
         return self.is_observed or self._barriers.any_stands or bool(self.rules)
 
-    def send_record(self, node: Node, record: PacketRecord) -> None:
-        """As `send`, of a packet that isn't written out, unless it has to be: for what the path or the
-        receiver makes of it.
+    def send_records(self, node: Node, first: PacketRecord | bytes) -> None:
+        """Carry ``first`` and all other packets that the host of ``node`` has to send. They are written out
+        only where the path or the receiver looks at their octets.
         """
-        receiver = self.nodes.get(record.destination)
-        path = None if receiver is None else node.paths.get(receiver)
-        if receiver is not None and path is not None:
-            if not path.is_judged:
-                path.judge()
-            if path.is_plain and not 0 < path.mtu < record.length:
+        agenda = self._agenda
+        now, name, paths = agenda.now, node.name, node.paths
+        next_record, receiver_of = node.host.next_record, self.nodes.get
+        packet: PacketRecord | bytes | None = first
+        while packet is not None:
+            if type(packet) is not PacketRecord:
+                self.send(node, cast(bytes, packet))
+            elif (
+                (receiver := receiver_of(packet.destination)) is not None
+                and (path := paths.get(receiver)) is not None
+                and (path.is_plain if path.is_judged else path.judge())
+                and not 0 < path.mtu < packet.length
+            ):
                 self.packets += 1
-                when = path.travel(record.length, self._agenda.now)
+                when = path.travel(packet.length, now)
                 if when < NEVER:
-                    self._agenda.put(when, receiver, record, None, node.name)
-                return
-        self.send(node, record.octets())
+                    agenda.order += 1
+                    heappush(agenda.heap, (when, agenda.order, receiver, packet, None, name, now))
+            else:
+                self.send(node, packet.octets())
+            packet = next_record(now)
 
     def send(self, node: Node, octets: bytes) -> None:
         """Carry a packet that leaves ``node``."""

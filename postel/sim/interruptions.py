@@ -106,7 +106,7 @@ class Interruptions:
         found = self._find(packet.number)
         self._agenda.remove({packet.number})
         self._let_go(found, when)
-        packet.number, packet.arrives_at = self._agenda.last, when
+        packet.number, packet.arrives_at = self._agenda.order, when
 
     def intercept(self, packet: InFlight, why: str) -> None:
         """Lose a packet that is under way."""

@@ -35,6 +35,7 @@ class Node:
         bool  # handles packets as they arrive: it is neither crashed, paused nor slow, and behind in nothing
     )
     hears_later: bool  # `stack` tells by itself when the host hears a packet
+    rings: bool  # `stack` says by itself when it has output, and has no timers
     free_at: int  # when a slow host will have handled what has arrived
     armed: int  # the earliest wake-up for it that lies in the heap
 
@@ -75,6 +76,7 @@ class Node:
         self.host.bell.owner, self.host.bell.rung = self, self._rung
         self.stack: Stack = self.host
         self.hears_later = False
+        self.rings = False
         self.is_crashed = False
 
     @property
@@ -98,6 +100,7 @@ class Node:
         on_crash, self._on_crash = self._on_crash, None
         self.stack = NOTHING
         self.hears_later = False
+        self.rings = True
         self.is_crashed = True
         self.takes_at_once = False
         self.pauses.clear()
@@ -116,4 +119,7 @@ class Node:
         """Let ``stack`` stand between the network and the host."""
         self.stack = stack
         self.hears_later = hears_later
+        self.rings = getattr(stack, "rings", False)
+        # What a driver's calls to the host ring for is the driver's to do
+        self.host.bell.is_rung, self.host.bell.rung = False, None if self.rings else self._rung
         self._on_crash = on_crash

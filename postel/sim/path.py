@@ -154,8 +154,9 @@ class Path(Bottleneck, Chances, Travel):
         )
         return [(arrival + verdict.later, octets)] * copies
 
-    def judge(self) -> None:
+    def judge(self) -> bool:
         """Draw conclusions from the settings, when one was assigned since the last time (``is_judged``).
+        Returns ``is_plain``.
 
         ``is_plain``: every packet arrives as it left, and once, if it does: nothing here looks at its octets.
         ``is_steady``: all of them arrive, each after the same time.
@@ -163,6 +164,7 @@ class Path(Bottleneck, Chances, Travel):
         self.is_plain = not (self.duplicate or self.corrupt or self.congestion or self.congested_at)
         self.is_steady = self.is_plain and not (self.bandwidth or self.loss or self.jitter or self.reorder)
         self.is_judged = True
+        return self.is_plain
 
     def travel(self, length: int, now: int) -> int:
         """When a packet of ``length`` octets arrives, NEVER where it is lost: as `admits` and `carry`, where

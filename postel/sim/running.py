@@ -4,9 +4,10 @@ network.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, cast
+from heapq import heappop
+from typing import Final
 
-from postel.host.host import Host, HostEvent
+from postel.host.host import Host
 from postel.host.packet_record import PacketRecord
 from postel.sim.agenda import Agenda, Entry, octets_of
 from postel.sim.attachment import Attachment
@@ -56,14 +57,30 @@ class Running:
         happened. Returns the time.
         """
         self.pump()
-        pop, step = self._agenda.pop, self._step
-        while (entry := pop(until)) is not None:
-            step(entry)
+        heap, step = self._agenda.heap, self._step
+        while heap and heap[0][0] <= until:
+            step(heappop(heap))
             if stop is not None and stop():
                 return self._agenda.now
         if until != NEVER:
             self._agenda.now = max(self._agenda.now, until)
         return self._agenda.now
+
+    def send(self, node: Node, octets: bytes) -> bool:
+        """Carry a packet of what stands in front of a host, at once. Returns False where it has to wait: for
+        what other hosts have to send, or because the host is paused.
+        """
+        if self.rung or self._watched or node.pauses:
+            return False
+        self._carrier.send(node, octets)
+        if self.rung:  # a rule made calls
+            self.pump()
+        return True
+
+    def ask(self, node: Node) -> None:
+        """Take what stands in front of a host has to send, after what other hosts have."""
+        self.rung.append(node.host.bell)
+        self.pump()
 
     def pump(self) -> None:
         """Send what the hosts have to send, and tell the applications; needed only after calls from outside
@@ -93,7 +110,7 @@ class Running:
 
     def watch(self, node: Node) -> None:
         """Something else stands in the place of the host now."""
-        if node.stack is node.host or getattr(node.stack, "rings", False):
+        if node.stack is node.host or node.rings:
             self._watched.pop(node, None)
         else:
             self._watched[node] = None
@@ -119,12 +136,11 @@ class Running:
             self._wake(node, when)
         else:
             self._agenda.now = when
-            host = node.host
             if not node.takes_at_once:
                 self._arrive_late(node, Undelivered(sender, octets_of(packet), sent_at))
-            elif type(packet) is PacketRecord and node.stack is host:
-                host.bell.is_rung = True  # it is pumped in any case
-                host.record_arrives(packet, when)
+            elif type(packet) is PacketRecord and node.stack is node.host:
+                node.host.bell.is_rung = True  # it is pumped in any case
+                node.host.record_arrives(packet, when)
                 self._pump(node)
             else:
                 self._arrive(node, octets_of(packet))
@@ -134,6 +150,9 @@ class Running:
     def _arrive(self, node: Node, octets: bytes) -> None:
         if not node.hears_later:
             self.hears(octets)
+        if node.rings:
+            node.stack.packet_arrives(octets, self._agenda.now)
+            return
         node.host.bell.is_rung = True  # it is pumped in any case
         node.stack.packet_arrives(octets, self._agenda.now)
         self._pump(node)
@@ -192,16 +211,20 @@ class Running:
         node.armed = NEVER
         if node.pauses:
             return
-        if node.stack.next_timeout() <= when:
+        stack = node.stack
+        if stack.next_timeout() <= when:
             self._agenda.now = when
-            node.stack.handle_timeout(when)
+            node.host.bell.is_rung = True  # it is pumped in any case
+            stack.handle_timeout(when)
         self._pump(node)
 
     def _pump(self, node: Node) -> None:
+        """Send what the host has to send and tell its application what happened, until neither is left."""
         bell = node.host.bell
         bell.is_rung = True  # until all is done
         try:
-            self._drain(node)
+            if not node.pauses:
+                self._drain(node)
         except BaseException:  # an application's: what is left waits for the next pump
             bell.is_rung = False
             bell.ring()
@@ -209,45 +232,27 @@ class Running:
         bell.is_rung = False
 
     def _drain(self, node: Node) -> None:
-        if node.pauses:
-            return
-        now = self._agenda.now
-        while True:
-            self._send_out(node, now)
-            told = node.stack.next_event()
-            if told is None:
-                break
-            if not self._tell(node, told, now):
-                return
+        now, is_told = self._agenda.now, True
+        while is_told:
+            stack = node.stack
+            if stack is node.host and not self._carrier.needs_octets():
+                record = node.host.next_record(now)
+                if record is not None:
+                    self._carrier.send_records(node, record)
+            else:
+                while (octets := stack.next_packet(now)) is not None:
+                    self._carrier.send(node, octets)
+            is_told = False
+            while (told := node.stack.next_event()) is not None:
+                is_told = True
+                if node.application is not None:
+                    node.application(told[0], told[1], now)  # it may restart the host: another stack is here
+                    if node.pauses:
+                        return
         deadline = node.stack.next_timeout()
         if deadline < node.armed:
             node.armed = max(deadline, now)
             self._agenda.put(node.armed, node)
-
-    def _send_out(self, node: Node, now: int) -> None:
-        carrier, stack = self._carrier, node.stack
-        if stack is not node.host or carrier.needs_octets:
-            while (octets := stack.next_packet(now)) is not None:
-                carrier.send(node, octets)
-            return
-        next_record, send_record = node.host.next_record, carrier.send_record
-        while (packet := next_record(now)) is not None:
-            if type(packet) is PacketRecord:
-                send_record(node, packet)
-            else:
-                carrier.send(node, cast(bytes, packet))
-
-    def _tell(self, node: Node, told: HostEvent | None, now: int) -> bool:
-        """Tell the application of ``told`` and what follows. False: it paused the host."""
-        while told is not None:
-            if node.application is not None:
-                node.application(
-                    told[0], told[1], now
-                )  # after which another stack may stand here: the host was restarted
-                if node.pauses:
-                    return False
-            told = node.stack.next_event()
-        return True
 
 
 def _number(node: Node) -> int:

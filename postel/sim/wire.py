@@ -8,16 +8,15 @@ from postel.host.host import Host, HostEvent
 from postel.host.routes import Routes
 from postel.links.contract import Link, closed, too_large
 from postel.sim.world import World
-from postel.times import NEVER
 
 
 class Wire(Link):
-    """Stands for a host in its place in the world, and is the link of the network that drives the host: what
-    arrives there is received here. When the host is restarted (`World.restart`), the wire is gone for good:
-    every call but `close` raises `LinkError`.
+    """Link of the network that drives a host of a world on a loop in virtual time.
 
-    It rings the host's bell when it has a packet, so that the world need not ask it. ``readable`` is the
-    loop's list of descriptors whose wires have something to receive.
+    What arrives at the host in its world is received here. When the host is restarted (`World.restart`), the
+    wire is gone for good: every call but `close` raises `LinkError`. ``readable`` has the descriptors of all
+    wires of the loop that have something to receive. The wire tells the world of a packet that couldn't leave
+    at once, so that the world need not ask it.
     """
 
     rings = True
@@ -33,6 +32,8 @@ class Wire(Link):
         self._has_crashed = False
         self._is_in_front = False
         self._is_held = False
+        # The world's own: a packet leaves at once, if no other has to leave first
+        self._running, self._node = world._running, world._one(host)  # noqa: SLF001
 
     def attached(self, routes: Routes) -> None:
         if routes is not self.host.routes:
@@ -71,7 +72,8 @@ class Wire(Link):
         return self._descriptor
 
     def receive(self, now: int) -> bytes | None:
-        self._require_host()
+        if self._has_crashed:
+            self._require_host()
         if self._arrived:
             octets = self._arrived.popleft()
             self._world.hears(octets)
@@ -89,10 +91,12 @@ class Wire(Link):
             raise too_large(len(packet), self.mtu)
         if self._descriptor < 0:
             raise closed("wire")
-        self._require_host()
-        self._leaving.append(packet)
-        self.host.bell.ring()
-        self._world.pump()
+        if self._has_crashed:
+            self._require_host()
+        is_first = self._node.stack is self and not self._leaving
+        if not is_first or not self._running.send(self._node, packet):
+            self._leaving.append(packet)
+            self._running.ask(self._node)
         return True
 
     def close(self) -> None:
@@ -107,25 +111,24 @@ class Wire(Link):
                 self._world.front(self.host, self.host)
                 self._world.pump()
 
-    # The stack
+    # What the world finds in the place of the host: a `Stack`. The loop has the host's timers and events, so
+    # `next_timeout` and `handle_timeout` are those of a link without timers.
 
     @property
     def has_output(self) -> bool:
+        """Whether a packet waits to leave."""
         return bool(self._leaving)
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
+        """Keep a packet that has arrived, until the network receives it."""
         self._arrived.append(octets)
         if not self._is_held:
             self._readable[self._descriptor] = None
 
     def next_packet(self, now: int) -> bytes | None:
+        """The packet that has waited longest to leave, None without any."""
         return self._leaving.popleft() if self._leaving else None
 
     def next_event(self) -> HostEvent | None:
+        """None: the network takes the host's events."""
         return None
-
-    def next_timeout(self) -> int:
-        return NEVER
-
-    def handle_timeout(self, now: int) -> None:
-        """The loop's timers are the host's."""
