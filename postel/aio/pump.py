@@ -62,12 +62,13 @@ class Pump:
         self.network = network
         self._context = context  # in which the loop calls the pump
         self._is_notified = False
-        self._exchange = Exchange(host, link, self.now, self._link_is_ready, down)
         self._host = host
         self._broken = broken
         self._latest = 0
         # A loop in virtual time has an exact clock in integers
         self._microseconds: Callable[[], int] | None = getattr(loop, "microseconds", None)
+        # A turn runs in the loop's thread: its clock needs no check
+        self._exchange = Exchange(host, link, self._microseconds or self.now, self._link_is_ready, down)
         self._turning = False
         self._scheduled = False
         self._stopped = False

@@ -25,11 +25,13 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
+from heapq import heappop
 from itertools import count
 from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 from postel import aio
 from postel.aio.network import Network, current
+from postel.aio.pump import Pump
 from postel.aio.routing import Routing
 from postel.errors import CallError
 from postel.host.host import Host
@@ -74,6 +76,8 @@ class Loop(Routing, Sealed):
 
     _ready: deque[asyncio.Handle]  # asyncio's own, for `kill` and `hold`
     _scheduled: list[asyncio.TimerHandle]
+    _timer_cancelled_count: int
+    _stopping: bool
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -105,10 +109,28 @@ class Loop(Routing, Sealed):
         """For the pump: the world's time, which `time` shows."""
         return self._agenda.now
 
-    @property
-    def first_timer(self) -> float:
-        """When the first timer is due."""
-        return self._scheduled[0].when()
+    def first_timer(self) -> asyncio.TimerHandle | None:
+        """The timer that is due first, None without any."""
+        while self._scheduled and self._scheduled[0].cancelled():
+            self._timer_cancelled_count -= 1
+            self._forget_first_timer()
+        return self._scheduled[0] if self._scheduled else None
+
+    def call_pump(self, due: asyncio.TimerHandle) -> bool:
+        """Call the timer ``due`` now, if it is the first and a pump's. Returns whether it was called."""
+        handle: Any = due
+        # Asyncio's own: what the handle calls, and how a turn calls it
+        pump = getattr(handle._callback, "__self__", None)  # noqa: SLF001
+        if not isinstance(pump, Pump) or self._scheduled[0] is not due:
+            return False
+        self._forget_first_timer()
+        handle._run()  # noqa: SLF001
+        return True
+
+    def _forget_first_timer(self) -> None:
+        """As asyncio does when a timer is called or cancelled."""
+        handle: Any = heappop(self._scheduled)
+        handle._scheduled = False  # noqa: SLF001
 
     def reach(self, when: float) -> None:
         """For the clock: a timer for ``when`` is due, which is now but for rounding."""
@@ -151,8 +173,8 @@ class Loop(Routing, Sealed):
 
     @property
     def has_ready(self) -> bool:
-        """Whether a callback waits to be called."""
-        return bool(self._ready)
+        """Whether a callback waits to be called, or the loop is to stop."""
+        return bool(self._ready) or self._stopping
 
     def tasks(self) -> list[SimulatedTask[Any]]:
         """Those that aren't done, in the order in which they were made."""

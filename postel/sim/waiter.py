@@ -1,5 +1,6 @@
 """Where a loop in virtual time waits: the world goes on, until the loop has something to do."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from selectors import BaseSelector, DefaultSelector, SelectorKey
@@ -28,6 +29,8 @@ class Waiter(BaseSelector):
         self._wires: list[Wire] = []
         self._readable: dict[int, None] = {}  # descriptors of wires
         self._world = world
+        # The world's own, without the checks of its arguments
+        self._agenda, self._running = world._agenda, world._running  # noqa: SLF001
         self._loop: Any = loop
         self._real = DefaultSelector()  # the loop's own pipe, and descriptors of sockets in the world
         self._keys: dict[int, SelectorKey] = {}
@@ -73,21 +76,42 @@ class Waiter(BaseSelector):
         self._real.close()
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        self.turns += 1
+        """Let the world go on until the loop has something to do.
+
+        Where nothing else is ready, the look of a pump at its wire and its timer are called here: that costs
+        less than a turn of the loop, and often makes no task ready.
+        """
+        self._count_turn()
         ready = self._ready()
         if ready or (timeout is not None and timeout <= 0):
-            self._count_turn()
             return ready
-        self._world.pump()
-        if self._loop.has_ready:
-            return self._ready()
-        if timeout is None and self._world.next_timeout() == NEVER:
-            return self._last_look()
-        if timeout is None:
-            self._jump(NEVER)
-        else:
-            self._jump_to_timer(self._loop.first_timer)
+        self._running.pump()
+        while not self._loop.has_ready:
+            timer = self._loop.first_timer()
+            if timer is None and self._running.next_timeout() == NEVER:
+                return self._last_look()
+            is_due = self._go_on(timer)
+            if self._loop.has_ready or not self._serve_pump(timer if is_due else None):
+                break
+            self._count_turn()
         return self._ready()
+
+    def _serve_pump(self, due: asyncio.TimerHandle | None) -> bool:
+        """Call the pumps whose wires are readable, or else the timer ``due`` where it is a pump's. Returns
+        False where the loop has to do it.
+        """
+        if self._descriptors > 1 and self._real.select(0):
+            return False
+        if not self._readable:
+            return due is not None and bool(self._loop.call_pump(due))
+        for descriptor in list(self._readable):
+            key = self._keys.get(descriptor)
+            reader = None if key is None else key.data[0]
+            # A handle of asyncio, which the loop would call in its turn
+            if reader is None or reader._cancelled:  # noqa: SLF001
+                return False
+            reader._run()  # noqa: SLF001
+        return True
 
     def _ready(self) -> list[tuple[SelectorKey, int]]:
         if not self._readable and self._descriptors <= 1:
@@ -108,13 +132,32 @@ class Waiter(BaseSelector):
             )
         return found
 
+    def _go_on(self, timer: asyncio.TimerHandle | None) -> bool:
+        """Let the world go on until the loop has something to do, or ``timer`` is due. Returns whether that
+        is so. Raises TimeLimitReached.
+
+        The timer is due at the first microsecond at which the loop finds it due. The loop's time is then the
+        timer's or later, to the last bit: a callback that came too early for its own deadline by a rounding
+        would set the same timer again, for ever.
+        """
+        if timer is None:
+            self._jump(NEVER)
+            return False
+        when = timer.when()
+        moment = max(math.ceil(when * SECOND - HALF - TOLERANCE / 2), self._agenda.now)
+        self._jump(moment)
+        if self._agenda.now != moment:
+            return False
+        self._loop.reach(when)
+        return True
+
     def _jump(self, until: int) -> None:
         """To where the loop has something to do, ``until`` at the latest; not too far at once, for a user may
         want to interrupt an endless run. Raises TimeLimitReached."""
-        world, limit = self._world, self._loop.limit
-        until = min(until, world.now + _LONGEST_JUMP)
-        world.run(min(until, limit), stop=self._is_wanted)
-        if limit < until and world.now >= limit and not self._is_wanted():
+        agenda, limit = self._agenda, self._loop.limit
+        until = min(until, agenda.now + _LONGEST_JUMP)
+        self._running.run(min(until, limit), stop=self._is_wanted)
+        if limit < until and agenda.now >= limit and not self._is_wanted():
             what = (
                 f"the simulation's limit of {limit / SECOND:g} s of virtual time is reached; what hasn't "
                 "ended:"
@@ -124,20 +167,11 @@ class Waiter(BaseSelector):
     def _is_wanted(self) -> bool:
         return bool(self._readable or self._loop.has_ready)
 
-    def _jump_to_timer(self, when: float) -> None:
-        """To the first microsecond at which the loop finds its timer due. The loop's time is then ``when`` or
-        later, to the last bit: a callback that came too early for its own deadline by a rounding would set
-        the same timer again, for ever.
-        """
-        moment = max(math.ceil(when * SECOND - HALF - TOLERANCE / 2), self._world.now)
-        self._jump(moment)
-        if self._world.now == moment:
-            self._loop.reach(when)
-
     def _count_turn(self) -> None:
         """Raise BusyLoop where the loop turns again and again, and no time passes."""
-        if self._world.now != self._moment:
-            self._moment, self._turns = self._world.now, 0
+        self.turns += 1
+        if self._agenda.now != self._moment:
+            self._moment, self._turns = self._agenda.now, 0
         self._turns += 1
         if self._turns >= _MOST_TURNS:
             self._turns = 0
