@@ -3,6 +3,7 @@
 import errno
 import socket
 from dataclasses import replace
+from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
@@ -174,7 +175,7 @@ class SocketOptions:
     def _change(self, option: Option, fields: dict[str, Any], now: int) -> None:
         """Replace fields of the config. Raises OptionInvalid."""
         try:
-            config = replace(self.current(), **fields)
+            config = _changed(self.current(), tuple(fields.items()))
         except ArgumentError as error:
             raise OptionInvalid(f"{option.name}: {error}") from error
         self.configure(config, now)
@@ -189,6 +190,15 @@ class SocketOptions:
             raise OptionUnknown(f"{option.name} is not known of a UDP socket")
         if option.level == "IPPROTO_IPV6" and self.family == socket.AF_INET:
             raise OptionUnknown(f"{option.name} is not known of a socket of IPv4")
+
+
+@lru_cache(maxsize=64)
+def _changed(config: Config, fields: tuple[tuple[str, Any], ...]) -> Config:
+    """``config`` with other values of ``fields``. Raises ArgumentError.
+
+    A new record checks all its fields, and asyncio sets TCP_NODELAY on each connection: hence the cache.
+    """
+    return replace(config, **dict(fields))
 
 
 def number_of(option: Option, value: Value) -> int:
