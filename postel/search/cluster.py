@@ -1,9 +1,8 @@
-"""The engine for many machines: seeds spread over the workers of a Dask cluster. Needs ``pip install
-postel[cluster]``.
+"""Search on many machines: the seeds are spread over the workers of a Dask cluster.
 
-Each task of Dask is a chunk of seeds, run by a `Runner` beside the worker, in a process of its own: a test
-that sets its clock and its random numbers does that to nothing else. The test's file has to be at the same
-path on each machine; its digest is compared.
+Dask comes with ``pip install postel[cluster]``. Each task of Dask is a chunk of seeds. A `Runner` beside the
+worker runs them in a process of its own, so that a test which sets its clock and its random numbers changes
+nothing else. The file of the test has to be at the same path on each machine; a digest of it is compared.
 """
 
 import hashlib
@@ -18,18 +17,18 @@ from postel.errors import ArgumentError
 from postel.search.records import Order, Outcome
 from postel.search.runner import Runner
 
-_idle: defaultdict[tuple[str, str], list[Runner]] = defaultdict(
-    list
-)  # in a worker of Dask: by target and digest, for the next chunk
-_CHUNKS: Final = 8  # for each thread of the cluster, so that none is idle for long at the end
+# Processes that wait for the next chunk in a worker of Dask, by target and digest
+_idle: defaultdict[tuple[str, str], list[Runner]] = defaultdict(list)
+_CHUNKS: Final = 8  # for each thread of the cluster
 _MOST: Final = 100  # seeds in a chunk
 _PATIENCE: Final = 10  # seconds until a scheduler that doesn't answer is given up
 
 
 def search(target: str, seeds: list[int], scheduler: str, jobs: int) -> Iterator[Outcome]:
-    """The outcome of each seed, in the order in which they come, by the cluster whose scheduler has the
-    address ``scheduler``; where that is empty, by a cluster of ``jobs`` processes on this machine. Raises
-    ArgumentError.
+    """Yield the outcome of each seed, as soon as it is known.
+
+    ``scheduler`` is the address of a cluster's scheduler; where it is empty, a cluster of ``jobs`` processes
+    on this machine is made. Raises ArgumentError.
     """
     distributed = _distributed()
     path, source = str(Path(target).absolute()), digest(target)
@@ -45,12 +44,13 @@ def search(target: str, seeds: list[int], scheduler: str, jobs: int) -> Iterator
 
 
 def _chunks(seeds: list[int], threads: int) -> list[list[int]]:
+    """Cut the seeds into chunks, enough of them that no worker is idle for long at the end."""
     size = max(1, min(_MOST, len(seeds) // (_CHUNKS * threads)))
     return [seeds[start : start + size] for start in range(0, len(seeds), size)]
 
 
 def digest(target: str) -> str:
-    """SHA-256 of the file of ``target``. Raises ArgumentError where there is none."""
+    """SHA-256 of the file of ``target``. Raises ArgumentError where there is no file."""
     path = Path(target.partition("::")[0])
     if not path.is_file():
         raise ArgumentError("FILE.py::test", target, "a file that exists, and a test in it")
@@ -58,8 +58,10 @@ def digest(target: str) -> str:
 
 
 def run_chunk(target: str, source: str, seeds: list[int]) -> list[tuple[Any, ...]]:
-    """Called by Dask, in a worker: the fields of the outcomes. The process that ran them waits for the next
-    chunk.
+    """Run some seeds, and return the fields of their outcomes. Dask calls it in a worker.
+
+    The process that ran them waits for the next chunk. Raises ArgumentError where the file differs from the
+    searcher's.
     """
     if digest(target) != source:
         raise ArgumentError("FILE.py::test", target, "the same file on each machine of the cluster")
@@ -75,12 +77,13 @@ def run_chunk(target: str, source: str, seeds: list[int]) -> list[tuple[Any, ...
 
 
 def close_idle(target: str, source: str) -> None:
-    """Called by Dask, in each worker, after the last chunk."""
+    """End the processes of a test. Dask calls it in each worker, after the last chunk."""
     for runner in _idle.pop((target, source), ()):
         runner.close()
 
 
 def _distributed() -> Any:  # noqa: ANN401 - a module
+    """Import Dask's module. Raises ArgumentError where it isn't installed."""
     try:
         import distributed  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -92,6 +95,7 @@ def _distributed() -> Any:  # noqa: ANN401 - a module
 
 @contextmanager
 def _client(distributed: Any, scheduler: str, jobs: int) -> Iterator[Any]:  # noqa: ANN401
+    """Connect to the scheduler, or make a cluster on this machine, for as long as the block runs."""
     if not scheduler:
         with (
             distributed.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,

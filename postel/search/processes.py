@@ -1,4 +1,4 @@
-"""The engine for one machine: seeds spread over processes, each of which imports the test once."""
+"""Search on one machine: the seeds are spread over processes, each of which imports the test once."""
 
 from collections.abc import Generator
 from contextlib import suppress
@@ -10,10 +10,10 @@ from postel.search.runner import Runner
 
 
 def search(runner: Runner, seeds: list[int], jobs: int) -> Generator[Outcome, None, None]:
-    """The outcome of each seed, in the order in which they come: by ``runner`` and ``jobs`` - 1 others like
-    it.
+    """Yield the outcome of each seed, as soon as it is known.
 
-    A caller that stops early ends these processes, ``runner`` too.
+    ``runner`` and ``jobs`` - 1 further processes like it run the test. A caller that stops early ends all of
+    them.
     """
     team = _Team(runner, seeds)
     team.start(min(jobs, len(seeds)))
@@ -28,9 +28,10 @@ def search(runner: Runner, seeds: list[int], jobs: int) -> Generator[Outcome, No
 
 
 class _Team:
-    """Threads that wait for one process each."""
+    """Threads, each of which waits for one process."""
 
     def __init__(self, runner: Runner, seeds: list[int]) -> None:
+        """Put the seeds into a queue, from which all threads take theirs."""
         self.outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
         self._runner = runner
         self._seeds: SimpleQueue[int] = SimpleQueue()
@@ -41,11 +42,13 @@ class _Team:
         self._is_stopped = False
 
     def start(self, count: int) -> None:
+        """Start ``count`` threads. The first has the process that exists already."""
         self._threads = [Thread(target=self._first), *(Thread(target=self._other) for _ in range(count - 1))]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
+        """End the processes that are in the middle of a run, and wait for the threads."""
         self._is_stopped = True
         for runner in tuple(self._busy):
             runner.kill()
@@ -65,12 +68,14 @@ class _Team:
             self._guarded(runner)
 
     def _guarded(self, runner: Runner) -> None:
+        """Run seeds in one process. An exception is passed to the thread that waits for outcomes."""
         try:
             self._work(runner)
         except Exception as error:  # noqa: BLE001 - raised in the thread that waits
             self.outcomes.put(error)
 
     def _work(self, runner: Runner) -> None:
+        """Run one seed after another, until no more are left."""
         with suppress(Empty):
             while not self._is_stopped:
                 seed = self._seeds.get_nowait()

@@ -1,5 +1,6 @@
-"""How far a search is: a bar where standard error is a terminal and rich is installed, else a line of text
-now and then.
+"""Progress of a search on standard error.
+
+It is a bar where standard error is a terminal and rich is installed, else a line of text every 5 seconds.
 """
 
 import sys
@@ -14,7 +15,10 @@ _EVERY: Final = 5.0  # seconds between two lines of text
 
 
 def shown(outcomes: Iterable[Outcome], *, done: int, failed: int, total: int) -> Iterator[Outcome]:
-    """The same outcomes; ``done`` of ``total`` are known already, ``failed`` of them failures."""
+    """Yield the same outcomes, and show how many are there.
+
+    ``done`` of ``total`` seeds are known from before, and ``failed`` of them have failed.
+    """
     is_terminal = sys.stderr.isatty()
     show = _bar if is_terminal and find_spec("rich") else _text
     return show(outcomes, done, failed, total)

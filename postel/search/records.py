@@ -1,4 +1,4 @@
-"""What a search and the processes that run its test say to each other, and what came out of a run."""
+"""Messages between a search and the process that runs its test, and the outcome of a run."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,8 +13,11 @@ SEPARATOR: Final = "; "  # between the faults of a run
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run: with the faults that the seed draws, or with ``faults`` instead. With ``draws`` a failure is
-    drawn as text, and its packets are written to the file ``pcapng``, where that is named."""
+    """Order to run the test once, with a seed.
+
+    The seed draws the faults, unless ``faults`` has others as text. With ``draws`` a failure is drawn as
+    text, and its packets are written to the file ``pcapng``, if that is named.
+    """
 
     seed: int
     faults: str | None = None
@@ -22,21 +25,23 @@ class Order:
     pcapng: str = ""
 
     def to_json(self) -> str:
+        """Write the order as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def parse(cls, line: str) -> Self:
+        """Read an order from a line that `to_json` wrote."""
         return cls(**json.loads(line))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one seed. Nothing in it depends on the machine or on the engine: the same seed has an
-    equal Outcome everywhere.
+    """Outcome of one seed. It depends neither on the machine nor on the engine.
 
-    ``error`` is the exception's class and the place where it was raised, for telling one failure from
-    another; ``message`` is its text. ``faults`` are those of the run as text, joined by "; "; ``virtual`` is
-    the time that passed in the world, in microseconds; ``segments`` is how many packets left a host.
+    ``error`` is the class of the exception and the place where it was raised, by which failures are told
+    apart; ``message`` is its text. ``faults`` are those of the run as text, joined by "; ". ``virtual`` is
+    the time that passed in the world, in microseconds, and ``segments`` the number of packets that left a
+    host.
     """
 
     seed: int
@@ -49,6 +54,7 @@ class Outcome:
 
     @property
     def is_failure(self) -> bool:
+        """Whether the test failed, or its process ended in the middle of the run."""
         return self.result in {FAILED, CRASHED}
 
     def fails_as(self, other: "Outcome") -> bool:
@@ -58,8 +64,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the process says: ``error`` why there is no run at all, or ``test``, the name that pytest has for
-    the test; then an ``outcome`` for each `Order`, with a ``drawing`` where one was asked for."""
+    """Answer of the process.
+
+    The first answer has ``error``, which says why the test can't be run, or ``test``, the test's name in
+    pytest. Each `Order` is then answered with an ``outcome``, and with a ``drawing`` where one was ordered.
+    """
 
     test: str = ""
     error: str = ""
@@ -67,10 +76,12 @@ class Answer:
     drawing: str = ""
 
     def to_json(self) -> str:
+        """Write the answer as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def parse(cls, line: str) -> Self:
+        """Read an answer from a line that `to_json` wrote."""
         fields = json.loads(line)
         if fields["outcome"] is not None:
             fields["outcome"] = Outcome(**fields["outcome"])

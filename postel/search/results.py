@@ -1,7 +1,7 @@
-"""Results in SQLite: a search that was interrupted goes on where it was.
+"""Results of searches in SQLite, so that a search which was interrupted goes on where it was.
 
 The table ``runs`` has a row for each test and seed, with the fields of `Outcome` and ``source``, a digest of
-the test's file. When the file has changed since, a row no longer counts, and is replaced.
+the test's file. A row of an older version of the file doesn't count, and is replaced.
 """
 
 import sqlite3
@@ -27,13 +27,16 @@ _ALLOWED: Final = "a database that `postel sim` has written, or a file that isn'
 
 
 class Results:
-    """The rows of one test in the database ``path``, or in memory where that is empty. To be closed.
+    """Rows of one test in the database ``path``, or in memory where ``path`` is empty.
 
-    ``test`` is the name of the test, ``source`` a digest of its file. Raises ArgumentError where the database
-    is something else, is damaged, or is in use by another search.
+    ``test`` is the name of the test and ``source`` a digest of its file. Close it by ``with``.
     """
 
     def __init__(self, path: str, test: str, source: str) -> None:
+        """Open or create the database.
+
+        Raises ArgumentError where the file is something else, is damaged, or is in use by another search.
+        """
         self._path = path
         self._key = (test, source)
         if path and not Path(path).absolute().parent.is_dir():
@@ -45,15 +48,17 @@ class Results:
             raise self._refused(error) from error
 
     def __enter__(self) -> Self:
+        """Return the results, for ``with``."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the database."""
         self._database.close()
 
     def outcomes(self) -> dict[int, Outcome]:
-        """What is known of each seed."""
+        """Outcomes that are known, by their seeds."""
         query = f"SELECT {', '.join(_NAMES)} FROM runs WHERE test = ? AND source = ? ORDER BY seed"  # noqa: S608 - names of fields
         try:
             return {row[0]: Outcome(*row) for row in self._database.execute(query, self._key)}
@@ -61,6 +66,7 @@ class Results:
             raise self._refused(error) from error
 
     def add(self, outcome: Outcome) -> None:
+        """Write the outcome of a seed. It replaces an older one."""
         marks = ", ".join("?" * (2 + len(_NAMES)))
         command = f"INSERT OR REPLACE INTO runs (test, source, {', '.join(_NAMES)}) VALUES ({marks})"  # noqa: S608 - names of fields
         try:
@@ -71,9 +77,8 @@ class Results:
     def _open(self) -> None:
         try:
             self._require_own()
-            self._database.execute(
-                "PRAGMA synchronous = OFF"
-            )  # a power failure may cost the last rows: they are run again
+            # A power failure may cost the last rows, which are then run again
+            self._database.execute("PRAGMA synchronous = OFF")
             self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
             self._database.execute(_SCHEMA)
         except BaseException:
@@ -81,6 +86,7 @@ class Results:
             raise
 
     def _require_own(self) -> None:
+        """Raise sqlite3.DatabaseError for a database that is damaged or another program's."""
         (application,) = self._database.execute("PRAGMA application_id").fetchone()
         (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (state,) = self._database.execute("PRAGMA quick_check(1)").fetchone()

@@ -1,4 +1,4 @@
-"""A process that runs one test as often as it is asked to, seen from outside."""
+"""Process that runs one test as often as it is asked to, seen from outside."""
 
 import subprocess
 import sys
@@ -16,29 +16,36 @@ _WORDS: Final = 4000  # characters of what follows it
 
 
 class Runner:
-    """Runs ``target`` ("FILE.py::test") in a process of its own, which imports the test once.
+    """Process that runs ``target``, "FILE.py::test". It imports the test once.
 
-    To be closed, best by ``with``. Raises ArgumentError where there is no such test, or where it doesn't use
-    the fixture ``world``.
+    ``test`` is the name that pytest has for the test. Close it, best by ``with``.
     """
 
     def __init__(self, target: str) -> None:
+        """Start the process.
+
+        Raises ArgumentError where there is no such test, or where it doesn't use the fixture ``world``.
+        """
         self.target = target
         self.test: str = ""  # as pytest names it
         self._is_killed = False
         self._start()
 
     def __enter__(self) -> Self:
+        """Return the runner, for ``with``."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End the process."""
         self.close()
 
     def run(self, order: Order) -> Answer:
-        """The answer to one order. Where the process ends instead, the result is "crashed", and another
-        process is started.
+        """Let the process run the test once, and return its answer.
+
+        Where the process ends in the middle of the run, the result is "crashed", and another process is
+        started.
         """
         with suppress(BrokenPipeError):
             self._orders.write(order.to_json() + "\n")
@@ -66,6 +73,7 @@ class Runner:
         self._process.kill()
 
     def close(self) -> None:
+        """End the process when it has finished its run, after 10 seconds at the latest."""
         with suppress(BrokenPipeError):
             self._orders.close()
         try:
@@ -97,17 +105,18 @@ class Runner:
         self.test = answer.test
 
     def _how_it_ended(self) -> str:
+        """Why there is no first answer: the last line that the process wrote to its standard error."""
         self._process.wait()
         lines = self._told().strip().splitlines()
         return f"ends its process: {lines[-1]}" if lines else "ends its process"
 
     def _last_words(self) -> str:
-        """Of a crash of the interpreter: where it was, for pytest has it tell that."""
+        """Text that the interpreter wrote when it crashed, with the place in the program."""
         _, mark, after = self._told().rpartition(_CRASH)
         return (mark + after).strip()[:_WORDS] if mark else ""
 
     def _told(self) -> str:
-        """What the process has written to its standard error."""
+        """All that the process has written to its standard error."""
         self._errors.seek(0)
         return self._errors.read().decode("utf-8", "replace")
 

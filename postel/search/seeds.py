@@ -10,7 +10,7 @@ _ALLOWED: Final = f'such as "1..1000", "7" or "1..10,20..30"; 0 or more each, ri
 
 
 def parse(text: str) -> list[int]:
-    """The seeds that ``text`` names, each once, in rising order. Raises ArgumentError."""
+    """Seeds that ``text`` names, each once, in rising order. Raises ArgumentError."""
     ranges = [_range(part, text) for part in text.split(",")]
     if sum(map(len, ranges)) > _MOST:
         raise ArgumentError("--seeds", text, _ALLOWED)
@@ -29,7 +29,7 @@ def _range(part: str, text: str) -> range:
 
 
 def written(seeds: Iterable[int]) -> str:
-    """The seeds as `parse` reads them, runs of three and more shortened: "1..10, 17, 18"."""
+    """Text that `parse` reads as the same seeds. Three and more in a row are shortened: "1..10, 17, 18"."""
     runs: list[list[int]] = []
     for seed in sorted(seeds):
         if runs and seed == runs[-1][-1] + 1:

@@ -1,8 +1,8 @@
-"""Make a failure small: the fewest faults, and the shortest, with which a run still fails.
+"""Shrinking of a failure: the fewest and the shortest faults with which a run still fails.
 
-First faults are left out, half of them at a time, then a quarter, until none can go (delta debugging: Zeller
-and Hildebrandt, 2002). Then each that is left is made simpler by itself: one way in the place of both, fewer
-hosts, a shorter length, a rounder moment.
+Faults are left out first: half of them at a time, then a quarter, until none can be left out (delta
+debugging: Zeller and Hildebrandt, 2002). Each fault that is left is then made simpler by itself: one
+direction instead of both, fewer hosts, a shorter length, a rounder moment.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,29 +13,25 @@ from postel.sim.faults import Fault
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 
 Faults = tuple[Fault, ...]
-_STEPS: Final = (
-    SECOND,
-    100 * MILLISECOND,
-    10 * MILLISECOND,
-    MILLISECOND,
-)  # lengths and moments that are easy to read
+# Lengths and moments that are easy to read are multiples of these
+_STEPS: Final = (SECOND, 100 * MILLISECOND, 10 * MILLISECOND, MILLISECOND)
 _FINE: Final = 64
 _MOMENTARY: Final = ("clock",)
 _BETWEEN: Final = ("partition", "hold", "flap", "path")
 
 
 class Spent(Exception):
-    """The runs that were allowed have been made."""
+    """Raised when as many runs have been made as are allowed."""
 
 
 class Shrinker:
-    """Looks for a smaller schedule than ``faults`` for which ``fails`` is true; calls it at most ``most``
-    times, never twice with the same.
+    """Search for a smaller schedule than ``faults`` with which a run fails.
 
-    `smallest` is the result, also while `run` is under way.
+    ``smallest`` is the smallest that was found so far, and ``runs`` how many runs were made.
     """
 
     def __init__(self, faults: Sequence[Fault], fails: Callable[[Faults], bool], most: int) -> None:
+        """Prepare a search. ``fails`` runs the test with some faults, ``most`` times at the most."""
         self.smallest: Faults = tuple(faults)
         self.runs: int = 0
         self._fails = fails
@@ -43,6 +39,7 @@ class Shrinker:
         self._tried: set[Faults] = {self.smallest}
 
     def run(self) -> Faults:
+        """Shrink until nothing gets smaller, or no more runs are allowed. Returns `smallest`."""
         try:
             while self._round():
                 pass
@@ -51,7 +48,7 @@ class Shrinker:
         return self.smallest
 
     def _round(self) -> bool:
-        """Whether anything got smaller."""
+        """Try each step once. Returns whether anything got smaller."""
         before = self.smallest
         self._leave_out()
         for index in range(len(self.smallest)):
@@ -59,7 +56,7 @@ class Shrinker:
         return self.smallest != before
 
     def _try(self, faults: Faults) -> bool:
-        """Keep ``faults`` if the run fails with them too."""
+        """Run with ``faults``, unless that was done before, and keep them if the run fails."""
         if faults in self._tried:
             return False
         if self.runs >= self._most:
@@ -72,6 +69,7 @@ class Shrinker:
         return True
 
     def _leave_out(self) -> None:
+        """Leave out as many faults as possible."""
         if self._try(()):
             return
         size = len(self.smallest)
@@ -82,17 +80,21 @@ class Shrinker:
                     start += size
 
     def _simplify(self, index: int) -> None:
+        """Make one fault simpler."""
         for simpler in _narrower(self.smallest[index]):
             self._put(index, simpler)
         self._shorten(index)
         self._round_moment(index)
 
     def _put(self, index: int, fault: Fault) -> bool:
+        """Try another fault in the place of one."""
         return self._try((*self.smallest[:index], fault, *self.smallest[index + 1 :]))
 
     def _shorten(self, index: int) -> None:
-        """By halves, between a length that is too short and one that fails, to a step of one or two per
-        cent.
+        """Find the shortest length of a fault with which the run fails.
+
+        The search halves the distance between a length that is too short and one with which the run fails,
+        down to a step of 1 to 2 % of the length.
         """
         fault = self.smallest[index]
         if fault.kind in _MOMENTARY or (
@@ -112,6 +114,7 @@ class Shrinker:
             self._put(index, replace(fault, length=long * step))
 
     def _round_moment(self, index: int) -> None:
+        """Let the fault begin at a rounder moment."""
         fault = self.smallest[index]
         for step in _STEPS:
             down = fault.at // step * step
@@ -124,6 +127,7 @@ class Shrinker:
 
 
 def _narrower(fault: Fault) -> Iterator[Fault]:
+    """Variants of a fault that hit less: one direction, or one host of several."""
     if fault.both and fault.kind in _BETWEEN:
         yield replace(fault, both=False)
         if fault.others:

@@ -1,9 +1,8 @@
-"""The process in which a test runs again and again: ``python -m postel.search.worker FILE.py::test``, started
-by `postel.search.runner`.
+"""Process in which a test runs again and again: ``python -m postel.search.worker FILE.py::test``.
 
-Pytest starts once and collects the test once; then each line on standard input asks for a run (`Order` as
-JSON), and a line on standard output answers (`Answer` as JSON). The first line of all tells whether the test
-was found. Whatever the test prints goes elsewhere.
+`postel.search.runner` starts it. Pytest starts once and collects the test once. Each line on standard input
+is then an `Order` as JSON, and each line on standard output an `Answer`. The first answer of all tells
+whether the test was found. What the test prints goes to standard error.
 """
 
 import json
@@ -25,15 +24,18 @@ _DRAWING: Final = "postel: connections"  # the section of a report that `postel.
 
 
 class Unsuitable(Exception):
-    """Why the test can't be searched."""
+    """Raised with the reason why a test can't be searched."""
 
 
 class Loop:
-    """A plug-in for pytest: in place of running each test once, it runs the only one as often as it is asked
-    to.
+    """Plug-in for pytest that runs the only test as often as it is asked to, instead of once.
+
+    ``has_begun`` says that pytest has come to the running of tests; ``problem`` is the last line of an error
+    during the collection.
     """
 
     def __init__(self, target: str, orders: IO[str], tell: Callable[[Answer], None]) -> None:
+        """Make the plug-in. ``tell`` writes an answer."""
         self.target = target
         self.orders = orders
         self.tell = tell
@@ -41,11 +43,13 @@ class Loop:
         self.problem: str = ""  # of the collection
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note why the file of the test can't be imported. Pytest calls it."""
         if report.failed and not self.problem:
             self.problem = _last_line(report.longreprtext)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the test once for each order. Pytest calls it in place of its own loop."""
         self.has_begun = True
         try:
             item = self._item(session)
@@ -60,6 +64,7 @@ class Loop:
         return True
 
     def _item(self, session: pytest.Session) -> pytest.Function:
+        """Return the test. Raises Unsuitable where there is not exactly one with the fixture ``world``."""
         if self.problem:
             raise Unsuitable(f"can't be imported: {self.problem}")
         if len(session.items) > 1:
@@ -74,6 +79,7 @@ class Loop:
 
 
 def _answer(item: pytest.Function, order: Order) -> Answer:
+    """Run the test once, as an order says."""
     faults = (
         None
         if order.faults is None
@@ -89,6 +95,7 @@ def _answer(item: pytest.Function, order: Order) -> Answer:
 
 
 def _outcome(item: pytest.Function, order: Order, reports: list[pytest.TestReport]) -> Outcome:
+    """Make an outcome of the reports of a test's three phases."""
     told: dict[str, Any] = next((value for name, value in item.user_properties if name == "postel"), {})  # type: ignore[misc]
     figures = {
         "faults": told.get("faults", ""),
@@ -106,7 +113,7 @@ def _outcome(item: pytest.Function, order: Order, reports: list[pytest.TestRepor
 
 
 def _crash(report: pytest.TestReport) -> tuple[str, str]:
-    """The exception's class and place, and its text."""
+    """Class and place of an exception, and its text."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is None:
         return "", _last_line(report.longreprtext)
@@ -115,12 +122,16 @@ def _crash(report: pytest.TestReport) -> tuple[str, str]:
 
 
 def _last_line(text: str) -> str:
+    """Last line of a report's text."""
     lines = text.strip().splitlines() or [""]
     return lines[-1].removeprefix("E").strip()
 
 
 def main(target: str) -> None:
-    """Keep the two pipes from the test, which has its own standard input and output, and let pytest begin."""
+    """Answer orders about the test ``target`` until standard input ends.
+
+    The test has other descriptors 0 and 1, so that it can't write among the answers.
+    """
     with (
         os.fdopen(os.dup(0), encoding="utf-8") as orders,
         os.fdopen(os.dup(1), "w", encoding="utf-8") as answers,
@@ -144,7 +155,7 @@ def main(target: str) -> None:
 
 
 def _options() -> list[str]:
-    """One test at a time, in this process, and nothing written beside the test."""
+    """Options for pytest: one process, and no files written beside the test."""
     own = ["-q", "-p", "pytest_postel", "-p", "no:cacheprovider", "--postel-seed", "0"]
     xdist = ["-n", "0"] if find_spec("xdist") else []
     return own + xdist + (["--no-cov"] if find_spec("pytest_cov") else [])

@@ -1,12 +1,14 @@
-"""What Postel's own tests use, as a product: for testing code that stands beside TCP, around it or underneath
-it.
+"""Helpers of Postel's own tests, for tests of code that stands beside TCP, around it or underneath it.
 
-`established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test
-plays by hand. `pair` and `host_pair` join two connections or two hosts by a path that loses, duplicates,
-reorders and damages. `postel.testing.machine` has a Hypothesis state machine to subclass,
-`postel.testing.faults` a strategy for schedules of faults in a simulation. `check_observer` finds out whether
-an observer only observes, `check_congestion` whether a congestion controller keeps to its contract, and
-`check_link` whether a link does.
+- `established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the
+  test plays by hand.
+- `pair` and `host_pair` join two connections or two hosts by a path that loses, duplicates, reorders and
+  damages packets.
+- `postel.testing.machine` has a Hypothesis state machine to subclass, `postel.testing.faults` a strategy for
+  schedules of faults in a simulation.
+- `check_observer` finds out whether an observer only observes, `check_congestion` whether a congestion
+  controller keeps to its contract, and `check_link` whether a link does.
+- `Certificates` are for TLS in tests.
 """
 
 from postel.testing.certificates import Certificates

@@ -1,6 +1,4 @@
-"""How `postel.testing.certificates` makes them, with the package cryptography: every octet follows from what
-is given.
-"""
+"""Making of certificates with the package cryptography. Every octet follows from the arguments."""
 
 import datetime as dt
 import ipaddress
@@ -16,7 +14,7 @@ _SERIAL = 1 << 64
 
 
 def authority(secret: bytes, first: dt.datetime, last: dt.datetime) -> tuple[x509.Certificate, Key]:
-    """A certificate that signs others, and its key."""
+    """Make a certificate that signs others, and its key."""
     key = Ed25519PrivateKey.from_private_bytes(secret)
     name = _name("Postel's authority for tests")
     builder = _builder(name, name, key, (first, last), serial=_SERIAL)
@@ -33,7 +31,7 @@ def issued(
     first: dt.datetime,
     last: dt.datetime,
 ) -> tuple[x509.Certificate, Key]:
-    """A certificate for ``names`` that the authority ``by`` signs, and its key."""
+    """Make a certificate for ``names``, signed by the authority ``by``, and its key."""
     key = Ed25519PrivateKey.from_private_bytes(secret)
     builder = _builder(_name(names[0]), by.subject, key, (first, last), serial=_SERIAL + 1)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -47,12 +45,12 @@ def issued(
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """As text."""
+    """Write a certificate as text."""
     return certificate.public_bytes(Encoding.PEM)
 
 
 def pem_key(key: Key) -> bytes:
-    """As text, without a password."""
+    """Write a private key as text, without a password."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -89,6 +87,7 @@ def _name(text: str) -> x509.Name:
 
 
 def _alternative(name: str) -> x509.GeneralName:
+    """An address or a name, as a certificate lists it."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -1,5 +1,6 @@
-"""TLS for tests: certificates that are made in a millisecond, and whose handshakes have the same sizes in
-every run.
+"""Certificates for TLS in tests.
+
+They are made in a millisecond, and handshakes have the same sizes in each run.
 """
 
 import datetime as dt
@@ -13,18 +14,17 @@ from postel.errors import ArgumentError, CallError
 
 __all__ = ["Certificates"]
 
-_FIRST: Final = dt.datetime(
-    2000, 1, 1, tzinfo=dt.UTC
-)  # OpenSSL compares them with the machine's time, not with the world's
+# OpenSSL compares these with the machine's time, not with the world's
+_FIRST: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _LAST: Final = dt.datetime(2099, 12, 31, tzinfo=dt.UTC)
 
 
 class Certificates:
-    """A certificate for ``names`` (and addresses), of an authority of its own; both are decided by ``seed``.
+    """Certificate for ``names``, which may be names and addresses, and the authority that signed it.
 
-    The keys are Ed25519, whose signatures have 64 octets; those of ECDSA, which is the usual choice, vary by
-    some octets, and with them the packets of a run. ``certificate``, ``key`` and ``authority`` are PEM.
-    Raises CallError without the package cryptography (``pip install postel[test]``).
+    Both follow from ``seed``. The keys are Ed25519, because all its signatures have 64 octets. Those of
+    ECDSA, the usual choice, vary by some octets, and with them the packets of a run. ``certificate``,
+    ``key`` and ``authority`` are octets in the form PEM.
 
     >>> certificates = Certificates("server")
     >>> certificates.server().num_tickets
@@ -32,6 +32,11 @@ class Certificates:
     """
 
     def __init__(self, *names: str, seed: int = 0) -> None:
+        """Make the certificates.
+
+        Raises ArgumentError without any name, and CallError without the package cryptography (``pip install
+        postel[test]``).
+        """
         if not names:
             raise ArgumentError("names", names, "at least one name or address")
         try:
@@ -49,7 +54,7 @@ class Certificates:
         self.key: bytes = making.pem_key(key)
 
     def server(self) -> ssl.SSLContext:
-        """A context for servers. It sends no session tickets, for their sizes vary too."""
+        """Make a TLS context for servers. It sends no session tickets, because their sizes vary, too."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             self.write(folder)
@@ -58,12 +63,15 @@ class Certificates:
         return context
 
     def client(self) -> ssl.SSLContext:
-        """A context for clients, which trusts this authority and no other."""
+        """Make a TLS context for clients, which trusts this authority and no other."""
         return ssl.create_default_context(cadata=self.authority.decode())
 
     def write(self, folder: str | Path) -> dict[str, str]:
-        """Write them to ``certificate.pem``, ``key.pem`` and ``authority.pem`` in ``folder``, for programs
-        that take files. Returns the paths by these names, without the ending."""
+        """Write three files into ``folder``, for programs that read files.
+
+        They are ``certificate.pem``, ``key.pem`` and ``authority.pem``.
+        Returns the paths by the names "certificate", "key" and "authority".
+        """
         found: dict[str, str] = {}
         for name, octets in (
             ("certificate", self.certificate),

@@ -1,5 +1,4 @@
-"""Whether a congestion controller keeps to the contract of `postel.congestion.Congestion`, found out in one
-call.
+"""Check of a congestion controller against the contract of `postel.congestion.Congestion`.
 
 >>> from postel.congestion import Reno
 >>> from postel.testing import CheckFailed, check_congestion
@@ -33,15 +32,15 @@ ROUNDS: Final = 30
 def check_congestion(
     factory: type[Congestion] | str, *, share: float = LARGEST_SHARE, seeds: Iterable[int] = range(1, 4)
 ) -> None:
-    """Check a congestion controller: by calls that a script makes, by random ones, and in transfers over bad
-    paths in virtual time.
+    """Check a congestion controller of yours.
 
-    ``factory`` is the class, or its registered name. ``share`` is how much of what was in flight the window
-    may keep after a loss, and the threshold after a timeout: 0.5 for Reno, 0.7 for CUBIC. ``seeds`` are those
-    of the random calls and of the transfers; each takes about half a second.
+    It is called by a script, then with random arguments, and then by transfers over bad paths in virtual
+    time. ``factory`` is the class, or its registered name. ``share`` is how much of the octets in flight the
+    window may keep after a loss, and the threshold after a timeout: 0.5 for Reno, 0.7 for CUBIC. ``seeds``
+    are those of the random calls and of the transfers; each takes about half a second.
 
-    Raises `CheckFailed`, an AssertionError, at the first rule that is broken: its message has the rule, the
-    section of the RFC, and the call with what came of it. `ArgumentError` if ``factory`` is neither.
+    Raises `CheckFailed`, an AssertionError, at the first rule that is broken. Its message has the rule, the
+    section of the RFC, and the call with its outcome. Raises ArgumentError if ``factory`` is neither.
     """
     controller = controller_of(factory)
     seeds = tuple(seeds)
@@ -73,9 +72,7 @@ def _begins(controller: type[Congestion]) -> None:
 
 
 def _starts_slowly(controller: type[Congestion]) -> None:
-    """However much an ACK acknowledges, in four round trips of a full window and in one ACK for a whole
-    flight.
-    """
+    """Check the growth per ACK: in four round trips of a full window, and in one ACK for a whole flight."""
     script = Script(controller)
     for _ in range(4):
         for octets in script.acks():
@@ -98,8 +95,10 @@ def _acknowledge(script: Script, octets: int) -> None:
 
 
 def _grows_by_use_alone(controller: type[Congestion]) -> None:
-    """Two segments a round trip are no proof that more would fit. What models the path may raise its window
-    to what the model says.
+    """Check that a window which isn't used doesn't grow.
+
+    Two segments in a round trip don't show that more would fit. A controller with a model of the path may
+    raise its window to what the model says.
     """
     script = Script(controller)
     before = script.control.window
@@ -116,7 +115,10 @@ def _grows_by_use_alone(controller: type[Congestion]) -> None:
 
 
 def _reduces(controller: type[Congestion], share: float) -> None:
-    """A controller with a model answers losses that last: see `check_transfers`."""
+    """Check that losses and marks reduce the window.
+
+    A controller with a model answers losses that last, which `check_transfers` checks.
+    """
     if controller.is_model:
         return
     for name in ("lost", "marked"):
@@ -258,8 +260,9 @@ def _restarts(controller: type[Congestion]) -> None:
 
 
 def _repeats(controller: type[Congestion], seed: int) -> None:
-    """Which also is many calls with any figures, after each of which window, threshold and pacing rate must
-    stand.
+    """Check that two sequences of random calls with one seed have the same results.
+
+    After each call, window, threshold and pacing rate must be allowed values.
     """
     first, second = Script(controller, seed=seed), Script(controller, seed=seed)
     random_calls(first, seed)
@@ -286,7 +289,7 @@ def _first_difference(usual: list[tuple[str, int, int, int]], found: list[tuple[
 
 
 def _stands_alone(controller: type[Congestion]) -> None:
-    """Two connections of one host, one of which suffers, while the other doesn't."""
+    """Check that a connection isn't changed by another one of the same host which loses segments."""
     alone, twin, calm, troubled = (Script(controller) for _ in range(4))
     alone.fill(5)
     twin.fill(5)

@@ -1,5 +1,6 @@
-"""Calls of a congestion controller as a script makes them, without a connection: in the order of its
-contract, each checked.
+"""Calls of a congestion controller without a connection, in the order of its contract.
+
+Each call is checked.
 """
 
 import sys
@@ -20,9 +21,13 @@ ACTS: Final = ("rest", "start", "timeout", "resize", *["ack"] * 8)
 
 
 class CheckFailed(AssertionError):
-    """A rule is broken. ``rule`` says which, ``section`` where it stands, ``happened`` what showed it."""
+    """Error about a rule that a controller breaks.
+
+    ``rule`` is the rule, ``section`` where the RFC or the contract has it, and ``happened`` what showed it.
+    """
 
     def __init__(self, rule: str, section: str, happened: str) -> None:
+        """Make the error, with all three in its message."""
         super().__init__(f"{rule} ({section}): {happened}")
         self.rule = rule
         self.section = section
@@ -30,13 +35,15 @@ class CheckFailed(AssertionError):
 
 
 def require(holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001 - as assert
+    """Raise CheckFailed unless the rule holds."""
     if not holds:
         raise CheckFailed(rule, section, happened)
 
 
 def check_figures(control: Congestion, smallest: int, call: str) -> None:
-    """What must hold after every call; ``smallest`` is the smallest segment size that the controller was
-    told.
+    """Check what must hold after every call.
+
+    ``smallest`` is the smallest segment size that the controller was told, in octets.
     """
     for name in ("window", "threshold", "pacing_rate"):
         value: object = getattr(control, name)
@@ -52,11 +59,13 @@ def check_figures(control: Congestion, smallest: int, call: str) -> None:
 
 
 class Script:
-    """A controller, a path of one round trip, and the calls. ``last`` is the latest call in words, ``trace``
-    what each left behind.
+    """Controller on an imaginary path of one round trip, and the calls of it.
+
+    ``last`` is the latest call in words; ``trace`` has window, threshold and pacing rate after each call.
     """
 
     def __init__(self, controller: type[Congestion], *, seed: int = 1, segments: int = 10) -> None:
+        """Make the controller with a first window of ``segments`` segments."""
         self.last: str = f"the constructor, called with ({SMSS}, {segments * SMSS}, {seed})"
         self.now: int = START
         self.sample: Sample = Sample()
@@ -70,11 +79,13 @@ class Script:
 
     # As assert
     def require(self, holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001
+        """Raise CheckFailed unless the rule holds."""
         require(holds, rule, section, happened)
 
     def call(self, name: str, *, again: bool | None = None, **told: int) -> None:
-        """Call the controller's method of this name. ``told`` is its argument, by the name that a report
-        shall say; ``now`` follows.
+        """Call the controller's method of this name.
+
+        ``told`` is its argument, by the name that a report shall say; ``now`` follows.
         """
         options = {} if again is None else {"again": again}
         self.last = f"{name}({', '.join(f'{key}={value}' for key, value in {**told, **options}.items())})"
@@ -102,7 +113,7 @@ class Script:
     # What a path does
 
     def acks(self) -> Iterator[int]:
-        """Octets of the ACKs that a full window draws: two segments each."""
+        """Yield the octets of each ACK for a full window: two segments each."""
         segments = max(1, self.control.window // SMSS)
         yield from (2 * SMSS for _ in range(segments // 2))
         if segments % 2:
@@ -115,7 +126,7 @@ class Script:
                 self.acknowledge(octets)
 
     def acknowledge(self, octets: int, *, flight: int = 0, in_use: bool = True) -> None:
-        """One ACK, with as much in flight before it; 0: a full window."""
+        """Let one ACK arrive, with ``flight`` octets in flight before it; 0 stands for a full window."""
         flight = flight or self.control.window
         self.now += max(1, ROUND_TRIP * octets // flight)
         self.deliver(octets, flight, in_use=in_use)
@@ -143,7 +154,7 @@ class Script:
         sample.lost_since = 0
 
     def observe(self) -> None:
-        """`observed`, with what ``sample`` holds now."""
+        """Call `observed` with the present ``sample``."""
         references = sys.getrefcount(self.sample)
         self.last = (
             f"observed(sample with delivered={self.sample.delivered}, lost={self.sample.lost}, "
@@ -158,7 +169,7 @@ class Script:
         )
 
     def lose(self, octets: int) -> None:
-        """Recovery begins with a full window in flight."""
+        """Let recovery begin, with a full window in flight."""
         flight = self.control.window
         self.deliver(SMSS, flight, in_use=True)
         self.sample.lost = self.sample.lost_since = octets
@@ -168,9 +179,11 @@ class Script:
         self.call("lost", flight=flight)
 
     def recover(self) -> None:
+        """Let recovery end."""
         self.call("recovered", flight=self.control.threshold)
 
     def mark(self) -> None:
+        """Let an ACK tell of congestion (ECN)."""
         flight = self.control.window
         self.deliver(SMSS, flight, in_use=True)
         self.sample.marked = SMSS
@@ -178,6 +191,7 @@ class Script:
         self.call("marked", flight=flight)
 
     def time_out(self, *, again: bool) -> None:
+        """Let the retransmission timer expire, for the same octets ``again`` or for the first time."""
         flight = self.control.window
         self.now += SECOND
         if not again:
@@ -185,22 +199,26 @@ class Script:
         self.call("timed_out", flight=flight, again=again)
 
     def undo(self, limit: int) -> None:
+        """Let the last reduction turn out to be needless."""
         self.deliver(SMSS, max(SMSS, self.control.window), in_use=False)
         self.observe()
         self.call("undo", limit=limit)
 
     def resize(self, smss: int) -> None:
+        """Change the size of segments."""
         self.smallest = min(self.smallest, smss)
         self.call("resized", smss=smss)
 
     def idle(self) -> None:
+        """Let the connection send again after a rest."""
         self.call("idled")
         self.call("started")
 
 
 def random_calls(script: Script, seed: int) -> None:
-    """Many calls in an order that ACKs, timers and sends may bring, with any figures that don't contradict
-    each other.
+    """Make 400 calls in an order that ACKs, timers and sends may bring.
+
+    The arguments are random, but don't contradict each other.
     """
     dice = Random(f"{seed}/calls")
     in_recovery = may_undo = has_timed_out = False
@@ -230,7 +248,7 @@ def random_calls(script: Script, seed: int) -> None:
 def _random_ack(
     script: Script, dice: Random, flight: int, *, in_recovery: bool, may_undo: bool
 ) -> tuple[bool, bool]:
-    """Returns whether recovery lasts after it, and whether it may be undone."""
+    """Let a random ACK arrive. Returns whether recovery lasts after it, and whether it may be undone."""
     acked = dice.choice((0, min(flight, SMSS), flight, dice.randrange(flight + 1)))
     in_use = not in_recovery and dice.random() < 0.7
     _randomize(script, dice, acked, flight, in_use=in_use)

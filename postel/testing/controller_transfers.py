@@ -20,8 +20,9 @@ BLOCK: Final = bytes(64 * 1024)
 
 @dataclass(frozen=True)
 class Conditions:
-    """Of a path of 20 ms there and back. ``stalls``: it takes 2 s for a while, so that timeouts are
-    spurious.
+    """Path with 20 ms there and back, and the transfer over it.
+
+    With ``stalls`` the path takes 2 s for a while, so that timeouts are spurious.
     """
 
     name: str
@@ -44,13 +45,15 @@ PATHS: Final = (
 
 
 class Checked(Congestion):
-    """Before a controller among the bases of a class: judges that after each call, and writes down what each
-    left.
+    """Base class that stands before a controller. It checks the controller after each call.
+
+    ``trace`` has window, threshold and pacing rate after each call.
     """
 
     made: ClassVar[list["Checked"]]
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        """Make the controller, and note it in ``made``."""
         super().__init__(smss, initial_window, seed)
         self.smallest: int = smss
         self.depth: int = 0
@@ -61,63 +64,74 @@ class Checked(Congestion):
         self.depth += 1
 
     def _end_call(self, call: str) -> None:
-        """A call that another makes is judged with that."""
+        """Check the controller, unless one of its methods has called another."""
         self.depth -= 1
         if not self.depth:
             check_figures(self, self.smallest, call)
             self.trace.append((call, self.window, self.threshold, self.pacing_rate))
 
     def observed(self, sample: Sample, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().observed(sample, now)
         self._end_call("observed")
 
     def acknowledged(self, octets: int, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().acknowledged(octets, now)  # type: ignore[safe-super]
         self._end_call(f"acknowledged(octets={octets})")
 
     def lost(self, flight: int, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().lost(flight, now)  # type: ignore[safe-super]
         self._end_call(f"lost(flight={flight})")
 
     def recovered(self, flight: int, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().recovered(flight, now)  # type: ignore[safe-super]
         self._end_call(f"recovered(flight={flight})")
 
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().timed_out(flight, now, again=again)  # type: ignore[safe-super]
         self._end_call(f"timed_out(flight={flight}, again={again})")
 
     def idled(self, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().idled(now)  # type: ignore[safe-super]
         self._end_call("idled()")
 
     def marked(self, flight: int, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().marked(flight, now)
         self._end_call(f"marked(flight={flight})")
 
     def started(self, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().started(now)
         self._end_call("started()")
 
     def sent(self, octets: int, flight: int, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().sent(octets, flight, now)
         self._end_call(f"sent(octets={octets}, flight={flight})")
 
     def undo(self, limit: int, now: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().undo(limit, now)
         self._end_call(f"undo(limit={limit})")
 
     def resized(self, smss: int) -> None:
+        """Call the controller's method, then check."""
         self._begin_call()
         super().resized(smss)
         self.smallest = min(self.smallest, smss)
@@ -125,9 +139,10 @@ class Checked(Congestion):
 
 
 class Transfer:
-    """One connection over one path, from the first octet to the last that arrives."""
+    """Connection over one path, from the first octet to the last that arrives."""
 
     def __init__(self, controller: type[Congestion], conditions: Conditions, seed: int) -> None:
+        """Make both hosts and the path."""
         self.made: list[Checked] = []
         kind = type(
             f"Checked{controller.__name__}",
@@ -148,6 +163,7 @@ class Transfer:
         self.connection: Connection | None = None
 
     def run(self) -> None:
+        """Run until all has arrived, for two minutes of virtual time at the most."""
         self.far.listen(9, 0)
         self.connection = self.near.connect("10.0.0.2", 9, 0)
         if self.conditions.stalls:
@@ -171,11 +187,12 @@ class Transfer:
 
     @property
     def trace(self) -> list[tuple[str, int, int, int]]:
+        """Trace of all controllers that were made."""
         return [entry for control in self.made for entry in control.trace]
 
 
 def check_transfers(controller: type[Congestion], seed: int) -> None:
-    """Over each path one, which must be completed without a flood."""
+    """Check a transfer over each path: it must end, and the sender mustn't flood the path."""
     for conditions in PATHS:
         transfer = _run(controller, conditions, seed)
         where = f"over {conditions.name}, seed {seed},"
@@ -196,7 +213,7 @@ def check_transfers(controller: type[Congestion], seed: int) -> None:
 
 
 def check_repetition(controller: type[Congestion], seed: int) -> None:
-    """The same seed gives the same transfer."""
+    """Check that the same seed gives the same transfer."""
     conditions = Conditions(
         "a path that loses, overtakes and marks 1 %", {"loss": 0.01, "reorder": 0.01, "congestion": 0.01}
     )

@@ -1,6 +1,4 @@
-"""What a failing test's report says of its world: how to run it again, what waited, which faults were active,
-and the connections drawn.
-"""
+"""Report of a failing test: how to run it again, the tasks that waited, the faults, and the connections."""
 
 import re
 from datetime import datetime
@@ -21,7 +19,7 @@ _FOLDER: Final = ".postel"
 
 
 def sections(simulation: Simulation, item: pytest.Item, *, is_searched: bool) -> list[tuple[str, str]]:
-    """Title and text of each, for ``report.sections``."""
+    """Titles and texts for ``report.sections`` of pytest."""
     found = [("postel: run it again", again(simulation, item))]
     if simulation.account:
         found.append(
@@ -39,7 +37,7 @@ def sections(simulation: Simulation, item: pytest.Item, *, is_searched: bool) ->
 
 
 def again(simulation: Simulation, item: pytest.Item) -> str:
-    """The command that runs the test with its seed."""
+    """Command that runs the test with its seed."""
     name = re.sub(r"\[seed=\d+\]|-seed=\d+|seed=\d+-", "", item.nodeid)
     faults = (
         f' --postel-faults "{"; ".join(map(str, simulation.scheduled))}"'
@@ -50,7 +48,7 @@ def again(simulation: Simulation, item: pytest.Item) -> str:
 
 
 def faults(simulation: Simulation) -> str:
-    """Those that were active when the run ended, and those that the test had scheduled."""
+    """Lines with the faults that were active when the run ended, and with all that the test had scheduled."""
     lines = [f"active: {fault}" for fault in simulation.faults_then]
     return "\n".join(
         lines
@@ -59,7 +57,7 @@ def faults(simulation: Simulation) -> str:
 
 
 def connections(trace: Trace) -> str:
-    """The ladders of those that weren't over, else of the last: the most recent first."""
+    """Ladders of up to three connections: those that weren't over first, and of these the latest."""
     flows = sorted((flow for flow in trace.flows if flow.packets), key=_interest, reverse=True)
     drawn = [_cut(ladder.render(trace, connection=flow.number)) for flow in flows[:_MOST_CONNECTIONS]]
     if len(flows) > _MOST_CONNECTIONS:
@@ -68,8 +66,10 @@ def connections(trace: Trace) -> str:
 
 
 def capture(trace: Trace, simulation: Simulation, item: pytest.Item, *, is_searched: bool) -> Path | None:
-    """Write the packets to a file: that of ``--postel-pcapng``, else one in the folder ``.postel``, but none
-    while a search runs.
+    """Write the packets to a file, and return its path.
+
+    The file is that of ``--postel-pcapng``, else one in the folder ``.postel``; while a search runs there is
+    none without the option.
     """
     chosen = item.config.getoption("--postel-pcapng")
     if chosen is None and is_searched:
@@ -101,13 +101,13 @@ def _microseconds(epoch: datetime) -> int:
 
 
 def _interest(flow: Flow) -> tuple[bool, int]:
-    """A connection that isn't over is of more interest than one that is."""
+    """Sort key of connections. One that isn't over is of more interest than one that is."""
     is_open = any(str(state) not in ("CLOSED", "TIME-WAIT") for state in flow.states.values())
     return is_open, flow.packets[-1].sent_at
 
 
 def _cut(drawing: str) -> str:
-    """Its beginning and its end, where it is long."""
+    """First third and last two thirds of 60 rows, where the drawing has more."""
     rows = drawing.splitlines()
     if len(rows) <= _MOST_ROWS:
         return drawing

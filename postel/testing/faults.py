@@ -1,4 +1,4 @@
-"""A strategy of Hypothesis for schedules of faults: `faults`. Needs ``pip install postel[test]``."""
+"""Strategy of Hypothesis for schedules of faults: `faults`. It needs ``pip install postel[test]``."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -24,11 +24,13 @@ def faults(
     longest: Duration = "10s",
     kinds: Sequence[FaultKind] = DRAWN,
 ) -> st.SearchStrategy[list[Fault]]:
-    """Schedules of up to ``count`` faults of ``hosts`` (names), of these ``kinds``, for `Simulation.apply`.
+    """Strategy for schedules of faults, for `Simulation.apply`.
 
-    They begin ``within`` that time from the start of the world and last ``longest`` at the most
-    (microseconds, or text such as "10s"). A failure shrinks to the fewest faults, one way rather than both,
-    that begin as early and last as short as the test still fails. Raises ArgumentError.
+    A schedule has up to ``count`` faults (1 to 100) of ``hosts``, which are names, and of these ``kinds``.
+    They begin ``within`` that time from the start of the world, and last ``longest`` at the most
+    (microseconds, or text such as "10s"). A failure shrinks to the fewest faults with which the test still
+    fails, of one direction rather than both, that begin as early and last as short as possible. Raises
+    ArgumentError.
 
     ::
 
@@ -49,8 +51,10 @@ def faults(
 
 
 class _Place(NamedTuple):
-    """A fault but for its direction and time: one draw. Hypothesis leaves out a fault as a whole where that
-    is made of few draws.
+    """Fault without its direction and its time.
+
+    It is one draw, because Hypothesis leaves out a fault as a whole only where the fault is made of few
+    draws.
     """
 
     kind: FaultKind
@@ -60,7 +64,7 @@ class _Place(NamedTuple):
 
 
 def _places(kind: FaultKind, names: list[str]) -> Iterator[_Place]:
-    """The mildest first."""
+    """Each fault of one kind, the mildest first."""
     for settings in SETTINGS.get(kind, [{}]):
         if kind in BETWEEN:
             yield from (

@@ -1,8 +1,7 @@
-"""An exchange between hosts of a world under faults, and everything that happened in it: for tests of what
-must be the same and not break.
+"""Exchange between hosts of a world under faults, for tests of what must be the same in every run.
 
-As a program it prints the digest of one such exchange, which is the same for every process and Python
-version.
+As a program it prints the digest of one such exchange, which is the same for every process and every version
+of Python.
 """
 
 import sys
@@ -33,9 +32,10 @@ FAULTS: Final = (
 
 
 class Chronicle(Witness):
-    """All that a world tells, as a digest and as a count."""
+    """Observer that makes a digest of all that a world tells, and counts it."""
 
     def __init__(self) -> None:
+        """Begin with nothing."""
         self.count: int = 0
         self._hash = sha256()
 
@@ -44,33 +44,39 @@ class Chronicle(Witness):
         self._hash.update(repr(what).encode())
 
     def digest(self) -> str:
-        """Of all so far."""
+        """SHA-256 of all so far."""
         return self._hash.hexdigest()
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
+        """Note a change of state."""
         self._note(str(local), str(remote), before.name, after.name, now)
 
     def carried(
         self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
     ) -> None:
+        """Note a packet that is on its way."""
         self._note("carried", sender, receiver, octets, sent_at, arrives_at, delivered)
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
+        """Note a packet that was lost."""
         self._note("lost", sender, receiver, octets, sent_at, why)
 
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
+        """Note a packet that was moved."""
         self._note("rescheduled", sender, receiver, delivered, sent_at, arrives_at)
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
+        """Note a packet that was stopped under way."""
         self._note("intercepted", sender, receiver, delivered, sent_at, why)
 
 
 class Side:
-    """One end: sends its message, reads to the end, closes."""
+    """One end of the exchange: it sends its message, reads to the end, and closes."""
 
     def __init__(self, message: bytes) -> None:
+        """Make an end that sends ``message``."""
         self.message = message
         self.sent: int = 0
         self.read: bytearray = bytearray()
@@ -79,7 +85,7 @@ class Side:
         self.error: TcpError | None = None
 
     def __call__(self, subject: Subject, event: Event, now: int) -> None:
-        """The application of its host."""
+        """Handle an event, as the application of its host."""
         if isinstance(event, Acceptable) and isinstance(subject, Listener):
             accepted = subject.accept()
             if accepted is not None:
@@ -112,7 +118,7 @@ class Side:
             connection.close(now)
 
     def acknowledged(self) -> int:
-        """How many octets of the message the other end has acknowledged."""
+        """Octets of the message that the other end has acknowledged."""
         if self.connection is None:
             return 0
         status = self.connection.status()
@@ -120,9 +126,10 @@ class Side:
 
 
 class FaultyExchange:
-    """Client and server send each other ``length`` octets and close, while ``faults`` come and go."""
+    """Client and server that send each other ``length`` octets and close, while ``faults`` come and go."""
 
     def __init__(self, faults: list[Fault], *, seed: int = 1, length: int = 100_000) -> None:
+        """Make hosts and connection, and schedule the faults."""
         self.chronicle: Chronicle = Chronicle()
         self.world: World = World(
             seed, observer=self.chronicle, default_path={"delay": "10ms", "bandwidth": "2Mbit"}
@@ -139,7 +146,7 @@ class FaultyExchange:
         client.connect("10.0.0.2", PORT, self.world.now)
 
     def run(self) -> str:
-        """To the end; the digest of everything that happened."""
+        """Run to the end, and return the digest of everything that happened."""
         self.world.run()
         return self.chronicle.digest()
 

@@ -1,4 +1,4 @@
-"""Whether a link keeps the contract of `postel.links.Link`.
+"""Check of a link against the contract of `postel.links.Link`.
 
 >>> from postel.links import pair
 >>> from postel.testing import check_link
@@ -35,14 +35,13 @@ _FIRST: Final = 1_000_000  # the clock's first time, microseconds
 
 
 def check_link(make: Maker, *, counts_losses: bool = True) -> None:
-    """Check a link of yours, with hosts or without: round trips, sizes, the MTU, a full queue, timers,
-    wake-ups, the end, and parcels.
+    """Check a link of yours: round trips, sizes, a full queue, timers, wake-ups, the end, and parcels.
 
     ``make()`` returns two new links that are joined: what is sent on one arrives at the other. It is called
-    once for each rule, and both links are closed after that. The one link need not be of the other's kind:
-    the first is checked. They are attached to hosts with the addresses 10.0.0.1 and 10.0.0.2 of a network
-    10.0.0.0/24, and carry their packets. The clock is virtual and jumps to the links' timeouts; where a link
-    has none and nothing came, a quarter of a second of real time is waited for it.
+    once for each rule, and both links are closed after that. The first one is checked; the second may be of
+    another kind. They are attached to hosts with the addresses 10.0.0.1 and 10.0.0.2 of a network
+    10.0.0.0/24, and carry their packets. The clock is virtual and jumps to the links' timeouts. Where a link
+    has no timeout and nothing came, the check waits for a quarter of a second of real time.
 
     A link that loses packets by chance can't be checked. With ``counts_losses=False`` losses may happen
     outside of both links, as in a kernel.
@@ -98,6 +97,7 @@ class _Side:
         link.ready = self.called.set
 
     def receive(self, now: int) -> bytes | None:
+        """Receive a packet, and check what the link returned."""
         packet = self.link.receive(now)
         assert packet is None or (isinstance(packet, bytes) and packet), (
             f"receive returned {packet!r}; allowed: a packet, or None"
@@ -105,12 +105,14 @@ class _Side:
         return packet
 
     def send(self, packet: bytes, now: int) -> bool:
+        """Send a packet, and check what the link returned."""
         hop = self.host.routes.next_hop_of(packet) if self.link.needs_next_hop else b""
         is_carried = self.link.send(packet, hop, now)
         assert isinstance(is_carried, bool), f"send returned {is_carried!r}; allowed: True or False"
         return is_carried
 
     def lost(self) -> int:
+        """How many packets the link says it has lost."""
         figures = self.link.statistics()
         assert isinstance(figures.get("lost"), int), (
             f"statistics() is {figures!r}; it must have an int as 'lost'"
@@ -130,6 +132,8 @@ class _Side:
 
 
 class _Ends:
+    """Both links, and a virtual clock."""
+
     def __init__(self, near: Link, far: Link) -> None:
         self.near, self.far = _Side(near, NEAR), _Side(far, FAR)
         self.now = _FIRST
@@ -137,11 +141,12 @@ class _Ends:
         self._stuck = 0
 
     def due(self) -> int:
-        """When the first timer of the two is due; NEVER after a minute."""
+        """When the first timer of both is due, in microseconds; NEVER if more than a minute ahead."""
         first = min(side.link.next_timeout() for side in (self.near, self.far))
         return first if first <= _FIRST + MINUTE else NEVER
 
     def jump(self, due: int) -> None:
+        """Let the clock jump to the timer that is due."""
         self._jumps += 1
         self._stuck = self._stuck + 1 if due <= self.now else 0
         assert self._stuck < _STUCK, (
@@ -153,8 +158,9 @@ class _Ends:
             side.link.handle_timeout(self.now)
 
     def arrived(self, receiver: _Side, count: int) -> list[bytes]:
-        """Up to ``count`` packets for ``receiver``. Both links are read, for they may have more to say to
-        each other than packets.
+        """Return up to ``count`` packets for ``receiver``.
+
+        Both links are read, because they may have more to say to each other before the packets come.
         """
         other = self.near if receiver is self.far else self.far
         found: list[bytes] = []
@@ -191,14 +197,17 @@ def _ends_of(near: Link, far: Link) -> Iterator[_Ends]:
 
 
 def _resolve(ends: _Ends) -> None:
-    """Let both links find out where their neighbour is, so that no more packets than one wait for that."""
+    """Let both links find out where their neighbour is.
+
+    A link may keep a single packet while it looks for the neighbour.
+    """
     for sender, receiver, back in ((ends.near, ends.far, False), (ends.far, ends.near, True)):
         sender.send(packet_of(28, back=back), ends.now)
         assert ends.arrived(receiver, 1), "the first packet did not arrive"
 
 
 def packet_of(size: int, *, number: int = 0, back: bool = False) -> bytes:
-    """A UDP packet of ``size`` octets, 28 or more, from 10.0.0.1 to 10.0.0.2, or ``back``."""
+    """UDP packet of ``size`` octets, 28 or more, from 10.0.0.1 to 10.0.0.2, or ``back``."""
     source, destination = (_FAR, _NEAR) if back else (_NEAR, _FAR)
     text = number.to_bytes(4, "big") * (size // 4)
     return ip.encode(
@@ -262,8 +271,9 @@ def _wakes(ends: _Ends) -> None:
 
 
 def _bring(ends: _Ends) -> bool:
-    """Let time pass until the near link is told of something; whether its own timer is what tells the
-    driver.
+    """Let time pass until the near link is told of something.
+
+    Returns whether its own timer told the driver.
     """
     while not ends.near.is_told(0):
         if ends.near.link.next_timeout() != NEVER:
@@ -424,7 +434,7 @@ def _parcels(ends: _Ends) -> None:
 
 
 def _parcel(octets: int, stride: int) -> Parcel:
-    """TCP's text with 40 octets of headers, to be cut, its checksum not done."""
+    """TCP segment with 40 octets of headers, to be cut, without its checksum."""
     envelope = ip.Envelope(_NEAR, _FAR, TCP)
     header = bytearray(encode_for(Segment(9, 9, 1, 1, 0x10, 1000), _NEAR, _FAR)[:20])
     pseudo = (

@@ -1,4 +1,4 @@
-"""Whether an observer only observes: the same scenarios with it and without it.
+"""Check of an observer: scenarios run with it and without it, and nothing may differ.
 
 >>> from postel import Observer
 >>> from postel.testing import check_observer
@@ -41,11 +41,10 @@ def check_observer(make: Callable[[], Watched]) -> None:
     """Check an observer of yours: that it raises nothing and changes nothing.
 
     ``make()`` returns a new `postel.Observer`, `postel.links.PacketObserver` or `postel.sim.Witness`, and is
-    called once for each
-    scenario: a class will do. Each scenario runs with the observer and without it, in virtual time and from
-    the same seed. With it the hosts must send the same packets at the same times, octet for octet, make the
-    same parcels, deliver the same text, end in the same states, and use no more than 5 % more memory, what
-    the observer itself keeps not counted.
+    called once for each scenario; a class will do. Each scenario runs with the observer and without it, in
+    virtual time and from the same seed. With it the hosts must send the same packets at the same times,
+    octet for octet, make the same parcels, deliver the same data, end in the same states, and use no more
+    than 5 % more memory. What the observer itself keeps isn't counted.
 
     Raises AssertionError. Its message names each hook that raised or changed a segment, with its scenario,
     the time and the exception, and each difference. The first exception that a hook raised is its
@@ -71,20 +70,16 @@ def check_observer(make: Callable[[], Watched]) -> None:
 
 @dataclass
 class Outcome:
-    """What a scenario has led to: packets and parcels with the time at which they left, text that was read,
-    and octets of memory.
-    """
+    """Outcome of a scenario: packets and parcels with their times, data that was read, and memory."""
 
     packets: list[tuple[int, bytes]] = field(default_factory=list)
-    parcels: list[tuple[int, int, bytes]] = field(
-        default_factory=list
-    )  # the time, the stride, and the octets
+    parcels: list[tuple[int, int, bytes]] = field(default_factory=list)  # time, stride, and octets
     read: bytearray = field(default_factory=bytearray)
     ends: list[str] = field(default_factory=list)
     memory: int = 0
 
     def differences(self, observed: "Outcome") -> list[str]:
-        """What is otherwise in ``observed``, a sentence each."""
+        """Describe each difference to ``observed`` in a sentence."""
         found = [
             _difference("packet", self.packets, observed.packets),
             _difference("parcel", self.parcels, observed.parcels),
@@ -113,7 +108,10 @@ def _difference(kind: str, plain: Departures, observed: Departures) -> str:
 
 
 class _Guard(Witness):
-    """Passes everything to the observer under test, and keeps what that raises and what it changes."""
+    """Observer that passes everything to the one under test.
+
+    It keeps what that observer raises and which arguments it changes.
+    """
 
     def __init__(self, observer: Watched) -> None:
         self.faults: list[str] = []
@@ -124,6 +122,7 @@ class _Guard(Witness):
         self._witness = observer if isinstance(observer, Witness) else Witness()
 
     def _call(self, hook: Callable[..., None], *arguments: object, now: object = None) -> None:
+        """Call a hook of the observer under test, and look at what it did."""
         before = [_image(argument) for argument in arguments]
         name, now = f"{self._name}.{hook.__name__}", arguments[-1] if now is None else now
         try:
@@ -181,7 +180,7 @@ _FIELDS: Final = (*_HEADER, "mss", "window_scale", "sack_permitted", "sack", "ts
 
 
 def _image(argument: object) -> object:
-    """What a hook must leave as it is: of a segment, all its fields."""
+    """Fields of a segment, to be compared: a hook must leave them as they are."""
     if not isinstance(argument, Segment):
         return argument
     return [getattr(argument, name) for name in _FIELDS]
@@ -191,8 +190,9 @@ def _image(argument: object) -> object:
 
 
 def held(hosts: Iterable[Host], *, beside: object) -> int:
-    """Octets of memory of all objects that the hosts lead to, ``beside`` and what only that leads to not
-    counted.
+    """Octets of memory of all objects that the hosts lead to.
+
+    ``beside`` isn't counted, nor what only ``beside`` leads to.
     """
     seen = {id(beside)}
     waiting: list[object] = list(hosts)
@@ -211,7 +211,7 @@ def held(hosts: Iterable[Host], *, beside: object) -> int:
 
 
 class _Stage:
-    """Two hosts of a world and the path between them. Whatever leaves a host is in ``outcome``."""
+    """Two hosts of a world and the path between them. ``outcome`` has whatever leaves a host."""
 
     def __init__(
         self, guard: _Guard | None, *, config: Config = DEFAULT, application: Application | None = None
@@ -236,6 +236,7 @@ class _Stage:
         self.outcome.packets.append((now, octets))
 
     def connect(self, address: str, port: int = _PORT, config: Config | None = None) -> Connection:
+        """Open a connection from near to far, on which the message is to be sent."""
         connection = self.near.connect(address, port, self.world.now, config=config)
         self.rests[connection] = _MESSAGE
         return connection
@@ -255,6 +256,7 @@ class _Stage:
             self.serve(subject, now)
 
     def serve(self, connection: Connection, now: int) -> None:
+        """Read, write and close, as far as that is possible now."""
         if connection.state is CLOSED:
             self.outcome.ends.append(repr(connection.error))
             return
@@ -270,13 +272,14 @@ class _Stage:
             connection.close(now)
 
     def done(self, until: int) -> Outcome:
+        """Run the world until ``until``, and return the outcome."""
         self.world.run(until)
         self.outcome.memory = held((self.near, self.far), beside=self.guard)
         return self.outcome
 
 
 def _transfer(guard: _Guard | None) -> Outcome:
-    """Both ways at once, over IPv4 and IPv6, on a path that loses, doubles, reorders and damages."""
+    """Transfers in both directions over IPv4 and IPv6, on a path that loses, doubles and damages."""
     stage = _Stage(guard)
     for path in stage.paths:
         path.loss, path.duplicate, path.reorder, path.corrupt = 0.05, 0.02, 0.05, 0.02
@@ -286,9 +289,7 @@ def _transfer(guard: _Guard | None) -> Outcome:
 
 
 def _silence(guard: _Guard | None) -> Outcome:
-    """No answer, a refusal, and a peer that falls silent: retransmissions and keep-alives, and then the
-    end.
-    """
+    """Peers that don't answer, refuse, or fall silent: retransmissions, keep-alives, and the end."""
     stage = _Stage(guard, application=_ignores)
     stage.connect("10.9.9.9")
     stage.connect(_FAR, 81)
@@ -306,7 +307,7 @@ def _silence(guard: _Guard | None) -> Outcome:
 
 
 def _closed_window(guard: _Guard | None) -> Outcome:
-    """A program that doesn't read: window probes, until it does."""
+    """Program that doesn't read at first: the sender probes the closed window."""
     stage = _Stage(guard, config=Config(receive_buffer=5000), application=_ignores)
     stage.connect(_FAR)
     stage.world.run(20 * SECOND)
@@ -322,9 +323,7 @@ def _ignores(subject: Subject, event: Event, now: int) -> None:
 
 
 def _flood(guard: _Guard | None) -> Outcome:
-    """Very many half-open connections, with clients that never answer: the SYN cache, its retransmissions,
-    and its memory.
-    """
+    """Half-open connections of 200 clients that never answer: the SYN cache and its timers."""
     stage = _Stage(guard)
     listener = stage.far.listen(82, 0, backlog=2 * _HALF_OPEN)
     stage.world.run(SECOND)

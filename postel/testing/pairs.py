@@ -1,4 +1,4 @@
-"""Two ends over a path that loses, duplicates, delays, damages and parts, in virtual time and from a seed.
+"""Two ends and a path that loses, duplicates, delays, damages and parts, in virtual time and from a seed.
 
 >>> from postel.testing import HostilePath, pair
 >>> path = HostilePath(seed=7, loss=0.2, duplicate=0.1, reorder=0.3, corrupt=0.05)
@@ -38,14 +38,13 @@ NOT_ECT, ECT_0, CE = 0, 2, 3  # codepoints of the IP header (RFC 3168, 5)
 
 
 class End:
-    """A connection and its user, which sends ``outgoing``, reads what arrives into ``incoming``, and closes
-    when all is sent.
+    """Connection and its user, which sends ``outgoing``, reads into ``incoming``, and then closes.
 
-    ``reads`` is how many octets it reads at once. A subclass with an `act` of its own is another user: one
-    that never reads, say.
+    A subclass with an `act` of its own is another user: one that never reads, for example.
     """
 
     def __init__(self, connection: Connection, outgoing: bytes = b"", reads: int = ALL) -> None:
+        """Make the user of ``connection``, which reads up to ``reads`` octets at once."""
         self.connection = connection
         self.message = outgoing
         self.outgoing: bytes = outgoing
@@ -54,8 +53,9 @@ class End:
         self.has_closed: bool = False
 
     def act(self, now: int) -> None:
-        """Do what the user does when something may have changed. Called at any time, and any number of
-        times.
+        """Do what the user does when something may have changed.
+
+        It is called at any time, and any number of times.
         """
         connection = self.connection
         while connection.next_event() is not None:
@@ -79,14 +79,13 @@ _UNSYNCHRONIZED = frozenset({CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED})
 
 
 class HostilePath:
-    """The way between the ends of a `Pair`, both directions alike; everything that chance decides comes from
-    ``seed``.
+    """Path between the ends of a `Pair`, both directions alike.
 
     ``loss``, ``duplicate``, ``reorder`` and ``corrupt`` are probabilities (0.0 to 1.0) for each packet;
-    ``marks`` is that of an ECN codepoint, ECT(0) or CE, on arrival. ``delay`` is in microseconds; a reordered
-    packet takes up to ``late`` more. All may be changed at any time. ``flying`` is a heap of what is under
-    way: when it arrives, its number, which end it goes to (0: near, 1: far), and its octets. Raises
-    ArgumentError for a wrong setting.
+    ``marks`` is that of an ECN codepoint, ECT(0) or CE, on arrival. ``delay`` is in microseconds; a
+    reordered packet takes up to ``late`` microseconds more. All may be changed at any time. ``flying`` is a
+    heap of the packets under way: when each arrives, its number, which end it goes to (0: near, 1: far), and
+    its octets.
     """
 
     loss: float = chance()
@@ -109,6 +108,10 @@ class HostilePath:
         delay: int = 10 * MILLISECOND,
         late: int = 200 * MILLISECOND,
     ) -> None:
+        """Make a path. ``seed`` decides everything that chance decides.
+
+        Raises ArgumentError for a wrong setting.
+        """
         self.random: Random = Random(seed)
         self.loss = loss
         self.duplicate = duplicate
@@ -122,9 +125,7 @@ class HostilePath:
         self._partitions: list[tuple[int, int]] = []
 
     def partition(self, start: int, end: int) -> None:
-        """Lose every packet that leaves from ``start`` until before ``end``, in microseconds of virtual
-        time.
-        """
+        """Lose every packet that leaves from ``start`` until before ``end``, in virtual microseconds."""
         self._partitions.append((start, end))
 
     def is_parted(self, now: int) -> bool:
@@ -132,8 +133,9 @@ class HostilePath:
         return any(start <= now < end for start, end in self._partitions)
 
     def put(self, to: int, octets: bytes, now: int) -> None:
-        """Take a packet for end ``to``: a TCP segment with its checksum, without an IP header. A subclass may
-        treat some otherwise.
+        """Take a packet for end ``to``: a TCP segment with its checksum, without an IP header.
+
+        A subclass may treat some packets otherwise.
         """
         chance = self.random.random
         if chance() < self.loss or self.is_parted(now):
@@ -145,7 +147,7 @@ class HostilePath:
             heappush(self.flying, (now + self.delay + late, self.count, to, carried))
 
     def damaged(self, octets: bytes) -> bytes:
-        """The packet with one bit turned over."""
+        """Return the packet with one bit turned over."""
         changed = bytearray(octets)
         changed[self.random.randrange(len(changed))] ^= 1 << self.random.randrange(8)
         return bytes(changed)
@@ -160,11 +162,13 @@ class HostilePath:
 
 
 class Pair:
-    """Two ends and the path between them. ``now`` is the time in microseconds; `check_invariants` runs after
-    every step.
+    """Two ends and the path between them. ``now`` is the time in microseconds.
+
+    The invariants of both connections are checked after every step.
     """
 
     def __init__(self, near: End, far: End, path: HostilePath | None = None) -> None:
+        """Join two ends by a path; without one, by a `HostilePath` with its default settings."""
         self.near: End = near
         self.far: End = far
         self.path: HostilePath = path or HostilePath()
@@ -176,11 +180,10 @@ class Pair:
         return self.near, self.far
 
     def run(self, until: int = NEVER) -> int:
-        """Let the clock jump until nothing is left to happen or ``until`` is reached; the time then, in
-        microseconds.
+        """Let the clock jump until nothing is left to happen or ``until`` is reached.
 
-        An end without a peer may go on for ever, with keep-alives or window probes: give an ``until`` where
-        that can happen.
+        Returns the time then, in microseconds. An end without a peer may go on for ever, with keep-alives or
+        window probes: give an ``until`` where that can happen.
         """
         while True:
             while self._act():
@@ -194,7 +197,10 @@ class Pair:
                 end.connection.handle_timeout(self.now)
 
     def _act(self) -> bool:
-        """Let both ends act, and put what they send on the path; whether there may be more to do at once."""
+        """Let both ends act, and put what they send on the path.
+
+        Returns whether there may be more to do at once.
+        """
         is_busy = False
         for side, end in enumerate(self.ends):
             unread = end.connection.readable
@@ -217,9 +223,7 @@ class Pair:
                 check(connection._tcb)
 
     def check(self) -> None:
-        """Assert that both ends read what the other sent and closed without an error, and that no timer is
-        left.
-        """
+        """Assert that both ends read all, closed without an error, and have no timer left."""
         for end, other in ((self.near, self.far), (self.far, self.near)):
             connection = end.connection
             assert connection.error is None, f"{connection}: {connection.error}"
@@ -231,13 +235,14 @@ class Pair:
 
 
 def encoded(segment: Segment, sender: Connection) -> bytes:
-    """A segment of ``sender`` as octets, with its checksum."""
+    """Octets of a segment of ``sender``, with its checksum and without an IP header."""
     return segments.encode_for(segment, sender.local.address, sender.remote.address)
 
 
 def decoded(octets: bytes, receiver: Connection) -> Segment | None:
-    """The segment in ``octets`` as it arrives at ``receiver``; None if its checksum is wrong. Raises
-    WireError where the header is.
+    """Segment in ``octets`` as it arrives at ``receiver``; None if its checksum is wrong.
+
+    Raises WireError where the header is wrong.
     """
     source, destination = receiver.remote.address, receiver.local.address
     if not segments.checksum_is_right(octets, 0, len(octets), source, destination):
@@ -246,7 +251,7 @@ def decoded(octets: bytes, receiver: Connection) -> Segment | None:
 
 
 def difference(arrived: bytes, sent: bytes) -> str:
-    """Where two streams part, in words; "" if they are equal."""
+    """Words that say where two streams differ; "" if they are equal."""
     if arrived == sent:
         return ""
     common = next(
@@ -269,13 +274,13 @@ def pair(
     memory: Memory | None = None,
     simultaneous: bool = False,
 ) -> Pair:
-    """Make two connections that open to each other at time 0; `Pair.run` lets them talk, `Pair.check`
-    compares.
+    """Make two connections that open to each other at time 0.
 
-    ``there`` is what the near end sends, ``back`` what the far end sends; each closes when all is sent.
-    ``near`` and ``far`` are their configurations, ``iss`` their initial sequence numbers, ``reads`` the
-    octets of one read, ``memory`` the account of their buffers. The near end opens actively and the far end
-    passively; with ``simultaneous`` both do so actively (RFC 9293, Figure 7).
+    `Pair.run` lets them talk, and `Pair.check` compares. ``there`` is what the near end sends, ``back`` what
+    the far end sends; each closes when all is sent. ``near`` and ``far`` are their configurations, ``iss``
+    their initial sequence numbers, ``reads`` the octets of one read, ``memory`` the account of their
+    buffers. The near end opens actively and the far end passively; with ``simultaneous`` both open actively
+    (RFC 9293, Figure 7).
     """
     ends = (
         End(Connection(NEAR, FAR, near, iss=iss[0], memory=memory), there, reads),
@@ -290,21 +295,21 @@ def pair(
 
 
 class HostPair:
-    """Two hosts in a ``world``, ``near`` at 10.0.0.1 and fd00::1 and ``far`` at 10.0.0.2 and fd00::2, joined
-    by the two ``paths``.
+    """Two hosts in a ``world``: ``near`` at 10.0.0.1 and fd00::1, ``far`` at 10.0.0.2 and fd00::2.
 
-    ``far`` listens; a connection that `connect` opens has an `End` on either side.
+    ``paths`` are the two directions between them. ``far`` listens. A connection that `connect` opens has an
+    `End` at either host.
     """
 
     def __init__(self, world: World, near: Host, far: Host, paths: Iterable[Path]) -> None:
+        """Let ``far`` listen, and take the events of both hosts."""
         self.world: World = world
         self.near: Host = near
         self.far: Host = far
         self.paths: tuple[Path, ...] = tuple(paths)
         self.ends: dict[Connection, End] = {}
-        self._backs: dict[
-            Endpoint, tuple[bytes, int]
-        ] = {}  # what the far end sends to this endpoint, and reads at once
+        # What the far end sends to an endpoint, and how many octets it reads at once
+        self._backs: dict[Endpoint, tuple[bytes, int]] = {}
         self._parted_until = 0
         world.rules.append(self._parted)
         application: Application = self._hears
@@ -324,7 +329,9 @@ class HostPair:
     def connect(
         self, there: bytes = b"", back: bytes = b"", *, address: str = "10.0.0.2", reads: int = ALL
     ) -> End:
-        """Open a connection from near to far, on which ``there`` and ``back`` are sent; the near `End`.
+        """Open a connection from near to far, on which ``there`` and ``back`` are sent.
+
+        Returns the near `End`.
 
         ``address`` may be "fd00::2"; ``reads`` is how many octets each end reads at once. Time passes in
         `run`.
@@ -335,7 +342,7 @@ class HostPair:
         return end
 
     def other(self, end: End) -> End:
-        """The end that ``end`` talks to. KeyError until its side has accepted."""
+        """End that ``end`` talks to. Raises KeyError until that side has accepted the connection."""
         local, remote = end.connection.local, end.connection.remote
         return next(self.ends[other] for other in self.ends if (other.local, other.remote) == (remote, local))
 
@@ -348,7 +355,10 @@ class HostPair:
         return DROP if now < self._parted_until else None
 
     def run(self, until: int = NEVER) -> int:
-        """Let the clock jump until all is quiet or ``until`` is reached; the time then, in microseconds."""
+        """Let the clock jump until all is quiet or ``until`` is reached.
+
+        Returns the time then, in microseconds.
+        """
         return self.world.run(until)
 
     def check(self) -> None:

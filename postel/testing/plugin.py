@@ -1,7 +1,7 @@
-"""The pytest plugin's inside: worlds for tests, a seed and a run each. `pytest_postel` calls it for tests
-that ask for ``world``.
+"""The inside of the pytest plugin: a world, a seed and a run for each test that asks for ``world``.
 
-A program that runs tests itself, as ``postel sim`` does, sets ``config.stash[RUN]`` between runs.
+`pytest_postel` calls these functions. A program that runs tests itself, as ``postel sim`` does, sets
+``config.stash[RUN]`` between runs.
 """
 
 import inspect
@@ -23,8 +23,11 @@ __all__ = ["RUN", "Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """How a test runs: its seed; ``faults`` that take the place of those that the seed would draw, None where
-    it draws; and whether a trace is kept, of which the report of a failure draws the connections."""
+    """How a test runs: its seed, its faults, and whether a trace is kept.
+
+    ``faults`` take the place of those that the seed would draw; None lets the seed draw. A trace is needed
+    for the ladders in the report of a failure.
+    """
 
     seed: int
     faults: Sequence[Fault] | None = None
@@ -32,14 +35,17 @@ class Run:
 
 
 RUN: Final = pytest.StashKey[Run]()
-"""In ``config.stash``: read whenever a world is made."""
+"""Key of the `Run` in ``config.stash``. It is read whenever a world is made."""
 
 _SIMULATION: Final = pytest.StashKey[Simulation]()  # in an item's stash: the last one
 _SETTINGS: Final = ("seed", "runs", "time_limit", "real_time_limit", "tolerated", "trace", "sealed")
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """One test for each seed of a mark with ``runs``; not where the command line has a seed."""
+    """Make one test for each seed of a mark with ``runs``, unless the command line has a seed.
+
+    Raises ArgumentError.
+    """
     settings = _marked(metafunc.definition)
     runs = settings.get("runs", 1)
     if not isinstance(runs, int) or runs < 1:
@@ -52,7 +58,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def world(request: pytest.FixtureRequest) -> Iterator[Simulation]:
-    """The fixture: a simulation of its own, which ends with the test."""
+    """Yield a new simulation, and end it with the test. It is the fixture ``world``."""
     simulation = _make(request.node, getattr(request, "param", None))
     yield simulation
     left = [] if simulation.failure is not None else simulation.left_open()
@@ -62,7 +68,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[Simulation]:
 
 
 def call(item: pytest.Function) -> object:
-    """Run the test if it is a coroutine function; True then, None for pytest and other plugins to go on."""
+    """Run the test if it is a coroutine function. Returns True then, and None where others have to run it."""
     __tracebackhide__ = True
     simulation = item.funcargs.get("world")
     if not isinstance(simulation, Simulation):
@@ -79,7 +85,7 @@ def call(item: pytest.Function) -> object:
 
 
 def allow_examples(item: Any) -> None:  # noqa: ANN401 - an item of a Hypothesis test
-    """Hypothesis warns of fixtures that are the same for all examples; ``world`` isn't."""
+    """Keep Hypothesis from warning of the fixture ``world``, which is new for each example."""
     from hypothesis import HealthCheck, settings  # noqa: PLC0415 - where its user has it
 
     function = inspect.unwrap(item.obj, stop=lambda one: hasattr(one, "_hypothesis_internal_use_settings"))
@@ -92,6 +98,7 @@ def allow_examples(item: Any) -> None:  # noqa: ANN401 - an item of a Hypothesis
 
 
 def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN401 - Hypothesis's handle
+    """Give each example of a Hypothesis test a world of its own."""
     inner: Callable[..., Any] = hypothesis.inner_test
     if getattr(inner, "makes_worlds", False):
         return
@@ -111,7 +118,7 @@ def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN4
 
 
 def complete(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Add to the report: the seed and how to run it again, what waited, the faults, the ladder."""
+    """Add to the report of a failure: how to run the test again, what waited, the faults, the ladders."""
     simulation = item.stash.get(_SIMULATION, None)
     if report.when != "call" or simulation is None:
         return
@@ -142,7 +149,7 @@ def _make(item: pytest.Item, seed: int | None) -> Simulation:
 
 
 def _marked(item: pytest.Item) -> dict[str, Any]:
-    """The settings of the mark, the nearest one's first."""
+    """Settings of the mark; those of the nearest mark count. Raises ArgumentError."""
     found: dict[str, Any] = {}
     for mark in item.iter_markers("postel"):
         unknown = [name for name in mark.kwargs if name not in _SETTINGS]
@@ -155,7 +162,7 @@ def _marked(item: pytest.Item) -> dict[str, Any]:
 
 
 def _commanded(config: pytest.Config) -> Run | None:
-    """What the command line says."""
+    """Run that the command line asks for, if it does."""
     seed, faults = config.getoption("--postel-seed"), config.getoption("--postel-faults")
     if seed is None and faults is None:
         return None

@@ -1,5 +1,6 @@
-"""Hosts of a world that send each other datagrams, and a diary of what became of them: for tests of
-faults.
+"""Hosts of a world that send each other datagrams, and a record of what became of these.
+
+For tests of faults.
 """
 
 from postel.host.datagrams import DatagramSocket
@@ -12,31 +13,37 @@ PORT = 2000
 
 
 class Diary(Witness):
-    """What a world says of the packets that don't arrive as they should."""
+    """Observer that notes why packets don't arrive as they should."""
 
     def __init__(self) -> None:
+        """Begin with empty lists."""
         self.lost_because: list[str] = []
         self.intercepted_because: list[str] = []
         self.moved: list[int] = []
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
+        """Note why a packet was lost."""
         self.lost_because.append(why)
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
+        """Note why a packet was stopped under way."""
         self.intercepted_because.append(why)
 
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
+        """Note when a packet will arrive that was moved."""
         self.moved.append(arrives_at)
 
 
 class Post:
-    """Hosts "a", "b", … in one net with paths of 10 ms between any two; `send` sends a datagram, ``arrived``
-    lists those that came.
+    """Hosts "a", "b" and so on, with paths of 10 ms between any two.
+
+    `send` sends a datagram, and ``arrived`` lists the receiver, text and time of those that came.
     """
 
     def __init__(self, names: str = "ab", **settings: float) -> None:
+        """Make a host of each letter in ``names``; ``settings`` are those of all paths."""
         self.diary: Diary = Diary()
         self.world: World = World(observer=self.diary)
         self.arrived: list[tuple[str, str, int]] = []  # receiver, text, when
@@ -47,7 +54,7 @@ class Post:
         self.world.paths(**{"delay": 10 * MILLISECOND, **settings})  # type: ignore[arg-type]
 
     def open(self, name: str) -> None:
-        """Open the host's socket, at first and after a restart."""
+        """Open the socket of a host: at first, and after a restart."""
         host = self.world.hosts()[name]
         self._sockets[name] = host.datagrams(PORT)
         self.world.application(host, lambda subject, event, now: self._arrives(name, subject, event, now))
@@ -58,7 +65,7 @@ class Post:
                 self.arrived.append((name, got[0].decode(), now))
 
     def send(self, sender: str, receiver: str, text: str) -> None:
-        """Send a datagram; `run` or `at` of the world lets it go."""
+        """Send a datagram. It travels in the next `run` of the world."""
         number = ord(receiver) - ord("a") + 1
         self._sockets[sender].send(
             text.encode(), self.world.now, remote=Endpoint(parse(f"10.0.0.{number}"), PORT)
@@ -66,5 +73,5 @@ class Post:
         self.world.pump()
 
     def texts(self) -> list[str]:
-        """What arrived, in order."""
+        """Texts of the datagrams that arrived, in their order."""
         return [text for _, text, _ in self.arrived]

@@ -1,4 +1,4 @@
-"""A connection in any of the eleven states of RFC 9293, with a peer that the test plays by hand.
+"""Connection in any of the eleven states of RFC 9293, with a peer that the test plays by hand.
 
 >>> from postel.testing import ACK, FIN, established
 >>> scene = established()
@@ -47,10 +47,10 @@ OPEN_ENDED = 1000  # segments: more in one drain is a storm
 
 @dataclass
 class Peer:
-    """What the other end puts into its SYN, and its window and timestamp clock afterwards.
+    """Choices of the other end: what its SYN offers, its window, and the clock of its timestamps.
 
-    ``mss`` and ``window`` are in octets, the window as its field has it (0 to 65,535). ``window_scale`` (0 to
-    14) and ``tsval`` (the clock of the timestamps) are ``ABSENT`` where the peer doesn't offer that option.
+    ``mss`` and ``window`` are in octets, the window as its field has it (0 to 65,535). ``window_scale`` (0
+    to 14) and ``tsval`` are ``ABSENT`` where the peer doesn't offer that option.
     """
 
     mss: int = MSS
@@ -61,29 +61,29 @@ class Peer:
 
 
 class Watch(Observer):
-    """Changes of state, timers that expired and errors of the peer, in the order in which the connection told
-    of them.
-    """
+    """Observer that keeps changes of state, timers that expired and errors of the peer, in their order."""
 
     def __init__(self) -> None:
+        """Begin with empty lists."""
         self.changes: list[tuple[State, State]] = []
         self.expired: list[str] = []
         self.errors: list[str] = []
 
     def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
+        """Note an error of the peer."""
         self.errors.append(error)
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
+        """Note a change of state."""
         self.changes.append((before, after))
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
+        """Note a timer that expired."""
         self.expired.append(timer)
 
 
 class SceneOptions(TypedDict, total=False):
-    """What each of the canonical states takes by keyword, beside the configuration and the peer: see
-    `Scene`.
-    """
+    """Keyword arguments of each canonical state, beside the configuration and the peer: see `Scene`."""
 
     iss: int
     irs: int
@@ -95,14 +95,14 @@ class SceneOptions(TypedDict, total=False):
 
 
 class Scene:
-    """A connection, and a peer that the test plays by hand.
+    """Connection, and a peer that the test plays by hand.
 
     Sequence numbers are relative in both directions, as Wireshark shows them: 0 is the SYN, 1 the first
-    octet. `hears` lets a segment of the peer arrive and returns what the connection answers, one line for
-    each segment; ``sent`` has the segments themselves. The clock, ``now`` in microseconds, stands still until
-    `passes` or `expires`. Every step asserts the connection's invariants.
+    octet. `hears` lets a segment of the peer arrive and returns the answers of the connection, one line for
+    each segment; ``sent`` has the segments themselves. The clock, ``now`` in microseconds, stands still
+    until `passes` or `expires`. Every step asserts the connection's invariants.
 
-    ``iss`` and ``irs`` are the initial sequence numbers of the connection and of the peer; both are near
+    ``iss`` and ``irs`` are the initial sequence numbers of the connection and of the peer. Both are near
     2**32 unless given, so that each test crosses the wrap. ``mtu`` is the path's, in octets; ``memory`` the
     account that the buffers are charged to.
     """
@@ -120,6 +120,7 @@ class Scene:
         remote: Endpoint = REMOTE,
         timestamp_offset: int = 7,
     ) -> None:
+        """Make a connection in the state CLOSED."""
         self.watch: Watch = Watch()
         self.connection: Connection = Connection(
             local,
@@ -138,8 +139,9 @@ class Scene:
 
     @property
     def tcb(self) -> Tcb:
-        """The connection's variables, for Postel's own tests: not public, and they may change with any
-        version.
+        """Variables of the connection, for Postel's own tests.
+
+        They aren't public, and may change with any version.
         """
         return self.connection._tcb
 
@@ -160,8 +162,9 @@ class Scene:
 
     @property
     def max(self) -> int:
-        """The number after the highest that was ever sent, relative: SND.NXT, unless the connection is
-        sending again.
+        """Number after the highest that was ever sent, relative.
+
+        It is SND.NXT, except during a retransmission.
         """
         return sequence.offset(self.tcb.snd.max, self.tcb.snd.iss)
 
@@ -186,7 +189,8 @@ class Scene:
 
         What isn't given fits: SEG.SEQ = RCV.NXT, SEG.ACK = `max`, the peer's window, the options as agreed.
         ``seq``, ``ack`` and the blocks of ``sack`` are relative; ``window`` is the field as it stands in the
-        header; ``ecn`` is the codepoint of the IP header (0 to 3); ``other`` has options by kind and content.
+        header; ``ecn`` is the codepoint of the IP header (0 to 3); ``other`` has options by kind and
+        content.
         """
         if seq is None:
             seq = 0 if self.state in (CLOSED, LISTEN, SYN_SENT) else self.nxt
@@ -219,22 +223,25 @@ class Scene:
         return made
 
     def hears(self, flags: int, data: bytes = b"", **fields: Field) -> list[str]:
-        """Let a segment of the peer arrive, with the fields of `segment`; what the connection sends for it,
-        one line a segment.
+        """Let a segment of the peer arrive, with the fields of `segment`.
+
+        Returns what the connection sends for it, one line a segment.
         """
         self.arrives(flags, data, **fields)
         return self.drain()
 
     def arrives(self, flags: int, data: bytes = b"", **fields: Field) -> None:
-        """Let a segment of the peer arrive and take nothing from the connection yet: for several segments
-        that come at once.
+        """Let a segment of the peer arrive, and take nothing from the connection yet.
+
+        It is for several segments that come at once.
         """
         self.connection.segment_arrives(self.segment(flags, data, **fields), self.now)  # type: ignore[arg-type]
         check(self.tcb)
 
     def ignores(self, flags: int, data: bytes = b"", **fields: Field) -> bool:
-        """Let a segment of the peer arrive; whether it left no trace: no answer, no event, no change of
-        state, numbers or timers.
+        """Let a segment of the peer arrive. Returns whether it left no trace.
+
+        A trace is an answer, an event, or a change of state, numbers or timers.
         """
         before = self.image()
         return self.hears(flags, data, **fields) == [] and self.image() == before
@@ -251,7 +258,7 @@ class Scene:
         return [self.text(segment) for segment in self.sent]
 
     def text(self, segment: Segment) -> str:
-        """A segment of the connection as a line: ``ACK seq=1 ack=1 len=5``."""
+        """Write a segment of the connection as a line: ``ACK seq=1 ack=1 len=5``."""
         is_blind = segment.flags & (RST | ACK) == RST | ACK  # <SEQ=0>: the one number that isn't relative
         line = (
             f"{flags_text(segment.flags)} "
@@ -262,13 +269,16 @@ class Scene:
         return line + (f" len={len(segment.data)}" if segment.data else "")
 
     def does(self, call: Callable[..., object], *arguments: object, **options: object) -> list[str]:
-        """Call a method of the connection, with the time as its last argument; what is sent for it."""
+        """Call a method of the connection, with the time as its last argument.
+
+        Returns what is sent for it.
+        """
         call(*arguments, self.now, **options)
         check(self.tcb)
         return self.drain()
 
     def sends(self, data: bytes, *, urgent: bool = False) -> list[str]:
-        """Queue ``data`` with SEND (3.10.2); what is sent for it."""
+        """Queue ``data`` with SEND (3.10.2). Returns what is sent for it."""
         return self.does(self.connection.send, data, urgent=urgent)
 
     def reads(self, limit: int = 1 << 30) -> bytes:
@@ -278,23 +288,23 @@ class Scene:
         return data
 
     def closes(self) -> list[str]:
-        """CLOSE (3.10.4); what is sent for it."""
+        """Call CLOSE (3.10.4). Returns what is sent for it."""
         return self.does(self.connection.close)
 
     def releases(self) -> list[str]:
-        """Close, with nothing more read: `Connection.release`; what is sent for it."""
+        """Close, and read no more: `Connection.release`. Returns what is sent for it."""
         return self.does(self.connection.release)
 
     def aborts(self) -> list[str]:
-        """ABORT (3.10.5); what is sent for it."""
+        """Call ABORT (3.10.5). Returns what is sent for it."""
         return self.does(self.connection.abort)
 
     def events(self) -> list[str]:
-        """Take the events that the connection tells of; their names."""
+        """Take the events that the connection tells of. Returns their names."""
         return [type(event).__name__ for event in self.all_events()]
 
     def all_events(self) -> list[Event]:
-        """Take the events that the connection tells of."""
+        """Take and return the events that the connection tells of."""
         found: list[Event] = []
         while (event := self.connection.next_event()) is not None:
             found.append(event)
@@ -303,8 +313,9 @@ class Scene:
     # Time
 
     def passes(self, duration: int) -> list[str]:
-        """Let ``duration`` microseconds pass, with each deadline in them met to the microsecond; what is sent
-        meanwhile.
+        """Let ``duration`` microseconds pass, and meet each deadline in them to the microsecond.
+
+        Returns what is sent meanwhile.
         """
         end = self.now + duration
         lines: list[str] = []
@@ -314,7 +325,10 @@ class Scene:
         return lines
 
     def expires(self) -> list[str]:
-        """Let time pass until the next deadline; what is sent then. AssertionError if no timer runs."""
+        """Let time pass until the next deadline. Returns what is sent then.
+
+        Raises AssertionError if no timer runs.
+        """
         assert self.connection.next_timeout() < NEVER, "no timer runs"
         self.now = max(self.now, self.connection.next_timeout())
         self.connection.handle_timeout(self.now)
@@ -323,7 +337,10 @@ class Scene:
     # Comparing
 
     def image(self) -> dict[str, object]:
-        """The whole state of the connection in plain values, to compare; without what is only counted."""
+        """Return the whole state of the connection in plain values, to compare.
+
+        What is only counted is left out.
+        """
         return _image(self.tcb)
 
 
@@ -361,37 +378,41 @@ def _value(thing: object) -> object:
 
 
 class Maker(Protocol):
-    """A function that makes one of the canonical states."""
+    """Function that makes one of the canonical states."""
 
     def __call__(
         self, config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]
-    ) -> Scene: ...
+    ) -> Scene:
+        """Make the state. The arguments are those of `closed`."""
+        ...
 
 
 def closed(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """CLOSED: nothing has happened yet. ``config`` is the connection's, ``peer`` the other end; ``options``
-    are those of `Scene`.
+    """Make a connection in CLOSED: nothing has happened yet.
+
+    ``config`` is the connection's, ``peer`` the other end; ``options`` are those of `Scene`.
     """
     return Scene(config, peer, **options)
 
 
 def listen(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """LISTEN, after a passive OPEN. The arguments are those of `closed`."""
+    """Make a connection in LISTEN, after a passive OPEN. The arguments are those of `closed`."""
     scene = closed(config, peer, **options)
     scene.connection.open_passive(scene.now)
     return _still(scene)
 
 
 def syn_sent(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """SYN-SENT, after an active OPEN; the SYN has left. The arguments are those of `closed`."""
+    """Make a connection in SYN-SENT: the SYN has left. The arguments are those of `closed`."""
     scene = closed(config, peer, **options)
     scene.connection.open_active(scene.now)
     return _still(scene)
 
 
 def syn_received(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """SYN-RECEIVED on the passive side, after LISTEN; the SYN-ACK has left. The arguments are those of
-    `closed`.
+    """Make a connection in SYN-RECEIVED on the passive side: the SYN-ACK has left.
+
+    The arguments are those of `closed`.
     """
     scene = listen(config, peer, **options)
     scene.arrives(SYN)
@@ -401,8 +422,9 @@ def syn_received(config: Config = PLAIN, peer: Peer | None = None, **options: Un
 def syn_received_active(
     config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]
 ) -> Scene:
-    """SYN-RECEIVED on the active side, by a simultaneous open (RFC 9293, Figure 7). The arguments are those
-    of `closed`.
+    """Make a connection in SYN-RECEIVED on the active side, by a simultaneous open (RFC 9293, Figure 7).
+
+    The arguments are those of `closed`.
     """
     scene = syn_sent(config, peer, **options)
     scene.arrives(SYN)
@@ -410,7 +432,10 @@ def syn_received_active(
 
 
 def established(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """ESTABLISHED on the passive side, with no payload sent yet. The arguments are those of `closed`."""
+    """Make a connection in ESTABLISHED on the passive side, with no payload sent yet.
+
+    The arguments are those of `closed`.
+    """
     scene = syn_received(config, peer, **options)
     scene.arrives(ACK)
     return _still(scene)
@@ -419,7 +444,10 @@ def established(config: Config = PLAIN, peer: Peer | None = None, **options: Unp
 def established_active(
     config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]
 ) -> Scene:
-    """ESTABLISHED on the active side, with no payload sent yet. The arguments are those of `closed`."""
+    """Make a connection in ESTABLISHED on the active side, with no payload sent yet.
+
+    The arguments are those of `closed`.
+    """
     scene = syn_sent(config, peer, **options)
     scene.arrives(SYN | ACK)
     return _still(scene)
@@ -432,9 +460,9 @@ def fin_wait_1(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """FIN-WAIT-1: the connection closed first and its FIN is on its way: SND.UNA = 1, SND.NXT = 2.
+    """Make a connection in FIN-WAIT-1: it closed first, and its FIN is on its way (SND.UNA = 1, SND.NXT = 2).
 
-    The arguments are those of `closed`; ``after`` makes the state in which the close came:
+    The arguments are those of `closed`. ``after`` makes the state in which the close came:
     `established_active` after an active open.
     """
     scene = after(config, peer, **options)
@@ -449,8 +477,9 @@ def fin_wait_2(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """FIN-WAIT-2: the FIN of the connection is acknowledged, and the peer may still send. The arguments are
-    those of `fin_wait_1`.
+    """Make a connection in FIN-WAIT-2: its FIN is acknowledged, and the peer may still send.
+
+    The arguments are those of `fin_wait_1`.
     """
     scene = fin_wait_1(config, peer, after=after, **options)
     scene.arrives(ACK)
@@ -464,8 +493,9 @@ def closing(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """CLOSING: both closed at once, and the FINs crossed (RFC 9293, Figure 13). The arguments are those of
-    `fin_wait_1`.
+    """Make a connection in CLOSING: both closed at once, and the FINs crossed (RFC 9293, Figure 13).
+
+    The arguments are those of `fin_wait_1`.
     """
     scene = fin_wait_1(config, peer, after=after, **options)
     scene.arrives(FIN | ACK, ack=1)
@@ -479,8 +509,9 @@ def time_wait(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """TIME-WAIT, after FIN-WAIT-2: both directions are closed, and 2 MSL begin. The arguments are those of
-    `fin_wait_1`.
+    """Make a connection in TIME-WAIT, after FIN-WAIT-2: both directions are closed, and 2 MSL begin.
+
+    The arguments are those of `fin_wait_1`.
     """
     scene = fin_wait_2(config, peer, after=after, **options)
     scene.arrives(FIN | ACK)
@@ -494,10 +525,10 @@ def close_wait(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """CLOSE-WAIT: the peer closed first, and the connection may still send.
+    """Make a connection in CLOSE-WAIT: the peer closed first, and the connection may still send.
 
-    The arguments are those of `closed`; ``after`` makes the state in which the FIN came: `established_active`
-    after an active open.
+    The arguments are those of `closed`. ``after`` makes the state in which the FIN came:
+    `established_active` after an active open.
     """
     scene = after(config, peer, **options)
     scene.arrives(FIN | ACK)
@@ -511,8 +542,9 @@ def last_ack(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """LAST-ACK: the peer closed first, then the connection, the FIN of which is on its way. The arguments are
-    those of `close_wait`.
+    """Make a connection in LAST-ACK: the peer closed first, then the connection; its FIN is on its way.
+
+    The arguments are those of `close_wait`.
     """
     scene = close_wait(config, peer, after=after, **options)
     scene.connection.close(scene.now)
