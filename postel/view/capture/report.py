@@ -143,7 +143,8 @@ def pace_text(pace: Pace, language: str) -> str:
             )
         )
     if pace.longest is not None:
-        parts.append(_say(language, "longest", length=duration(pace.longest.length)))
+        key = f"longest: {pace.longest.kind}" if pace.longest.kind else "longest"
+        parts.append(_say(language, key, length=duration(pace.longest.length), end=pace.longest.by.endpoint))
     return "; ".join(parts)
 
 

@@ -48,6 +48,18 @@ SENTENCES: Final = {
     ),
     "answers": ("answer after {median}, {most} at the longest", "应答用时 {median}，最长 {most}"),
     "longest": ("longest silence {length}", "最长静默 {length}"),
+    "longest: wire": (
+        "longest silence {length}, while segments of {end} were on the wire",
+        "最长静默 {length}，期间 {end} 的报文段在线路上",
+    ),
+    "longest: program": (
+        "longest silence {length}, until the program of {end} sent data",
+        "最长静默 {length}，直到 {end} 的程序发送数据",
+    ),
+    "longest: window": (
+        "longest silence {length}, until the window of {end} opened",
+        "最长静默 {length}，直到 {end} 的窗口打开",
+    ),
     "moved": (
         "{arrow} {rate} octets/s, at most {flight} under way, {share} sent again",
         "{arrow} {rate} 字节/秒，在途最多 {flight}，重传 {share}",
