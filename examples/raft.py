@@ -1,5 +1,4 @@
-"""Raft: three servers that agree on a log while hosts crash and the network splits (Ongaro and Ousterhout,
-2014).
+"""Raft: three servers agree on a log while hosts crash and the network splits (Ongaro and Ousterhout, 2014).
 
 Leader election, log replication and what must survive a crash, in plain asyncio: each server is a coroutine
 that opens connections by name. `test_raft` holds under any faults. `test_truncating` has a bug, in
@@ -31,15 +30,12 @@ Message = dict[str, Any]
 
 @dataclass
 class Disk:
-    """What survives a crash. A server writes here before it answers (figure 2 of the paper: persistent
-    state).
-    """
+    """Persistent state, which survives a crash: a server writes it before it answers (figure 2)."""
 
     term: int = 0
     vote: str = ""  # for whom in this term
-    log: list[tuple[int, str]] = field(
-        default_factory=lambda: [(0, "")]
-    )  # the term and the command of each entry; index 0 isn't used
+    # The term and the command of each entry; index 0 isn't used
+    log: list[tuple[int, str]] = field(default_factory=lambda: [(0, "")])
 
 
 class History:
@@ -237,9 +233,7 @@ class Server:
         return {"match": last}
 
     def merge(self, before: int, entries: list[tuple[int, str]]) -> None:
-        """Delete only from an entry on that differs: a request may be older than others that were
-        answered.
-        """
+        """Delete only what follows an entry that differs: the request may be an old one, which comes late."""
         log = self.disk.log
         for index, entry in enumerate(entries, before + 1):
             if index < len(log) and log[index][0] != entry[0]:
@@ -313,18 +307,14 @@ async def put_all(commands: list[str]) -> None:
 
 
 class Truncating(Server):
-    """The bug: "TCP keeps the order", so this server takes the leader's log as it comes, and deletes whatever
-    is after it.
-    """
+    """The bug: "TCP keeps the order". This server believes each request, and deletes what is after it."""
 
     def merge(self, before: int, entries: list[tuple[int, str]]) -> None:
         self.disk.log[before + 1 :] = entries
 
 
 async def agree(world: Simulation, kind: type[Server]) -> None:
-    """Three servers and a client that writes, while faults strike the servers; afterwards all have all that
-    was written.
-    """
+    """Let a client write while faults strike the servers; afterwards each server must have all entries."""
     history = History()
     for name in NAMES:
         world.host(name).run(run_server, kind, name, history)
