@@ -1,17 +1,18 @@
-"""Hosts in virtual time, everything from a seed: `World`, the paths between its hosts, and rules that
-interfere by packet.
+"""Hosts in virtual time: everything that happens follows from a seed.
+
+A `World` has hosts, paths between them, and rules that interfere with single packets.
 
 >>> from postel.sim import World
 >>> world = World(seed=7)
 >>> a, b = world.host("a", "10.0.0.1/24"), world.host("b", "10.0.0.2/24")
 >>> _ = world.path(a, b, delay=10_000)
 
-Faults are calls of a world, in a ``with`` block or not, or data, as `Fault`:
+Faults are calls of a world, with ``with`` or without, or data, as `Fault`:
 
 >>> with world.partition("a", "b"):
 ...     _ = world.run(until="3s")
 
-Whole asyncio programs run on computers of such a world by `Simulation`, or over its hosts by `Loop`.
+Whole asyncio programs run on the computers of a `Simulation`, or by `Loop` over the hosts of a world.
 """
 
 from postel.sim.active_fault import ActiveFault

@@ -1,4 +1,4 @@
-"""A fault that has begun, for as long as it lasts."""
+"""Fault that has begun, for as long as it lasts."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -8,11 +8,15 @@ from postel.sim.faults import Fault
 
 
 class ActiveFault:
-    """A fault that has begun. `end` ends it; so does the end of a ``with`` block. ``fault`` is its record."""
+    """Fault that has begun. `end` ends it, and so does the end of a ``with`` block.
+
+    ``fault`` is its record.
+    """
 
     def __init__(
         self, fault: Fault, stands: Callable[["ActiveFault"], bool], end: Callable[["ActiveFault"], object]
     ) -> None:
+        """Make it; ``stands`` says whether it has an effect, and ``end`` ends it."""
         self.fault = fault
         self._stands = stands
         self._end = end
@@ -23,17 +27,20 @@ class ActiveFault:
         return self._stands(self)
 
     def end(self) -> None:
-        """End it, and no other fault; harmless where it has ended."""
+        """End it, and no other fault. Does nothing where it has ended."""
         if self.is_active:
             self._end(self)
 
     def __enter__(self) -> Self:
+        """Return it, for ``with``."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End it."""
         self.end()
 
     def __repr__(self) -> str:
+        """Say whether it is active, and which fault it is."""
         return f"<{'active' if self.is_active else 'ended'}: {self.fault}>"

@@ -1,6 +1,7 @@
-"""The clock of a world, and everything that will happen: arrivals, wake-ups of hosts and the user's own
-calls, in one heap, ordered by time and then by when they were put there. Between two of them nothing can
-happen, so the clock jumps.
+"""Clock of a world, and a heap of everything that will happen.
+
+Arrivals, wake-ups of hosts and calls of the user are ordered by time, and then by when they were put there.
+Nothing can happen between two of them, so the clock jumps.
 """
 
 from collections.abc import Callable
@@ -11,20 +12,21 @@ from postel.sim.node import Node
 from postel.times import NEVER
 
 Arrival = bytes | PacketRecord
-Entry = tuple[
-    int, int, Node | None, Arrival, Callable[[], object] | None, str, int
-]  # at last: of an arrival its sender, and since when
+# Time, number, host, packet, call; of an arrival also the sender, and when the packet left
+Entry = tuple[int, int, Node | None, Arrival, Callable[[], object] | None, str, int]
 
 
 class Agenda:
-    """What will happen in a world. ``now`` is the time of its clock."""
+    """Everything that will happen in a world, and ``now``, the time of its clock in microseconds."""
 
     def __init__(self) -> None:
+        """Begin at 0, with nothing."""
         self.now: int = 0
         self.heap: list[Entry] = []  # always the same list: `postel.sim.running` keeps it
         self.order: int = 0  # the number of the last entry that was put
 
     def __len__(self) -> int:
+        """Number of entries."""
         return len(self.heap)
 
     def put(
@@ -35,19 +37,17 @@ class Agenda:
         call: Callable[[], object] | None = None,
         sender: str = "",
     ) -> None:
-        """An arrival of ``packet`` from ``sender``; without one a wake-up of the host; or a call of the
-        user's.
-        """
+        """Put an arrival of ``packet`` from ``sender``, a call, or without both a wake-up of the host."""
         self.order += 1
         heappush(self.heap, (when, self.order, node, packet, call, sender, self.now))
 
     def number(self) -> int:
-        """A number of its own for a packet that is kept elsewhere, in the order of all entries."""
+        """Take a number for a packet that is kept elsewhere, in the order of all entries."""
         self.order += 1
         return self.order
 
     def arrivals(self) -> list[Entry]:
-        """The packets under way, the first to arrive first."""
+        """Packets under way, the first to arrive first."""
         return sorted((entry for entry in self.heap if entry[3]), key=_moment)
 
     def has(self, number: int) -> bool:
@@ -60,7 +60,7 @@ class Agenda:
         heapify(self.heap)
 
     def put_back(self, when: int, node: Node, octets: bytes, sender: str, sent_at: int) -> None:
-        """A packet that was taken out, or kept elsewhere. It gets a new number."""
+        """Put a packet back that was taken out or kept elsewhere. It gets a new number."""
         self.order += 1
         heappush(self.heap, (when, self.order, node, octets, None, sender, sent_at))
 
@@ -69,12 +69,12 @@ class Agenda:
         return self.heap[0][0] if self.heap else NEVER
 
     def pop(self, until: int) -> Entry | None:
-        """Remove the next entry; None where none is due at ``until`` or before."""
+        """Remove and return the next entry; None where none is due at ``until`` or before."""
         return heappop(self.heap) if self.heap and self.heap[0][0] <= until else None
 
 
 def octets_of(packet: Arrival) -> bytes:
-    """The packet, written out."""
+    """Octets of a packet; a record is written out."""
     return packet if isinstance(packet, bytes) else packet.octets()
 
 

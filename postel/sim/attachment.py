@@ -1,4 +1,4 @@
-"""A host on a link, driven by the clock of a world: the same link objects as in asyncio, in virtual time."""
+"""Host on a link, driven by the clock of a world: the links of asyncio's pump, in virtual time."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,13 +24,20 @@ class Clock(Protocol):
     """What an attachment needs of a world."""
 
     @property
-    def now(self) -> int: ...
+    def now(self) -> int:
+        """Time of the world's clock, in microseconds."""
+        ...
 
-    def at(self, when: int, call: Callable[[], object]) -> None: ...
+    def at(self, when: int, call: Callable[[], object]) -> None:
+        """Call ``call()`` when the clock stands at ``when``."""
+        ...
 
 
 class Attachment:
-    """Made by `World.attach`. ``error`` is why nothing passes any more, None until then."""
+    """Host on a link, as `World.attach` makes it.
+
+    ``error`` is the reason why nothing passes any more, and None until then.
+    """
 
     rings = True
 
@@ -42,6 +49,7 @@ class Attachment:
         application: Application | None,
         ended: Callable[[LinkError], object] | None,
     ) -> None:
+        """Join host and link. Raises ArgumentError where one of them is in use."""
         self.error: LinkError | None = None
         self.host = host
         self.link = link
@@ -59,13 +67,13 @@ class Attachment:
         return self.error is None and self.host.has_output
 
     def detach(self) -> None:
-        """Let go of the host and the link, and close neither."""
+        """Release the host and the link, and close neither."""
         if self.error is None:
             self._junction.release()
             self.error = LinkError(0, "detached")
 
     def turn(self) -> None:
-        """Packets in, packets out and events, until neither comes; then arm."""
+        """Move packets in, packets out and events, until there are none; then set the timer."""
         if self._turning or self.error is not None:
             return
         self._turning = True
@@ -86,7 +94,7 @@ class Attachment:
             busy = self._tell_events(now) or busy
 
     def _tell_events(self, now: int) -> bool:
-        """Whether there were any."""
+        """Tell the application of events. Returns whether there were any."""
         were_any = False
         while self.error is None and (told := self.host.next_event()) is not None:
             were_any = True
@@ -107,7 +115,7 @@ class Attachment:
             self._clock.at(self._armed, self._wake)
 
     def _wake(self) -> None:
-        """First the link's time, then what it brought, then the host's."""
+        """Let the link do what is due, take in its packets, and then do what is due in the host."""
         self._armed = NEVER
         if self.error is not None:
             return
@@ -123,7 +131,7 @@ class Attachment:
         self.turn()
 
     def _ready(self) -> None:
-        """The link calls, perhaps in the middle of another's turn."""
+        """Look at the link soon. The link calls this, perhaps in the middle of another's turn."""
         if not self._is_called and self.error is None:
             self._is_called = True
             self._clock.at(self._clock.now, self._look)
@@ -133,7 +141,7 @@ class Attachment:
         self.turn()
 
     def _end(self, error: LinkError) -> None:
-        """The link is gone. Raises its error where no call waits for it."""
+        """End, because the link has ended. Raises its error where no function was given for that."""
         while self.host.next_packet(self._clock.now) is not None:
             pass  # events are told once the packets are out
         self._tell_events(self._clock.now)  # a connection that the last packets ended hears of that first
@@ -148,26 +156,28 @@ class Attachment:
     # In front of a host of the world, of which the world has nothing more to carry
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
-        """No path leads to a host on a link."""
+        """Lose the packet: no path leads to a host on a link."""
 
     def next_packet(self, now: int) -> bytes | None:
-        """None: packets pass by the link, and by no path."""
+        """Return None: packets leave by the link, and not by a path."""
         return None
 
     def next_event(self) -> HostEvent | None:
-        """None: events are told by `turn`."""
+        """Return None: `turn` tells of events."""
         return None
 
     def next_timeout(self) -> int:
-        """NEVER: its time is kept by `_arm`."""
+        """Return NEVER: `turn` sets its own timer."""
         return NEVER
 
     def handle_timeout(self, now: int) -> None:
-        """Its time is kept by `_arm`."""
+        """Do nothing: `turn` sets its own timer."""
 
     def crashed(self) -> None:
-        """The host was restarted. The new one is on no link, but may be attached to this one, which stays
-        open: a crash is silent.
+        """Release the link, because the host was restarted.
+
+        The link stays open, because a crash is silent. The new host is on no link, but may be attached to
+        this one.
         """
         if self.error is None:
             self._junction.release()
@@ -175,4 +185,4 @@ class Attachment:
 
 
 def _overlook(error: LinkDown) -> None:
-    """A device that is switched off loses packets."""
+    """Do nothing: a device that is switched off loses packets."""

@@ -1,8 +1,8 @@
-"""What is cut or held between hosts: partitions, links that flap, and holds, as they came one after another.
+"""Barriers between hosts: partitions, links that flap, and holds.
 
-A later repair or release takes precedence over an earlier barrier where it covers it, and a later barrier
-over both. Nothing here is a
-timer: whether a flapping link is down at some time follows from the time.
+Barriers stand in the order in which they came. A later repair or release ends an earlier barrier for the
+hosts that both cover, and a still later barrier stands again. No timer is needed: the time alone decides
+whether a flapping link is down.
 """
 
 from typing import Final, Literal
@@ -15,13 +15,15 @@ _LIFTED_BY: Final = {"partition": "repair", "flap": "repair", "hold": "release"}
 
 
 class Barrier:
-    """A partition, a flapping link or a hold; or what ends them between some hosts: a "repair" or a
-    "release".
-    """
+    """Partition, flapping link or hold; or its end between some hosts, a "repair" or a "release"."""
 
     def __init__(
         self, kind: BarrierKind, between: Between, at: int = 0, *, up: int = 0, down: int = 0
     ) -> None:
+        """Make a barrier that begins at ``at``.
+
+        A flapping link works for ``up`` and fails for ``down`` in turn.
+        """
         self.kind = kind
         self.between = between
         self.at = at
@@ -29,7 +31,7 @@ class Barrier:
         self.down = down
 
     def cuts(self, sent_at: int, arrives_at: int) -> bool:
-        """Whether a packet is lost that is under way from ``sent_at`` to ``arrives_at``."""
+        """Whether it loses a packet that is under way from ``sent_at`` to ``arrives_at``."""
         if self.kind == "partition":
             return True
         return self.kind == "flap" and (
@@ -43,37 +45,43 @@ class Barrier:
 
 
 class Barriers:
-    """All barriers of a world, in the order in which they came."""
+    """All barriers of a world, in the order in which they came.
+
+    ``any_stands`` is what ``bool()`` returns. It is an attribute, because it is read for every packet.
+    """
 
     def __init__(self) -> None:
+        """Begin without barriers."""
         self._barriers: list[Barrier] = []
         self._known: dict[tuple[str, str], list[Barrier]] = {}  # by sender and receiver
         self.any_stands: bool = False  # what `bool` says too; asked for every packet
 
     def __bool__(self) -> bool:
+        """Whether any barrier stands."""
         return self.any_stands
 
     def add(self, barrier: Barrier) -> None:
-        """From now on ``barrier`` stands."""
+        """Let ``barrier`` stand from now on."""
         self._barriers.append(barrier)
         self._changed()
 
     def remove(self, barrier: Barrier) -> None:
-        """Take it away; harmless where it no longer stands."""
+        """Take ``barrier`` away. Does nothing where it doesn't stand."""
         if barrier in self._barriers:
             self._barriers.remove(barrier)
         self._changed()
 
     def lift(self, barrier: Barrier) -> None:
-        """Add a repair or a release, and forget the barriers of which it leaves nothing."""
+        """Add a repair or a release, and forget the barriers that have no effect any more."""
         self._barriers = [other for other in self._barriers if not _is_lifted(other, barrier)]
         self.add(barrier)
         self._barriers = [other for other in self._barriers if not self._is_without_effect(other)]
         self._changed()
 
     def _is_without_effect(self, barrier: Barrier) -> bool:
-        """Whether several repairs or releases together leave nothing of it: all of its hosts are named, and
-        none of its pairs has it.
+        """Whether several repairs or releases together have ended all of it.
+
+        That is known only if all its hosts are named, and none of its pairs has it.
         """
         if barrier.kind in ("repair", "release") or barrier.between.pairs is None:
             return False
@@ -82,26 +90,25 @@ class Barriers:
         )
 
     def __contains__(self, barrier: Barrier) -> bool:
+        """Whether ``barrier`` stands."""
         return barrier in self._barriers
 
     def between(self, sender: str, receiver: str) -> list[Barrier]:
-        """What stands between the two, one way."""
+        """Barriers that stand in the way from ``sender`` to ``receiver``."""
         found = self._known.get((sender, receiver))
         if found is None:
             found = self._known[sender, receiver] = self._find(sender, receiver)
         return found
 
     def cut(self, sender: str, receiver: str, sent_at: int, arrives_at: int) -> str:
-        """What loses a packet that is under way in that time: "partition" or "link down"; nothing where it
-        passes.
-        """
+        """Why a packet under way in that time is lost, "partition" or "link down"; "" if it passes."""
         for barrier in self.between(sender, receiver):
             if barrier.cuts(sent_at, arrives_at):
                 return "partition" if barrier.kind == "partition" else "link down"
         return ""
 
     def holds(self, sender: str, receiver: str) -> bool:
-        """Whether packets that pass there are held."""
+        """Whether packets from ``sender`` to ``receiver`` are held."""
         return any(barrier.kind == "hold" for barrier in self.between(sender, receiver))
 
     def _find(self, sender: str, receiver: str) -> list[Barrier]:

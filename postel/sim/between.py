@@ -9,10 +9,12 @@ from postel.host.host import Host
 
 
 class Named(Protocol):
-    """Anything that bears the name of a host, as the computer of a simulation does."""
+    """Object with the name of a host, such as a `Computer`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the host."""
+        ...
 
 
 OneHost = Host | str | Named
@@ -24,15 +26,18 @@ _MOST_PAIRS: Final = 1000
 
 
 class Names:
-    """The names and patterns of some hosts: ``"server1" in Names(("server*",))``. Hosts that are added later
-    count too.
+    """Names and patterns of some hosts: ``"server1" in Names(("server*",))``.
+
+    Hosts that are added later count, too.
     """
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
+        """Keep the patterns."""
         self.patterns = patterns
         self._known: dict[str, bool] = {}
 
     def __contains__(self, name: str) -> bool:
+        """Whether ``name`` fits a pattern."""
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = any(
@@ -42,15 +47,15 @@ class Names:
 
 
 class Between:
-    """What passes from some hosts to others, or ``both`` ways."""
+    """Direction from some hosts to others, or ``both`` directions between them."""
 
     def __init__(self, hosts: tuple[str, ...], others: tuple[str, ...], *, both: bool) -> None:
+        """Keep the names. Without ``others``, all hosts are meant."""
         self.hosts: Names = Names(hosts)
         self.others: Names = Names(others or ALL)
         self.both = both
-        self.pairs: list[tuple[str, str]] | None = (
-            self._named_pairs()
-        )  # senders and receivers, where all are named and not too many
+        # Senders and receivers, where all are named and the pairs aren't too many
+        self.pairs: list[tuple[str, str]] | None = self._named_pairs()
 
     def _named_pairs(self) -> list[tuple[str, str]] | None:
         hosts, others = self.hosts.patterns, self.others.patterns
@@ -60,13 +65,13 @@ class Between:
         return there + [(other, one) for one, other in there] if self.both else there
 
     def covers(self, sender: str, receiver: str) -> bool:
-        """Whether a packet from ``sender`` to ``receiver`` passes here."""
+        """Whether a packet from ``sender`` to ``receiver`` goes in this direction."""
         if sender in self.hosts and receiver in self.others:
             return True
         return self.both and sender in self.others and receiver in self.hosts
 
     def is_within(self, other: "Between") -> bool:
-        """Whether all of it is certainly covered by ``other``: by its names, not by which hosts there are."""
+        """Whether all of it is certainly covered by ``other``, by its names alone."""
         here, there = (
             (self.hosts.patterns, self.others.patterns),
             (other.hosts.patterns, other.others.patterns),
@@ -91,5 +96,5 @@ def is_plain(name: str) -> bool:
 
 
 def matching(pattern: str, names: Iterable[str]) -> Iterator[str]:
-    """Those of ``names`` that fit ``pattern``."""
+    """Yield those of ``names`` that fit ``pattern``."""
     return (name for name in names if name == pattern or fnmatchcase(name, pattern))

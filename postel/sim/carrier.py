@@ -1,6 +1,4 @@
-"""What becomes of the packets that leave a host of a world: rules, the path to the receiver, fragments, and
-"too big".
-"""
+"""Transport of packets that leave a host: rules, the path to the receiver, fragments, "too big"."""
 
 from heapq import heappush
 from random import Random
@@ -22,13 +20,14 @@ _LEAST_MTU: Final = 68  # RFC 791, 3.2
 
 
 class Carrier:
-    """Carries packets from host to host: each arrival is put on the agenda, or the packet is lost.
+    """Transport of packets from host to host: each arrival is put on the agenda, or the packet is lost.
 
-    ``packets`` counts how many left a host: it is the number of the last. ``nodes`` finds the node of an
-    address.
+    ``packets`` counts those that left a host, and is the number of the last one. ``nodes`` finds the node of
+    an address.
     """
 
     def __init__(self, seed: int, agenda: Agenda, witness: Witness | None, *, is_observed: bool) -> None:
+        """Begin without hosts."""
         self.rules: list[Rule] = []
         self.packets: int = 0
         self.nodes: dict[bytes, Node] = {}
@@ -42,12 +41,13 @@ class Carrier:
         self.is_observed: bool = is_observed
 
     def needs_octets(self) -> bool:
-        """Whether a rule, a barrier or an observer may look at what packets hold."""
+        """Whether a rule, a barrier or an observer may look at the octets of packets."""
         return self.is_observed or self._barriers.any_stands or bool(self.rules)
 
     def send_records(self, node: Node, first: PacketRecord | bytes) -> None:
-        """Carry ``first`` and all other packets that the host of ``node`` has to send. They are written out
-        only where the path or the receiver looks at their octets.
+        """Carry ``first`` and all other packets that the host of ``node`` has to send.
+
+        They are written out only where the path or the receiver looks at their octets.
         """
         agenda = self._agenda
         now, name, paths = agenda.now, node.name, node.paths
@@ -110,7 +110,7 @@ class Carrier:
                     self._witness.carried(node.name, receiver.name, octets, self._agenda.now, when, delivered)
 
     def _carry_on(self, node: Node, receiver: Node, octets: bytes, delivered: bytes, when: int) -> None:
-        """A packet that would arrive, were nothing cut or held: it is lost, held, or does."""
+        """Lose, hold or deliver a packet, where barriers stand or a rule holds it."""
         why = self.interruptions.cut(node.name, receiver.name, when)
         if why:
             self._lose(node.name, receiver.name, octets, why)
@@ -138,7 +138,7 @@ class Carrier:
         return PASS
 
     def _receiver(self, node: Node, octets: bytes) -> Node | None:
-        """The host that has the destination; else the only neighbour, which may accept any address."""
+        """Host that has the destination; else the only neighbour, which may accept any address."""
         destination = _destination(octets)
         receiver = self.nodes.get(destination)
         if receiver is not None:
@@ -161,7 +161,10 @@ class Carrier:
         return path
 
     def _join_by_default(self, node: Node, receiver: Node) -> bool:
-        """Make the path between two hosts of which one speaks to the other for the first time."""
+        """Make the path between two hosts, because one sends to the other for the first time.
+
+        Returns False where paths aren't made by default.
+        """
         if self.default is None or node is receiver:
             return False
         self.join(node, receiver, self.default)
@@ -169,8 +172,9 @@ class Carrier:
         return True
 
     def _answer_too_big(self, node: Node, receiver: Node, octets: bytes, mtu: int) -> None:
-        """As a router halfway would (RFC 1191, RFC 8201). It speaks with the receiver's address, for this
-        world has no routers.
+        """Answer as a router halfway would (RFC 1191, RFC 8201).
+
+        The answer comes from the receiver's address, because a world has no routers.
         """
         packet = ip.parse(octets)
         if packet.version == 4 and not packet.dont_fragment:

@@ -1,4 +1,4 @@
-"""The calls of a `World` by which faults begin and end."""
+"""Calls of a `World` by which faults begin and end."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,14 +27,15 @@ _FEW_FAULTS: Final = 16
 
 
 class FaultCalls:
-    """Faults of the network and of hosts; a part of `World`.
+    """Faults of the network and of hosts: a base class of `World`.
 
-    Everywhere a host is a `Host`, its name, a pattern of names ("server*"), or several of these. Durations
-    are ints of microseconds or text ("10ms", "2s"). Whatever begins a fault returns an `ActiveFault`, which
-    may be used in ``with``.
+    A host may be given as `Host`, by name, by a pattern of names ("server*"), or as several of these.
+    Durations are ints of microseconds or text ("10ms", "2s"). A call that begins a fault returns an
+    `ActiveFault`, which may be used in ``with``.
     """
 
     def __init__(self, agenda: Agenda, carrier: Carrier, running: Running) -> None:
+        """Begin without faults."""
         self._agenda = agenda
         self._carrier = carrier
         self._running = running
@@ -51,44 +52,42 @@ class FaultCalls:
     def partition(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
         """Lose every packet between ``a`` and ``b``, or with ``both=False`` only those from ``a`` to ``b``.
 
-        Without ``b`` it is all other hosts. Packets that are under way when it begins are lost too, and so
-        are those that `hold` keeps. Hosts that are added later count where a pattern fits them. Partitions
-        may overlap: each lasts until its own end, or until `repair`. Raises ArgumentError.
+        Without ``b``, all other hosts are meant. Packets that are under way when the partition begins are
+        lost, too, and so are those that `hold` keeps. Hosts that are added later count where a pattern fits
+        them. Partitions may overlap: each lasts until its own end, or until `repair`. Raises ArgumentError.
         """
         return self._bar(self._record("partition", a, b, both=both))
 
     def flap(
         self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True
     ) -> ActiveFault:
-        """Let what joins ``a`` and ``b`` work for ``up``, fail for ``down``, and so on, beginning with
-        ``up``.
+        """Let the network between ``a`` and ``b`` work for ``up``, fail for ``down``, and so on.
 
-        Packets that are under way when the link goes down are lost. It goes on for ever, and keeps no `run`
-        from ending: nothing is put on the clock for it. Raises ArgumentError.
+        Packets that are under way when it fails are lost. Flapping goes on for ever, but doesn't keep `run`
+        from ending, because nothing is put on the clock for it. Raises ArgumentError.
         """
         settings = {"up": up, "down": down}
         return self._bar(self._record("flap", a, b, both=both, settings=settings))
 
     def repair(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """End all partitions and flapping between ``a`` and ``b``, however many; those of other hosts go on.
+        """End all partitions and flapping between ``a`` and ``b``. Those of other hosts go on.
+
         Raises ArgumentError.
         """
         self._interruptions.lift(Barrier("repair", self._between(a, b, both=both)))
         self._forget_ended()
 
     def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Keep every packet between ``a`` and ``b``, also those under way, until `release`: then they arrive,
-        in order.
+        """Keep every packet between ``a`` and ``b``, also those under way, until `release`.
 
-        Raises ArgumentError.
+        Then they arrive, in order. Raises ArgumentError.
         """
         return self._bar(self._record("hold", a, b, both=both))
 
     def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """End all holds between ``a`` and ``b``. What they and rules hold there arrives now, in the order in
-        which it was held.
+        """End all holds between ``a`` and ``b``.
 
-        Raises ArgumentError.
+        What these and rules hold there arrives now, in the order in which it was held. Raises ArgumentError.
         """
         self._interruptions.lift(Barrier("release", self._between(a, b, both=both)))
         self._forget_ended()
@@ -96,18 +95,15 @@ class FaultCalls:
     def change_path(
         self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]
     ) -> ActiveFault:
-        """Give the paths between ``a`` and ``b`` other settings for a while: those of `Path`. At its end they
-        are what they were.
+        """Give the paths between ``a`` and ``b`` other settings for a while: those of `Path`.
 
-        ``mtu=1280`` makes routers answer "too big", ``mtu=1280, is_black_hole=True`` makes them silent.
-        Raises ArgumentError.
+        At its end they have their former settings again. With ``mtu=1280`` routers answer "too big"; with
+        ``mtu=1280, is_black_hole=True`` they are silent. Raises ArgumentError.
         """
         return self._change(self._record("path", a, b, both=both, settings=settings))
 
     def in_flight(self) -> list[InFlight]:
-        """The packets that are on their way, the first to arrive first; then those that are held, in their
-        order.
-        """
+        """Packets on their way, the first to arrive first; then those that are held, in their order."""
         return self._interruptions.in_flight()
 
     # Of hosts
@@ -115,10 +111,9 @@ class FaultCalls:
     def crash(self, host: Hosts) -> ActiveFault:
         """Switch ``host`` off, as in a power failure, until `restart`.
 
-        It sends nothing more, not even a farewell, and packets to it are lost. Its connections are gone, and
-        the observer hears nothing more of it. What stood in front of it (`front`) is told: a network that
-        drove it in a loop is broken, so that its program gets a `LinkError`. A host that is down stays down.
-        Raises ArgumentError.
+        The host sends nothing more, and packets to it are lost. Its connections are gone, and the observer
+        is told nothing more of it. What stood in front of it (`front`) is told: a network that a loop drives
+        ends, so that its program gets a `LinkError`. A host that is down stays down. Raises ArgumentError.
         """
         nodes = [node for node in self._chosen(host) if not node.is_crashed]
         fault = self._record("crash", host)
@@ -135,11 +130,11 @@ class FaultCalls:
         return active
 
     def restart(self, host: OneHost) -> Host:
-        """Start ``host`` again, with the same addresses, secret and application: a new `Host`, that knows of
-        no connection.
+        """Start ``host`` again, with the same addresses, secret and application, but without connections.
 
-        A host that is not down crashes first (`crash`). Attach the new one to go on. May be called by an
-        application, a rule or `at`, while the world runs. Raises ArgumentError.
+        Returns the new `Host`, to be attached where the old one was. A host that is not down crashes first
+        (`crash`). An application, a rule or a call of `at` may restart a host while the world runs. Raises
+        ArgumentError.
         """
         node = self._one(host)
         if not node.is_crashed:
@@ -151,11 +146,10 @@ class FaultCalls:
         return node.host
 
     def pause(self, host: Hosts) -> ActiveFault:
-        """Stop ``host`` as a virtual machine or SIGSTOP would, until `resume`: it handles no packet, sends
-        none, and its timers are late.
+        """Stop ``host`` as a virtual machine or SIGSTOP would, until `resume`.
 
-        Up to 500 packets wait for it meanwhile, as in the queue of a TUN device; more are lost. Raises
-        ArgumentError, for a host on a link too.
+        It handles no packet, sends none, and its timers are late. Up to 500 packets wait for it, as in the
+        queue of a TUN device; more are lost. Raises ArgumentError, for a host on a link, too.
         """
         nodes = [node for node in self._on_paths(host) if not node.is_crashed]
         fault = self._record("pause", host)
@@ -169,8 +163,9 @@ class FaultCalls:
         return active
 
     def resume(self, host: Hosts = "*") -> None:
-        """End all pauses of ``host``. Packets that waited arrive now, and then its timers expire. Raises
-        ArgumentError.
+        """End all pauses of ``host``. Packets that waited arrive now, and then its timers expire.
+
+        Raises ArgumentError.
         """
         for node in self._chosen(host):
             if node.pauses:
@@ -179,10 +174,9 @@ class FaultCalls:
         self._forget_ended()
 
     def slow(self, host: Hosts, each: Duration) -> ActiveFault:
-        """Let ``host`` take the time ``each`` for every packet that arrives, one after another, as a machine
-        under load.
+        """Let ``host`` take the time ``each`` for every packet that arrives, one after another.
 
-        Raises ArgumentError, for a host on a link too.
+        It is then like a machine under load. Raises ArgumentError, for a host on a link, too.
         """
         nodes = self._on_paths(host)
         fault = self._record("slow", host, settings={"each": each})
@@ -198,7 +192,7 @@ class FaultCalls:
         return active
 
     def hosts(self) -> dict[str, Host]:
-        """The hosts that there are now, by name."""
+        """Hosts that there are now, by name."""
         return {name: node.host for name, node in self._named.items()}
 
     def is_crashed(self, host: OneHost) -> bool:
@@ -212,19 +206,20 @@ class FaultCalls:
     # As data
 
     def active_faults(self) -> list[Fault]:
-        """The faults that are active now, in the order in which they began; of a fault that no `schedule`
-        began, ``length`` is NEVER.
+        """Faults that are active now, in the order in which they began.
+
+        ``length`` is NEVER for a fault that no `schedule` began.
         """
         self._forget_ended()
         return list(dict.fromkeys(active.fault for active in self._active))
 
     def schedule(self, faults: Iterable[Fault], *, by: Machines | None = None) -> None:
-        """Let each of ``faults`` begin and end at its time; at once where that has passed, not at all where
-        its end has.
+        """Let each of ``faults`` begin and end at its time.
 
-        What ends at some time does so before anything else begins then. ``by`` is called for faults of hosts,
-        where software belongs to these. Raises ArgumentError, before any of them begins: for names that no
-        host has, for example.
+        A fault begins at once where its time has passed, and not at all where its end has passed. What ends
+        at some time does so before anything else begins then. ``by`` is called for faults of hosts on which
+        programs run. Raises ArgumentError, before any of them begins: for names that no host has, for
+        example.
         """
         scheduled = [
             Scheduled(fault, self, by)
@@ -256,7 +251,7 @@ class FaultCalls:
         return found
 
     def begin(self, fault: Fault) -> ActiveFault:
-        """Let ``fault`` begin now, whatever its time; it ends by the result's `end`. Raises ArgumentError."""
+        """Let ``fault`` begin now, whatever its time. The result's `end` ends it. Raises ArgumentError."""
         with self.on_behalf_of(*self._checked([fault], None)):
             if fault.kind == "path":
                 return self._change(fault)
@@ -270,7 +265,7 @@ class FaultCalls:
 
     @contextmanager
     def on_behalf_of(self, fault: Fault) -> Iterator[None]:
-        """Calls that begin a fault of this kind meanwhile list it as ``fault`` in `active_faults`."""
+        """Let `active_faults` list ``fault`` for a fault of its kind that begins inside the block."""
         self._begun_by = fault
         try:
             yield
@@ -278,11 +273,14 @@ class FaultCalls:
             self._begun_by = None
 
     def running_hosts(self, hosts: Hosts) -> dict[str, Host]:
-        """Those of ``hosts`` that are not down, by name. Raises ArgumentError."""
+        """Hosts among ``hosts`` that are not down, by name. Raises ArgumentError."""
         return {node.name: node.host for node in self._chosen(hosts) if not node.is_crashed}
 
     def is_paused_only_by(self, fault: Fault, name: str) -> bool:
-        """Whether the host would go on, were it not for ``fault``; else forget that ``fault`` pauses it."""
+        """Whether the host would go on, were it not for ``fault``.
+
+        Otherwise forget that ``fault`` pauses it.
+        """
         pauses = self._one(name).pauses
         if all(pause.fault == fault for pause in pauses):
             return bool(pauses)
@@ -339,8 +337,9 @@ class FaultCalls:
         self._active.pop(active, None)
 
     def _sweep(self) -> None:
-        """Forget the faults that ended, once they may be half of all that are listed: with very many, not at
-        each of them.
+        """Forget the faults that ended, once they may be half of all.
+
+        With very many faults this is too slow for each crash and restart.
         """
         if len(self._active) >= self._most_active:
             self._forget_ended()
@@ -370,7 +369,7 @@ class FaultCalls:
         return Between(self._patterns("a", a), self._patterns("b", b), both=both)
 
     def _patterns(self, argument: str, hosts: Hosts) -> tuple[str, ...]:
-        """The names and patterns of what a caller gave for hosts."""
+        """Names and patterns of the hosts that a caller gave. Raises ArgumentError."""
         several = hosts if isinstance(hosts, Iterable) and not isinstance(hosts, Host | str) else (hosts,)
         names = tuple(one if isinstance(one, str) else self._one(one).name for one in several)
         if not names:
@@ -388,7 +387,7 @@ class FaultCalls:
                 )
 
     def _chosen(self, hosts: Hosts) -> list[Node]:
-        """The nodes of all hosts that fit, in the order in which they were made."""
+        """Nodes of all hosts that fit, in the order in which they were made. Raises ArgumentError."""
         patterns = self._patterns("host", hosts)
         if all(pattern in self._named for pattern in patterns):
             return [self._named[name] for name in dict.fromkeys(patterns)]
@@ -396,7 +395,10 @@ class FaultCalls:
         return [node for name, node in self._named.items() if name in chosen]
 
     def _on_paths(self, hosts: Hosts) -> list[Node]:
-        """As `_chosen`. Raises ArgumentError for a host on a link, which brings it packets past the world."""
+        """Nodes of all hosts that fit.
+
+        Raises ArgumentError, also for a host on a link: packets of the link don't pass through the world.
+        """
         nodes = self._chosen(hosts)
         for node in nodes:
             if isinstance(node.stack, Attachment):
@@ -406,7 +408,7 @@ class FaultCalls:
         return nodes
 
     def _one(self, host: OneHost) -> Node:
-        """The node of one host. Raises ArgumentError."""
+        """Node of one host. Raises ArgumentError."""
         if not isinstance(host, Host):
             named = self._named.get(host if isinstance(host, str) else str(getattr(host, "name", "")))
         else:

@@ -1,5 +1,4 @@
-"""A fault as data: what fails, where, from when and for how long. Searches shrink lists of faults, and
-reports print them.
+"""Faults as data: what fails, where, from when and for how long. Searches shrink lists of faults.
 
 >>> fault = Fault("partition", "client", "server", both=False, at="2s", length="3.26s")
 >>> str(fault)
@@ -42,17 +41,17 @@ _EXAMPLE: Final = "such as 'partition client <-> server at 2s for 3.26s'"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of a world: hashable, comparable, and text that `parse` reads back.
+    """One fault of a world. It is hashable and comparable, and its text can be read again by `parse`.
 
-    ``kind`` is "partition", "hold", "flap" or "path" between ``hosts`` and ``others``; "crash", "pause",
+    ``kind`` is "partition", "hold", "flap" or "path" between ``hosts`` and ``others``; or "crash", "pause",
     "slow" or "clock" of ``hosts``. ``hosts`` and ``others`` are names or patterns ("client*"), one or
-    several; without ``others`` it is all hosts. ``both`` is False where only what goes from ``hosts`` to
-    ``others`` is concerned.
+    several; without ``others``, all hosts are meant. ``both`` is False where only packets from ``hosts`` to
+    ``others`` are concerned.
 
-    ``at`` is when it begins on the world's clock and ``length`` how long it lasts, in microseconds or as text
-    ("2s"); NEVER for a fault that doesn't end. A crash lasts until the restart. ``settings`` are those of the
-    kind: ``up`` and ``down`` of a flap, ``each`` of slow, ``by`` of clock, any setting of a `Path` of path.
-    Raises ArgumentError.
+    ``at`` is when it begins on the world's clock, and ``length`` how long it lasts, in microseconds or as
+    text ("2s"); NEVER is for a fault that doesn't end. A crash lasts until the restart. ``settings`` are
+    those of the kind: ``up`` and ``down`` of "flap", ``each`` of "slow", ``by`` of "clock", any setting of a
+    `Path` of "path".
     """
 
     kind: FaultKind
@@ -74,6 +73,7 @@ class Fault:
         length: Duration = NEVER,
         settings: Mapping[str, object] | Iterable[tuple[str, object]] = (),
     ) -> None:
+        """Make a fault. Raises ArgumentError."""
         require_choice("kind", kind, KINDS)
         require_kind("both", both, bool, "True or False")
         hosts, others = _names("hosts", hosts), _names("others", others)
@@ -105,10 +105,11 @@ class Fault:
         return min(self.at + self.length, NEVER)
 
     def setting(self, name: str) -> Setting:
-        """The value of one of its settings. Raises KeyError."""
+        """Value of one of its settings. Raises KeyError."""
         return dict(self.settings)[name]
 
     def __str__(self) -> str:
+        """Text that `parse` reads."""
         words: list[str] = [self.kind, _list(self.hosts)]
         if self.kind in _BETWEEN:
             words += ["<->" if self.both else "->", _list(self.others or ALL)]
@@ -118,11 +119,12 @@ class Fault:
         return " ".join([*words, *(f"{name}={_value(name, value)}" for name, value in self.settings)])
 
     def __repr__(self) -> str:
+        """Call of `parse` that makes the same fault."""
         return f"Fault.parse({str(self)!r})"
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
-        """The fault that prints as ``text``. Raises ArgumentError."""
+        """Read the fault that prints as ``text``. Raises ArgumentError."""
         require_kind("fault", text, str, f"text, {_EXAMPLE}")
         words = _Words(text)
         kind = words.next()
@@ -139,7 +141,7 @@ class Fault:
 
 
 class _Words:
-    """The words of a fault's text, one after another."""
+    """Words of a fault's text, one after another."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -251,7 +253,7 @@ def _value(name: str, value: Setting) -> str:
 
 
 def _read(name: str, value: str) -> object:
-    """The value of a setting as `_value` writes it; text with a unit is left to `_checked`."""
+    """Value of a setting as `_value` writes it. Text with a unit is left to `_checked`."""
     if value in ("yes", "no"):
         return value == "yes"
     if re.fullmatch(r"[0-9]+", value):

@@ -1,4 +1,4 @@
-"""Finds where functions are held, over all modules of a process, and puts others there for a while."""
+"""Search for all places of a process that hold certain functions, to replace these for a while."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 Function = Callable[..., Any]
+# Modules that measure a test, and those of which threads of the machine are made, keep their functions
 _KEPT: Final = frozenset(
     {
         "_pytest",
@@ -20,12 +21,14 @@ _KEPT: Final = frozenset(
         "queue",
         "subprocess",
     }
-)  # what measures a test, and what threads of the machine are made of
+)
 
 
 class HeldFunction(NamedTuple):
-    """Where a function is held: under ``key`` in the names of a module or the defaults by keyword, or at a
-    position of the defaults.
+    """Place that holds a function.
+
+    It is ``key`` in the names of a module or in the defaults of keyword arguments, or a position of the
+    defaults.
     """
 
     of: Any
@@ -43,18 +46,20 @@ class HeldFunction(NamedTuple):
 
 
 class Holders:
-    """Each original has a replacement. A module is looked through once; what it holds later is found only if
-    it is imported anew.
+    """Originals with their replacements, and the places that hold the originals.
+
+    A module is looked through once. What it holds later is found only if it is imported anew.
     """
 
     def __init__(self) -> None:
+        """Begin with nothing."""
         self._replacements: dict[int, Function] = {}  # by the id of the original
         self._originals: dict[int, Function] = {}  # by that of the original, and by that of the replacement
         self._found: list[HeldFunction] = []
         self._known: dict[str, ModuleType] = {}
 
     def replace(self, pairs: list[tuple[Function, Function]]) -> None:
-        """From now on know of these: originals, each with its replacement."""
+        """Learn originals, each with its replacement."""
         for original, replacement in pairs:
             replacement.__name__ = replacement.__qualname__ = original.__name__
             replacement.__doc__ = original.__doc__
@@ -68,7 +73,7 @@ class Holders:
             holder.put(self._replacements[id(holder.original)])
 
     def end(self) -> None:
-        """Put each original back, also where a module was imported meanwhile."""
+        """Put each original back, also in modules that were imported meanwhile."""
         self._look()
         for holder in self._found:
             holder.put(holder.original)

@@ -1,4 +1,4 @@
-"""A packet that is on its way between two hosts of a world, to look at and to interfere with by hand."""
+"""Packet on its way between two hosts of a world, to look at and to interfere with by hand."""
 
 from typing import Final, Protocol
 
@@ -17,24 +17,32 @@ _NAMES: Final = {
 
 
 class Diverter(Protocol):
-    """What a packet under way needs of the carrier."""
+    """What a packet under way needs of the world."""
 
     @property
-    def now(self) -> int: ...
+    def now(self) -> int:
+        """Time of the world's clock, in microseconds."""
+        ...
 
-    def is_under_way(self, packet: "InFlight") -> bool: ...
+    def is_under_way(self, packet: "InFlight") -> bool:
+        """Whether the packet has neither arrived nor been lost."""
+        ...
 
-    def divert(self, packet: "InFlight", when: int) -> None: ...
+    def divert(self, packet: "InFlight", when: int) -> None:
+        """Let the packet arrive at another time."""
+        ...
 
-    def intercept(self, packet: "InFlight", why: str) -> None: ...
+    def intercept(self, packet: "InFlight", why: str) -> None:
+        """Lose the packet."""
+        ...
 
 
 class InFlight:
-    """Made by `World.in_flight`. ``sender`` and ``receiver`` are the names of the hosts, ``octets`` the
-    packet as it will be delivered.
+    """Packet under way, as `World.in_flight` lists it.
 
-    ``sent_at`` and ``arrives_at`` are times of the world's clock; ``arrives_at`` is NEVER while the packet is
-    held.
+    ``sender`` and ``receiver`` are the names of the hosts, ``octets`` the packet as it will be delivered.
+    ``sent_at`` and ``arrives_at`` are times of the world's clock in microseconds; ``arrives_at`` is NEVER
+    while the packet is held.
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class InFlight:
         sent_at: int,
         arrives_at: int,
     ) -> None:
+        """Describe a packet. The world calls this."""
         self.sender = sender
         self.receiver = receiver
         self.octets = octets
@@ -57,36 +66,37 @@ class InFlight:
 
     @property
     def is_held(self) -> bool:
-        """Whether it waits for `World.release` or `deliver`."""
+        """Whether the packet waits for `World.release` or `deliver`."""
         return self.arrives_at == NEVER
 
     @property
     def segment(self) -> Segment | None:
-        """The TCP segment inside; None where there is none, or only a fragment of one."""
+        """TCP segment inside; None where there is none, or only a fragment of one."""
         return segment_of(self.octets)
 
     @property
     def summary(self) -> str:
-        """What it carries, in a line: "1024 > 80 <SYN seq=1 win=65535 len=0>", "UDP 53 > 1024, 40 octets"."""
+        """Content in a line: "1024 > 80 <SYN seq=1 win=65535 len=0>", "UDP 53 > 1024, 40 octets"."""
         return summary_of(self.octets)
 
     def deliver(self) -> None:
-        """Let it arrive now, whatever holds or delays it. Raises CallError where it is no longer under
-        way.
+        """Let the packet arrive now, whatever holds or delays it.
+
+        Raises CallError where it is no longer under way.
         """
         self._require_under_way("deliver")
         self._way.divert(self, self._way.now)
 
     def drop(self) -> None:
-        """Lose it. Raises CallError where it is no longer under way."""
+        """Lose the packet. Raises CallError where it is no longer under way."""
         self._require_under_way("drop")
         self._way.intercept(self, "dropped by hand")
 
     def delay(self, by: Duration) -> None:
-        """Let it arrive ``by`` later than it would, as an int of microseconds or text ("2s"); ``by`` from now
-        where it is held.
+        """Let the packet arrive ``by`` later than it would, in microseconds or as text ("2s").
 
-        Raises ArgumentError, and CallError where it is no longer under way.
+        A packet that is held arrives ``by`` from now. Raises ArgumentError, and CallError where the packet
+        is no longer under way.
         """
         by = duration(by, "by")
         self._require_under_way("delay")
@@ -97,6 +107,7 @@ class InFlight:
             raise CallError(f"{call}: the packet is no longer under way: {self!r}")
 
     def __repr__(self) -> str:
+        """Sender, receiver, content and times of the packet."""
         arrives = "held" if self.is_held else f"arrives at {duration_text(self.arrives_at)}"
         return (
             f"<{self.sender} -> {self.receiver} {self.summary}, sent at {duration_text(self.sent_at)}, "
@@ -105,7 +116,7 @@ class InFlight:
 
 
 def segment_of(octets: bytes) -> Segment | None:
-    """The TCP segment in a packet; None where there is none, or only a fragment of one."""
+    """TCP segment in a packet; None where there is none, or only a fragment of one."""
     try:
         packet = ip.parse(octets)
         if packet.protocol != segment.PROTOCOL or packet.is_fragment:
@@ -116,7 +127,7 @@ def segment_of(octets: bytes) -> Segment | None:
 
 
 def summary_of(octets: bytes) -> str:
-    """What a packet carries, in a line."""
+    """Content of a packet in a line."""
     found = segment_of(octets)
     if found is not None:
         return f"{found.source} > {found.destination} {found!r}"

@@ -1,4 +1,4 @@
-"""What is cut off, held or moved by hand while packets are under way between the hosts of a world."""
+"""Packets under way that are cut off, held, or moved by hand."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,10 @@ from postel.times import NEVER
 
 
 class UnderWay(NamedTuple):
-    """A packet on its way; ``arrives_at`` is NEVER while it is held, ``by_rule`` where a rule holds it."""
+    """Packet on its way.
+
+    ``arrives_at`` is NEVER while it is held, and ``by_rule`` is True where a rule holds it.
+    """
 
     number: int
     sender: str
@@ -24,11 +27,13 @@ class UnderWay(NamedTuple):
 
 
 class Interruptions:
-    """The barriers of a world and the packets that they hold. ``held`` is in the order in which the packets
-    left or were stopped.
+    """Barriers of a world, and the packets that they hold.
+
+    ``held`` has these in the order in which they left or were stopped.
     """
 
     def __init__(self, agenda: Agenda, witness: Witness | None) -> None:
+        """Begin without barriers."""
         self.barriers: Barriers = Barriers()
         self.held: dict[int, UnderWay] = {}
         self._agenda = agenda
@@ -36,13 +41,13 @@ class Interruptions:
 
     @property
     def now(self) -> int:
-        """The time of the world's clock."""
+        """Time of the world's clock, in microseconds."""
         return self._agenda.now
 
     # Barriers
 
     def begin(self, barrier: Barrier) -> None:
-        """From now on ``barrier`` stands, also in the way of packets that are under way."""
+        """Let ``barrier`` stand from now on. It stops packets that are under way, too."""
         self.barriers.add(barrier)
         stopped = [
             packet
@@ -55,12 +60,12 @@ class Interruptions:
             self._lose_all([packet for packet in stopped if self._is_cut(packet)])
 
     def end(self, barrier: Barrier) -> None:
-        """Take ``barrier`` away. What it held, and nothing else holds, arrives now."""
+        """Take ``barrier`` away. What it held, and no other barrier holds, arrives now."""
         self.barriers.remove(barrier)
         self._release(barrier.between, with_ruled=False)
 
     def lift(self, barrier: Barrier) -> None:
-        """Add a repair or a release; what a release lets go arrives now."""
+        """Add a repair or a release. What a release lets go arrives now."""
         self.barriers.lift(barrier)
         if barrier.kind == "release":
             self._release(barrier.between, with_ruled=True)
@@ -76,7 +81,7 @@ class Interruptions:
     # Packets that leave
 
     def cut(self, sender: str, receiver: str, arrives_at: int) -> str:
-        """What loses a packet that leaves now; nothing where it passes."""
+        """Why a packet that leaves now is lost; "" if it passes."""
         return self.barriers.cut(sender, receiver, self.now, arrives_at)
 
     def hold(self, sender: str, receiver: Node, octets: bytes, *, by_rule: bool) -> None:
@@ -91,14 +96,14 @@ class Interruptions:
     # Packets under way
 
     def in_flight(self) -> list[InFlight]:
-        """Those on their way, the first to arrive first, then those that are held."""
+        """Packets on their way, the first to arrive first; then those that are held."""
         return [
             InFlight(self, one.number, one.sender, one.receiver.name, one.octets, one.sent_at, one.arrives_at)
             for one in self._under_way()
         ]
 
     def is_under_way(self, packet: InFlight) -> bool:
-        """Whether it has neither arrived nor been lost."""
+        """Whether the packet has neither arrived nor been lost."""
         return packet.number in self.held or self._agenda.has(packet.number)
 
     def divert(self, packet: InFlight, when: int) -> None:
@@ -144,8 +149,10 @@ class Interruptions:
             self._tell_moved(packet, NEVER)
 
     def _let_go(self, packet: UnderWay, when: int) -> None:
-        """It gets a new number: what is sent after it is released must not overtake it, and it overtakes
-        nothing that is due before.
+        """Let a packet that was held or moved arrive at ``when``.
+
+        It gets a new number. So what is sent later doesn't overtake it, and it overtakes nothing that is due
+        before.
         """
         self.held.pop(packet.number, None)
         self._agenda.put_back(when, packet.receiver, packet.octets, packet.sender, packet.sent_at)

@@ -1,4 +1,4 @@
-"""A host in its place in a world: its name, its paths, and what the network finds there."""
+"""Host in its place in a world: its name, its paths, and what the network finds there."""
 
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from postel.times import NEVER
 
 
 class Undelivered(NamedTuple):
-    """A packet that came while its host is paused."""
+    """Packet that came while its host was paused."""
 
     sender: str
     octets: bytes
@@ -24,16 +24,15 @@ class Undelivered(NamedTuple):
 
 
 class Node:
-    """A host in its place in a world. ``stack`` is what the network sees there: the host, or what stands in
-    front of it. ``make`` makes another host like it, with the observer that it is given. ``number`` is the
-    order in which hosts were made; the host's bell is added
-    to ``rung``."""
+    """Host in its place in a world.
+
+    ``stack`` is what the network sees there: the host, or what stands in front of it. ``number`` is the
+    order in which hosts were made.
+    """
 
     host: Host
     is_crashed: bool
-    takes_at_once: (
-        bool  # handles packets as they arrive: it is neither crashed, paused nor slow, and behind in nothing
-    )
+    takes_at_once: bool  # it is neither crashed, paused nor slow, and has handled all that arrived
     hears_later: bool  # `stack` tells by itself when the host hears a packet
     rings: bool  # `stack` says by itself when it has output, and has no timers
     free_at: int  # when a slow host will have handled what has arrived
@@ -48,6 +47,11 @@ class Node:
         number: int,
         rung: list[Bell],
     ) -> None:
+        """Make a node and its host.
+
+        ``make`` makes a host with the observer that it is given, also after a crash. ``rung`` is the world's
+        list of hosts that were called.
+        """
         self.name = name
         self.number = number
         self._rung = rung
@@ -57,16 +61,12 @@ class Node:
         self._on_crash: Callable[[], None] | None = None
         self.is_crashed = False
         self.pauses: dict[ActiveFault, None] = {}  # its causes
-        self.slowness: dict[
-            ActiveFault, int
-        ] = {}  # how long each packet takes, by cause: the last one counts
+        self.slowness: dict[ActiveFault, int] = {}  # how long a packet takes, by cause: the last one counts
         self.takes_at_once = True
         self.waiting: deque[Undelivered] = deque()  # packets that came while it is paused
         self.free_at = 0
         self.paths: dict[Node, Path] = {}
-        self.by_default: set[Node] = (
-            set()
-        )  # to which of these a path was made only because all hosts have one
+        self.by_default: set[Node] = set()  # to these a path was made only because all hosts have one
         self.armed = NEVER
         self._start()
 
@@ -81,12 +81,12 @@ class Node:
 
     @property
     def is_paused(self) -> bool:
-        """Whether it does nothing and handles no packet."""
+        """Whether the host does nothing and handles no packet."""
         return bool(self.pauses)
 
     @property
     def each(self) -> int:
-        """How long the host takes for each packet that arrives: nothing, unless it was made slow."""
+        """How long the host takes for each packet, in microseconds; 0 unless it was made slow."""
         return list(self.slowness.values())[-1] if self.slowness else 0
 
     def settle(self, now: int) -> None:
@@ -94,7 +94,7 @@ class Node:
         self.takes_at_once = not (self.is_crashed or self.pauses or self.slowness or self.free_at > now)
 
     def crash(self) -> None:
-        """The host is gone without a word, and nothing stands in its place."""
+        """Remove the host, so that nothing stands in its place."""
         if self._voice is not None:
             self._voice.fall_silent()
         on_crash, self._on_crash = self._on_crash, None
@@ -110,7 +110,7 @@ class Node:
             on_crash()
 
     def restart(self) -> None:
-        """After a crash, another host like it starts."""
+        """Start another host like it, after a crash."""
         self._start()
         self.free_at = 0
         self.takes_at_once = not self.slowness

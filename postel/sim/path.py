@@ -1,11 +1,11 @@
-"""One direction of a path between two hosts: how long packets take, and which don't make it.
+"""One direction of a path between two hosts: how long packets take, and which packets are lost.
 
 ::
 
     departs ──► queue (drop-tail) ──► bandwidth ──► delay + jitter ──► congestion? loss? duplicate? corrupt?
     reorder? ──► arrives
 
-A path that tells of congestion marks what is ECN-capable, and loses what isn't (RFC 3168, 5).
+A path that tells of congestion marks packets that are ECN-capable, and loses others (RFC 3168, 5).
 """
 
 from random import Random
@@ -23,9 +23,7 @@ _CE: Final = 3
 
 
 class PathSettings(TypedDict, total=False):
-    """The settings of a `Path`, as keywords: durations, a bandwidth and sizes as ints or as text with a
-    unit.
-    """
+    """Settings of a `Path`, as keywords: durations, a bandwidth and sizes as ints or as text with a unit."""
 
     delay: Duration
     jitter: Duration
@@ -43,8 +41,9 @@ class PathSettings(TypedDict, total=False):
 
 
 class _Queue:
-    """The setting ``queue`` of a `Path`: packets as an int or octets as text. Without ``__get__``, so that
-    reading it costs what any attribute costs.
+    """Descriptor of the setting ``queue``: packets as an int, or octets as text.
+
+    It has no ``__get__``, so that reading the setting costs what any attribute costs.
     """
 
     def __set__(self, path: "Path", value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
@@ -61,18 +60,22 @@ def _queue() -> Any:  # noqa: ANN401 - a descriptor stands for the value
 
 
 class Path(Bottleneck, Chances, Travel):
-    """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and
-    ``lost`` count.
+    """Path that carries packets one way. Its settings may be changed while the world runs.
 
-    ``delay`` and ``jitter`` are microseconds or text such as "10ms" (jitter adds 0 … jitter, and never
-    reorders by itself), ``bandwidth`` bits a second or "10Mbit" (0: no limit). ``queue`` is how many packets
-    may wait while one is being sent, as an int, or how many octets, as text with a unit ("64KiB"); more are
-    lost. ``mtu`` is the longest packet in octets (0: any). The sender of a longer one is told by ICMP, unless
-    ``is_black_hole``; IPv4's without "don't fragment" go on in fragments. ``loss``,
-    ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to
-    ``hold``, and others overtake it. ``congestion`` is the probability that a packet is told of it,
-    ``congested_at`` how many octets must wait until all are (0: never). A value that a setting can't have is
-    an ArgumentError, also where it is assigned later.
+    - ``delay`` and ``jitter`` are microseconds or text such as "10ms". Jitter adds 0 to ``jitter``, and never
+      reorders by itself.
+    - ``bandwidth`` is in bits a second, or text such as "10Mbit"; 0 is no limit.
+    - ``queue`` is how many packets may wait while one is being sent, as an int, or how many octets, as text
+      with a unit ("64KiB"); more are lost.
+    - ``mtu`` is the longest packet in octets; 0 is any. The sender of a longer one is told by ICMP, unless
+      ``is_black_hole``. Packets of IPv4 without "don't fragment" go on in fragments.
+    - ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities, 0.0 to 1.0. A reordered packet
+      is held back by up to ``hold``, and others overtake it.
+    - ``congestion`` is the probability that a packet is told of congestion; ``congested_at`` is how many
+      octets must wait until all packets are told of it, and 0 stands for never.
+
+    ``carried``, ``marked`` and ``lost`` count packets. A setting that isn't allowed is an ArgumentError,
+    also where it is assigned later.
     """
 
     delay: int = measured(units.duration)
@@ -102,6 +105,7 @@ class Path(Bottleneck, Chances, Travel):
         congestion: float = 0.0,
         congested_at: Size = 0,
     ) -> None:
+        """Make a path, with ``random`` for everything that chance decides. Raises ArgumentError."""
         delay, jitter, hold = (
             units.duration(delay, "delay"),
             units.duration(jitter, "jitter"),
@@ -124,13 +128,13 @@ class Path(Bottleneck, Chances, Travel):
         self.lost: int = 0
 
     def admits(self, octets: bytes, now: int) -> str:
-        """Why the packet can't even leave ("too big", "queue full"), or nothing."""
+        """Why a packet can't even leave, "too big" or "queue full"; "" if it can."""
         if self.mtu and len(octets) > self.mtu:
             return "too big"
         return "queue full" if self.is_full(now) else ""
 
     def carry(self, octets: bytes, now: int, *, verdict: Verdict = PASS) -> list[tuple[int, bytes]]:
-        """When the packet arrives, and as what: nothing when it is lost, twice when it is duplicated."""
+        """When the packet arrives, and as what: nothing where it is lost, two entries where it is doubled."""
         copies = verdict.copies
         if copies == BY_PATH and self._is_congested(now):
             octets = marked(octets)
@@ -156,10 +160,9 @@ class Path(Bottleneck, Chances, Travel):
 
     def judge(self) -> bool:
         """Draw conclusions from the settings, when one was assigned since the last time (``is_judged``).
-        Returns ``is_plain``.
 
-        ``is_plain``: every packet arrives as it left, and once, if it does: nothing here looks at its octets.
-        ``is_steady``: all of them arrive, each after the same time.
+        ``is_plain``: every packet that arrives does so once and as it left, so the path needs no octets.
+        ``is_steady``: all of them arrive, each after the same time. Returns ``is_plain``.
         """
         self.is_plain = not (self.duplicate or self.corrupt or self.congestion or self.congested_at)
         self.is_steady = self.is_plain and not (self.bandwidth or self.loss or self.jitter or self.reorder)
@@ -167,8 +170,11 @@ class Path(Bottleneck, Chances, Travel):
         return self.is_plain
 
     def travel(self, length: int, now: int) -> int:
-        """When a packet of ``length`` octets arrives, NEVER where it is lost: as `admits` and `carry`, where
-        the path `is_plain` and wide enough."""
+        """When a packet of ``length`` octets arrives; NEVER where it is lost.
+
+        The result is that of `admits` and `carry`. It is for a path that `is_plain` and whose MTU is large
+        enough.
+        """
         if self.is_steady:
             self.carried += 1
             self._last_arrival = max(self._last_arrival, now + self.delay)
@@ -186,7 +192,7 @@ class Path(Bottleneck, Chances, Travel):
 
 
 def marked(octets: bytes) -> bytes:
-    """The packet with CE in its ECN field; b"" where it isn't ECN-capable."""
+    """Packet with CE in its ECN field; b"" where it isn't ECN-capable."""
     packet = ip.parse(octets)
     if packet.traffic_class & _CE == 0:
         return b""

@@ -1,4 +1,4 @@
-"""Settings of paths that differ for a while, and go back to what they were."""
+"""Settings of paths that differ for a while, and are set back."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,28 +8,32 @@ from postel.sim.path import Path
 
 
 class PathChange:
-    """For as long as it is active, the paths that it covers have these ``settings``."""
+    """Settings that the paths between some hosts have while it is active."""
 
     def __init__(self, between: Between, settings: Mapping[str, object]) -> None:
+        """Prepare a change of the paths that ``between`` covers."""
         self.between = between
         self.settings: dict[str, object] = dict(settings)
 
 
 class PathChanges:
-    """The changes that are active, in the order in which they began: of two that set the same, the later one
-    holds.
+    """Changes that are active, in the order in which they began.
 
-    What a path had before its first change is kept, and given back when the last one has ended.
+    Of two that change the same setting, the later one counts. What a path had before its first change is
+    kept, and set again when the last one has ended.
     """
 
     def __init__(self) -> None:
+        """Begin without changes."""
         self._changes: list[PathChange] = []
         self._before: dict[Path, dict[str, object]] = {}
 
     def __bool__(self) -> bool:
+        """Whether any change is active."""
         return bool(self._changes)
 
     def __contains__(self, change: PathChange) -> bool:
+        """Whether ``change`` is active."""
         return change in self._changes
 
     def begin(self, change: PathChange, nodes: Iterable[Node]) -> None:
@@ -38,13 +42,13 @@ class PathChanges:
         self._settle(nodes, change)
 
     def end(self, change: PathChange, nodes: Iterable[Node]) -> None:
-        """Take ``change`` back; harmless where it has ended."""
+        """Take ``change`` back. Does nothing where it has ended."""
         if change in self._changes:
             self._changes.remove(change)
             self._settle(nodes, change)
 
     def made(self, sender: str, receiver: str, path: Path) -> None:
-        """A path was made while changes are active."""
+        """Apply the active changes to a path that was just made."""
         self._apply(sender, receiver, path)
 
     def _settle(self, nodes: Iterable[Node], change: PathChange) -> None:

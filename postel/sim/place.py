@@ -1,6 +1,4 @@
-"""Where a task of a simulation runs, as far as clocks and chance are concerned: on a computer, or in the test
-itself.
-"""
+"""Clocks and random numbers of a task of a simulation: those of its computer, or of the test."""
 
 from random import Random
 
@@ -10,16 +8,15 @@ _UUID_EPOCH = 0x01B21DD213814000  # RFC 9562, 5.1: from 1582-10-15 to 1970-01-01
 
 
 class Place:
-    """What sealed functions ask (`postel.sim.seal`). ``clock`` and ``random`` are the place's own; ``epoch``
-    is the beginning of the world in microseconds since 1970."""
+    """Clocks and random numbers that sealed functions give to the tasks of one computer."""
 
     def __init__(self, name: str, clock: SkewedClock, random: Random, epoch: int) -> None:
+        """Make a place. ``epoch`` is the beginning of the world in microseconds since 1970."""
         self.name = name
         self.clock = clock
         self.random = random
-        self.node: int = (
-            Random(f"{name}/node").getrandbits(48) | 1 << 40
-        )  # RFC 9562, 6.10: no address of a device, hence the bit
+        # RFC 9562, 6.10: the bit says that this is no address of a device
+        self.node: int = Random(f"{name}/node").getrandbits(48) | 1 << 40
         self._epoch = epoch
         self._last_stamp = 0
 
@@ -40,6 +37,6 @@ class Place:
         return int(self.clock.monotonic() * 1000)
 
     def stamp(self) -> int:
-        """The time for a UUID, later than any before."""
+        """Time for a UUID, later than any before, in units of 100 ns since 1582."""
         self._last_stamp = max(self._last_stamp + 1, self.wall_ns() // 100 + _UUID_EPOCH)
         return self._last_stamp

@@ -1,4 +1,4 @@
-"""A function that a computer runs, and what it returns: over the computer's crashes and restarts."""
+"""Function that a computer runs, and its result, over the computer's crashes and restarts."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
@@ -10,15 +10,17 @@ T = TypeVar("T")
 
 
 class Program(Generic[T]):
-    """Made by `Computer.run`. Await it for the function's result, or for the exception that it raised.
+    """Function that a computer runs, as `Computer.run` returns it. Await it for the function's result.
 
-    A crash of its computer ends the function; a restart calls it anew with the same arguments, unless it had
-    returned. Whether it was awaited when it raised decides what becomes of an exception: see `Computer.run`.
+    A crash of the computer ends the function, and a restart calls it anew with the same arguments, unless it
+    had returned. `Computer.run` says what becomes of an exception. ``name`` is the function's, and ``calls``
+    counts how often it was called.
     """
 
     def __init__(
         self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
+        """Keep the function. Raises KindError for a coroutine in place of a function."""
         given: object = function
         if asyncio.iscoroutine(given):
             given.close()
@@ -35,6 +37,7 @@ class Program(Generic[T]):
         self._waiters: dict[asyncio.Future[None], None] = {}
 
     def __repr__(self) -> str:
+        """Name and state of the program."""
         state = (
             "running"
             if not self._ended
@@ -45,6 +48,7 @@ class Program(Generic[T]):
         return f"<program {self.name}, {state}>"
 
     def __await__(self) -> Generator[Any, None, T]:
+        """Wait for the result, or raise the exception of the function."""
         __tracebackhide__ = True
         if not self._ended:
             yield from self._wait().__await__()
@@ -68,7 +72,7 @@ class Program(Generic[T]):
         return self._ended
 
     def result(self) -> T:
-        """What the function returned; raises what it raised. CallError while it runs."""
+        """Result of the function. Raises what the function raised, and CallError while it runs."""
         __tracebackhide__ = True
         if not self._ended:
             raise CallError(f"{self.name} is running; allowed: `await` for its result")
@@ -77,7 +81,7 @@ class Program(Generic[T]):
         return cast(T, self._result)
 
     async def call(self) -> T:
-        """For the computer: call the function once."""
+        """Call the function once. The computer does this."""
         __tracebackhide__ = True
         self.calls += 1
         coroutine = self._function(*self._args, **self._options)
@@ -93,7 +97,7 @@ class Program(Generic[T]):
             ) from error
 
     def end(self, result: T | None, error: BaseException | None) -> None:
-        """For the computer: the function has returned ``result``, or raised ``error``."""
+        """Keep the result or the error of the function. The computer calls this."""
         self._ended = True
         self._result = result
         self._error = error

@@ -1,5 +1,7 @@
-"""What a sealed world refuses: calls that block the loop, or that reach the machine. Each error says what to
-do instead.
+"""Functions in the place of those that a sealed world refuses: they would block or reach the machine.
+
+Each raises an error that says what to do instead. Where no task of a sealed world calls, it calls the
+original.
 """
 
 import ipaddress
@@ -15,7 +17,7 @@ _LOCAL: Final = (None, "", "localhost", b"", b"localhost")
 
 
 def refusing(original: Function, what: str, allowed: str) -> Function:
-    """Refuse a call that comes from a task of a sealed world."""
+    """Make a function that refuses the call."""
 
     def refuse(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original's
         if place_of_caller() is None or is_importing():
@@ -26,8 +28,9 @@ def refusing(original: Function, what: str, allowed: str) -> Function:
 
 
 def connecting(original: Function, allowed: str) -> Function:
-    """``socket.socket.connect``. The socket is closed, for its maker closes it only where an OSError is
-    raised.
+    """Make a replacement of ``socket.socket.connect``.
+
+    It closes the socket, because programs close it only after an OSError.
     """
 
     def connect(self: socket.socket, address: Any, /) -> Any:  # noqa: ANN401
@@ -40,7 +43,7 @@ def connecting(original: Function, allowed: str) -> Function:
 
 
 def sleeping(original: Function) -> Function:
-    """``time.sleep``."""
+    """Make a replacement of ``time.sleep``."""
 
     def sleep(seconds: float, /) -> None:
         if place_of_caller() is None:
@@ -54,7 +57,7 @@ def sleeping(original: Function) -> Function:
 
 
 def looking_up(original: Function) -> Function:
-    """``socket.getaddrinfo`` and its like: only what needs no name server."""
+    """Make a replacement of ``socket.getaddrinfo`` and its like. It allows what needs no name server."""
 
     def look_up(host: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         if place_of_caller() is not None and host not in _LOCAL and not _is_address(host):
@@ -68,8 +71,9 @@ def looking_up(original: Function) -> Function:
 
 
 def starting(original: Function) -> Function:
-    """``threading.Thread.start``. The worker threads of anyio do their work at once and here, as those of
-    asyncio's executor.
+    """Make a replacement of ``threading.Thread.start``.
+
+    A worker thread of anyio does its work at once and in the loop's thread, as asyncio's executor does here.
     """
 
     def start(self: threading.Thread) -> None:
@@ -86,8 +90,9 @@ def starting(original: Function) -> Function:
 
 
 class _Inline:
-    """Stands for the queue of a worker: the worker does what is put here at once, and has nothing more to do
-    then.
+    """Queue of a worker thread of anyio.
+
+    The worker does at once what is put here, and then has nothing to do.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -95,15 +100,17 @@ class _Inline:
         self._waiting: list[Any] = []
 
     def put_nowait(self, item: Any) -> None:  # noqa: ANN401 - anyio's own
+        """Let the worker do its work on ``item``."""
         if item is not None:
             self._waiting = [item, None]
             self._work()
 
     def get(self) -> Any:  # noqa: ANN401
+        """Give the worker its item, and then None, which ends it."""
         return self._waiting.pop(0)
 
     def task_done(self) -> None:
-        """Nothing waits for that."""
+        """Do nothing."""
 
 
 def _is_address(host: Any) -> bool:  # noqa: ANN401

@@ -1,9 +1,9 @@
-"""Rules interfere with single packets: a rule is asked for each one that leaves a host, in the order of
-`World.rules`.
+"""Rules, which interfere with single packets.
 
-It is called with the packet's number (from 1, over the whole world, as the ladder prints it), its octets, the
-name of the host that sends it, and the time. None leaves the packet to the next rule, then to the path; a
-verdict ends the asking.
+Each rule is asked for each packet that leaves a host, in the order of `World.rules`. It is called with the
+packet's number (from 1, over the whole world, as the ladder prints it), its octets, the name of the host
+that sends it, and the time. None leaves the packet to the next rule and at last to the path. With a verdict
+no further rule is asked.
 
 >>> def stale(number, octets, sender, now):
 ...     return deliver_after(2 * SECOND) if number == 3 else None
@@ -22,9 +22,12 @@ _LAST_BIT: Final = 8 * 65535 - 1  # of the longest packet
 
 
 class Verdict(NamedTuple):
-    """What becomes of a packet: how many copies arrive (0: lost), after how long, and which bit is turned
-    over on the way; and how long after leaving the network delivers it once more; and how much ``later`` it
-    arrives than it would, so that others overtake it.
+    """What becomes of a packet. `BY_PATH` (-1) leaves a field to the path.
+
+    ``copies`` is how many arrive, 0 for a loss. ``after`` is how long after leaving they arrive. ``bit`` is
+    turned over on the way. ``again`` is how long after leaving the network delivers the packet once more.
+    ``later`` is how much later it arrives than it would, so that others overtake it. Times are in
+    microseconds.
     """
 
     copies: int = BY_PATH
@@ -41,28 +44,34 @@ DROP: Final = Verdict(copies=0)
 
 
 def deliver_after(delay: int) -> Verdict:
-    """Arrive ``delay`` microseconds after leaving, whatever the path's delay, bandwidth and order."""
+    """Verdict: arrive ``delay`` microseconds after leaving, whatever the path's delay, bandwidth and order.
+
+    Raises ArgumentError.
+    """
     _require_delay(delay)
     return Verdict(copies=1, after=delay)
 
 
 def duplicate(copies: int = 2) -> Verdict:
-    """Arrive ``copies`` times."""
+    """Verdict: arrive ``copies`` times, 1 to 65,536. Raises ArgumentError."""
     require_number("copies", copies, 1, _MOST_COPIES, f"1 to {_MOST_COPIES}")
     return Verdict(copies=copies)
 
 
 def echo(delay: int) -> Verdict:
-    """Arrive as the path has it, and once more ``delay`` microseconds after leaving: the old duplicate of RFC
-    9293, 3.4.3.
+    """Verdict: arrive as the path decides, and once more ``delay`` microseconds after leaving.
+
+    The second arrival is the old duplicate of RFC 9293, 3.4.3. Raises ArgumentError.
     """
     _require_delay(delay)
     return Verdict(again=delay)
 
 
 def corrupt(bit: int | Literal["any"] = "any") -> Verdict:
-    """Arrive with one bit turned over: number ``bit`` of the packet, from its first octet's highest on, or
-    one that the dice choose.
+    """Verdict: arrive with one bit turned over.
+
+    ``bit`` is its number in the packet, from the highest bit of the first octet on; "any" lets chance
+    decide. Raises ArgumentError.
     """
     if bit == "any":
         return Verdict(copies=1, bit=ANY_BIT)
@@ -75,7 +84,7 @@ def _require_delay(delay: int) -> None:
 
 
 def dropping(*numbers: int) -> Rule:
-    """Lose the packets with these numbers, from 1."""
+    """Rule that loses the packets with these numbers, from 1. Raises ArgumentError."""
     for number in numbers:
         require_number("number", number, 1, NEVER, "1 or more")
     chosen = frozenset(numbers)
@@ -88,7 +97,7 @@ def dropping(*numbers: int) -> Rule:
 
 
 def deciding(verdicts: dict[int, Verdict]) -> Rule:
-    """What becomes of the packets with these numbers."""
+    """Rule with a verdict for each of some numbers, from 1. Raises ArgumentError."""
     require_kind("verdicts", verdicts, dict, "a dict of verdicts by the number of the packet")
     for number, verdict in verdicts.items():
         require_number("number", number, 1, NEVER, "1 or more")

@@ -9,8 +9,9 @@ from postel.sim.faults import Fault
 
 
 class Machines(Protocol):
-    """What `World.schedule` calls, instead of the world's own methods, for faults of hosts: where software
-    belongs to them.
+    """Object that `World.schedule` calls for faults of hosts on which programs run.
+
+    Its methods are called instead of the world's own, so that a crash ends the programs, too.
     """
 
     def crash(self, name: str) -> object:
@@ -18,42 +19,55 @@ class Machines(Protocol):
         ...
 
     def restart(self, name: str) -> object:
-        """Start it again."""
+        """Start the host again."""
         ...
 
     def pause(self, name: str) -> object:
-        """Stop it for a while."""
+        """Stop the host for a while."""
         ...
 
     def resume(self, name: str) -> object:
-        """Let it go on."""
+        """Let the host go on."""
         ...
 
     def jump_clock(self, name: str, by: int) -> object:
-        """Put its clock forward by so many microseconds."""
+        """Put the clock of the host forward by so many microseconds."""
         ...
 
 
 class Calls(Protocol):
     """What a scheduled fault needs of its world."""
 
-    def begin(self, fault: Fault) -> ActiveFault: ...
+    def begin(self, fault: Fault) -> ActiveFault:
+        """Let the fault begin."""
+        ...
 
-    def on_behalf_of(self, fault: Fault) -> AbstractContextManager[None]: ...
+    def on_behalf_of(self, fault: Fault) -> AbstractContextManager[None]:
+        """Let calls inside of the block count as this fault."""
+        ...
 
-    def running_hosts(self, names: tuple[str, ...]) -> dict[str, Host]: ...
+    def running_hosts(self, names: tuple[str, ...]) -> dict[str, Host]:
+        """Hosts of these names that aren't down."""
+        ...
 
-    def hosts(self) -> dict[str, Host]: ...
+    def hosts(self) -> dict[str, Host]:
+        """All hosts, by name."""
+        ...
 
-    def is_crashed(self, host: str) -> bool: ...
+    def is_crashed(self, host: str) -> bool:
+        """Whether the host is down."""
+        ...
 
-    def is_paused_only_by(self, fault: Fault, name: str) -> bool: ...
+    def is_paused_only_by(self, fault: Fault, name: str) -> bool:
+        """Whether only this fault pauses the host."""
+        ...
 
 
 class Scheduled:
-    """A fault that will begin and end by itself."""
+    """Fault that will begin and end by itself."""
 
     def __init__(self, fault: Fault, calls: Calls, by: Machines | None) -> None:
+        """Prepare a fault. ``by`` is called in place of the world for crashes, pauses and clocks."""
         self.fault = fault
         self._calls = calls
         self._by = by if fault.kind in ("crash", "pause", "clock") else None
@@ -61,7 +75,7 @@ class Scheduled:
         self._hosts: dict[str, Host] = {}
 
     def begin(self) -> None:
-        """Begin it."""
+        """Begin the fault."""
         if self._by is None:
             self._active = self._calls.begin(self.fault)
             return
@@ -79,7 +93,7 @@ class Scheduled:
             by.pause(name)
 
     def end(self) -> None:
-        """End it, where nothing else has."""
+        """End the fault, unless it has ended before."""
         if self._active is not None:
             self._active.end()
         for name, host in self._hosts.items():

@@ -1,6 +1,4 @@
-"""Schedules of faults that chance decides: which faults strike which hosts, when, and for how long. The same
-for the same seed.
-"""
+"""Schedules of faults that are drawn from a seed: which faults hit which hosts, when, and for how long."""
 
 from collections.abc import Sequence
 from random import Random
@@ -39,11 +37,11 @@ def draw(
     longest: Duration = "10s",
     kinds: Sequence[FaultKind] = DRAWN,
 ) -> list[Fault]:
-    """Between one and ``count`` faults of ``hosts``, of these ``kinds``, in the order in which they begin.
+    """Draw between one and ``count`` faults of ``hosts``, in the order in which they begin.
 
-    They begin ``within`` that time from the start of the world and last ``longest`` at the most
-    (microseconds, or text such as "10s"). Lengths are drawn by their magnitude, from a hundredth of
-    ``longest`` on: half of them are less than a tenth. Raises ArgumentError.
+    The faults are of these ``kinds``. They begin ``within`` that time from the start of the world and last
+    ``longest`` at the most (microseconds, or text such as "10s"). Lengths are drawn by their magnitude, from
+    a hundredth of ``longest`` on: half of them are less than a tenth. Raises ArgumentError.
     """
     names = required_hosts(hosts, kinds)
     require_number("count", count, 1, _MOST, f"1 to {_MOST} faults")
@@ -55,7 +53,7 @@ def draw(
 
 
 def required_hosts(hosts: Sequence[str], kinds: Sequence[FaultKind]) -> list[str]:
-    """The names, checked: faults between hosts need two. Raises ArgumentError."""
+    """Check names of hosts, and return them. Faults between hosts need two. Raises ArgumentError."""
     names = [hosts] if isinstance(hosts, str) else list(hosts)
     if not kinds:
         raise ArgumentError("kinds", kinds, "one kind of fault or more")
@@ -68,6 +66,7 @@ def required_hosts(hosts: Sequence[str], kinds: Sequence[FaultKind]) -> list[str
 
 
 def required_length(longest: Duration) -> int:
+    """Check the longest length of faults, and return it in microseconds. Raises ArgumentError."""
     length = duration(longest, "longest")
     if length < MILLISECOND:
         raise ArgumentError("longest", longest, "a millisecond or more")

@@ -1,5 +1,6 @@
-"""What a loop in virtual time refuses: all that would reach the machine, for what comes from there comes at
-no moment of the world.
+"""Calls that a loop in virtual time refuses.
+
+They would reach the machine, and what comes from the machine comes at no moment of the world.
 """
 
 import asyncio
@@ -14,28 +15,32 @@ FIRST_WIRE: Final = 1 << 40  # from here on: numbers of wires, which no kernel g
 
 
 class HasDescriptor(Protocol):
-    """A socket or a file."""
+    """Socket or file."""
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Number of the descriptor."""
+        ...
 
 
 class Sealed(asyncio.SelectorEventLoop):
-    """An asyncio loop, behind `postel.aio.Routing`: calls that reach the machine raise CallError, which says
-    what to do instead.
+    """Base class of a loop, which raises CallError for calls that reach the machine.
+
+    The error says what to do instead. It stands behind `postel.aio.Routing`, which has the calls of the
+    network.
     """
 
     def add_reader(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
-        """For descriptors of the world alone. Raises CallError."""
+        """Wait for a descriptor of the world. Raises CallError for others."""
         self._require_virtual(fd)
         super().add_reader(fd, callback, *args)
 
     def add_writer(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
-        """For descriptors of the world alone. Raises CallError."""
+        """Wait for a descriptor of the world. Raises CallError for others."""
         self._require_virtual(fd)
         super().add_writer(fd, callback, *args)
 
     def is_virtual(self, descriptor: int) -> bool:
-        """Whether a descriptor is that of a wire, of a socket in the world or of a link in memory."""
+        """Whether a descriptor is that of a wire, of a socket in the world, or of a link in memory."""
         return descriptor >= FIRST_WIRE or descriptor in memory.bells
 
     def _require_virtual(self, fd: int | HasDescriptor) -> None:
@@ -46,33 +51,33 @@ class Sealed(asyncio.SelectorEventLoop):
             )
 
     async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
-        """Refused."""
+        """Raise CallError."""
         _refuse(
             "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
         )
 
     async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
-        """Refused."""
+        """Raise CallError."""
         _refuse(
             "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
         )
 
     async def create_unix_connection(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
-        """Refused."""
+        """Raise CallError."""
         _refuse(
             "a Unix socket", "a TCP connection between the world's computers, or to 127.0.0.1 on the same one"
         )
 
     async def create_unix_server(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
-        """Refused."""
+        """Raise CallError."""
         _refuse("a Unix socket", "a TCP server on 127.0.0.1 of the computer")
 
     async def connect_read_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
-        """Refused."""
+        """Raise CallError."""
         _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
 
     async def connect_write_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
-        """Refused."""
+        """Raise CallError."""
         _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
 
 

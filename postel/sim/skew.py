@@ -9,15 +9,14 @@ _MILLION: Final = 1_000_000
 
 
 class SkewedClock:
-    """What the software of one computer reads from its clocks: `time.time`, `time.monotonic` and all that is
-    made of them.
+    """Clocks of one computer, as `time.time`, `time.monotonic` and functions like these read them.
 
-    ``offset`` is how far the wall clock is ahead, in microseconds. ``drift`` is how much too fast both clocks
-    run, in microseconds a second (ppm); a change of it counts from now on. Timers, such as `asyncio.sleep`,
-    keep the world's time.
+    ``offset`` is how far the wall clock is ahead, in microseconds. Timers, such as `asyncio.sleep`, keep the
+    world's time.
     """
 
     def __init__(self, world: World) -> None:
+        """Make clocks that are right."""
         self.offset: int = 0
         self._world = world
         self._drift = 0.0
@@ -26,17 +25,20 @@ class SkewedClock:
 
     @property
     def drift(self) -> float:
-        """Microseconds a second."""
+        """How much too fast both clocks run, in microseconds a second (ppm). A change counts from now on."""
         return self._drift
 
     @drift.setter
     def drift(self, drift: float) -> None:
+        """Let both clocks run otherwise from now on."""
         self._reading, self._since = self.monotonic(), self._world.now
         self._drift = drift
 
     def jump(self, by: Duration) -> None:
-        """Set the wall clock ``by`` ahead, in microseconds or as text ("5s"); back where it is a negative
-        number. The monotonic clock doesn't jump."""
+        """Set the wall clock ahead by ``by``, in microseconds or as text ("5s"); back for a negative number.
+
+        The monotonic clock doesn't jump. Raises ArgumentError.
+        """
         self.offset += by if isinstance(by, int) else duration(by, "by")
 
     def monotonic(self) -> float:

@@ -1,4 +1,4 @@
-"""What the network of a world may find in the place of a host."""
+"""Objects that a world may find in the place of a host."""
 
 from typing import Final, Protocol
 
@@ -7,7 +7,7 @@ from postel.times import NEVER
 
 
 class Stack(Protocol):
-    """What the clock and the paths need of a host."""
+    """What the clock and the paths of a world need of a host. A `Host` has all of it."""
 
     @property
     def has_output(self) -> bool:
@@ -15,19 +15,19 @@ class Stack(Protocol):
         ...
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
-        """A packet from the network."""
+        """Take a packet from the network."""
         ...
 
     def next_packet(self, now: int) -> bytes | None:
-        """A packet for the network; None where there is no more now."""
+        """Return a packet for the network; None where there is no more now."""
         ...
 
     def next_event(self) -> HostEvent | None:
-        """What happened, for the application; None where nothing is left to tell."""
+        """Return the object that an event concerns, and the event; None where nothing is left."""
         ...
 
     def next_timeout(self) -> int:
-        """When to call `handle_timeout`; NEVER for no time."""
+        """When to call `handle_timeout`, in microseconds; NEVER for no time."""
         ...
 
     def handle_timeout(self, now: int) -> None:
@@ -36,62 +36,64 @@ class Stack(Protocol):
 
 
 class StandIn:
-    """Base class of what stands in front of a host, by `World.front`: all of it passes on to ``stack``.
-    Override what is to differ.
+    """Base class of objects in front of a host (`World.front`). It passes everything on to ``stack``.
+
+    Override the methods that are to differ.
     """
 
     def __init__(self, stack: Stack) -> None:
+        """Stand in front of ``stack``."""
         self.stack: Stack = stack
 
     @property
     def has_output(self) -> bool:
-        """As `Stack.has_output`."""
+        """Whether ``stack`` has output."""
         return self.stack.has_output
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
-        """As `Stack.packet_arrives`."""
+        """Pass a packet on to ``stack``."""
         self.stack.packet_arrives(octets, now)
 
     def next_packet(self, now: int) -> bytes | None:
-        """As `Stack.next_packet`."""
+        """Return the next packet of ``stack``."""
         return self.stack.next_packet(now)
 
     def next_event(self) -> HostEvent | None:
-        """As `Stack.next_event`."""
+        """Return the next event of ``stack``."""
         return self.stack.next_event()
 
     def next_timeout(self) -> int:
-        """As `Stack.next_timeout`."""
+        """When ``stack`` has something to do, in microseconds."""
         return self.stack.next_timeout()
 
     def handle_timeout(self, now: int) -> None:
-        """As `Stack.handle_timeout`."""
+        """Let ``stack`` do what is due."""
         self.stack.handle_timeout(now)
 
 
 class Nothing:
-    """In the place of a host that has crashed: takes every packet, and answers none."""
+    """Stack in the place of a host that has crashed. It takes every packet, and answers none."""
 
     has_output: Final = False
     rings = True
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
-        """Nothing hears it."""
+        """Lose the packet."""
 
     def next_packet(self, now: int) -> bytes | None:
-        """None."""
+        """Return None: there is no packet."""
         return None
 
     def next_event(self) -> HostEvent | None:
-        """None."""
+        """Return None: there is no event."""
         return None
 
     def next_timeout(self) -> int:
-        """NEVER."""
+        """Return NEVER: there is no timer."""
         return NEVER
 
     def handle_timeout(self, now: int) -> None:
-        """Nothing is due."""
+        """Do nothing."""
 
 
 NOTHING: Final = Nothing()

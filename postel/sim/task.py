@@ -1,5 +1,6 @@
-"""Tasks of a loop in virtual time: numbered, so that a run depends on no address in memory, and ended without
-a farewell by a crash.
+"""Tasks of a loop in virtual time.
+
+They are numbered, so that a run depends on no address in memory, and a crash ends them at once.
 """
 
 import asyncio
@@ -14,8 +15,11 @@ _MOST_AWAITS: Final = 100  # at which a coroutine may wait while it is closed
 
 
 class SimulatedTask(asyncio.Task[T]):
-    """A task that knows on which network it runs. Its hash is its number in the loop: a set of tasks, such as
-    that of `asyncio.wait` or of a task group, has the same order in every run."""
+    """Task that knows on which network it runs.
+
+    Its hash is its number in the loop. So a set of tasks, such as that of `asyncio.wait` or of a task group,
+    has the same order in every run.
+    """
 
     def __init__(
         self,
@@ -25,17 +29,19 @@ class SimulatedTask(asyncio.Task[T]):
         number: int,
         **options: Any,  # noqa: ANN401 - those of asyncio.Task
     ) -> None:
+        """Make a task with a number. The loop calls this."""
         self.number = number
         self.context: Context = options.pop("context", None) or copy_context()
         name = options.pop("name", None) or f"Task-{number}"
         super().__init__(coro, loop=loop, context=self.context, name=name, **options)
 
     def __hash__(self) -> int:
+        """Number of the task."""
         return self.number
 
     @property
     def network(self) -> Network | None:
-        """The network of the computer that the task belongs to; None for the test's own tasks."""
+        """Network of the computer that the task belongs to; None for the test's own tasks."""
         return self.context.get(current)
 
     def kill(self) -> None:

@@ -54,11 +54,10 @@ _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-zµ]+)(?:/s)?")
 
 
 def duration(value: Duration, name: str = "duration") -> int:
-    """The microseconds of ``value``: an int of microseconds, or text with a unit: "250us", "10ms", "2s",
-    "1.5h", "1m" (a minute), "2d".
+    """Microseconds of ``value``: an int, or text with a unit: "250us", "10ms", "2s", "1m", "1.5h", "2d".
 
-    Raises ArgumentError, which calls it ``name``: for a float (2.5 of what?), a negative one, or one that is
-    not a whole number of microseconds.
+    Raises ArgumentError, with ``name`` in it: for a float, which has no unit, for a negative number, and for
+    one that is not a whole number of microseconds.
     """
     return _read(
         value,
@@ -71,8 +70,9 @@ def duration(value: Duration, name: str = "duration") -> int:
 
 
 def bandwidth(value: Bandwidth, name: str = "bandwidth") -> int:
-    """The bits a second of ``value``: an int, or text with a unit: "10Mbit", "1Gbit", "64kbit/s". Raises
-    ArgumentError.
+    """Bits a second of ``value``: an int, or text with a unit: "10Mbit", "1Gbit", "64kbit/s".
+
+    Raises ArgumentError.
     """
     return _read(
         value,
@@ -85,7 +85,8 @@ def bandwidth(value: Bandwidth, name: str = "bandwidth") -> int:
 
 
 def size(value: Size, name: str = "size") -> int:
-    """The octets of ``value``: an int, or text with a unit: "64KiB" (65,536), "64kB" (64,000), "1500B".
+    """Octets of ``value``: an int, or text with a unit: "64KiB" (65,536), "64kB" (64,000), "1500B".
+
     Raises ArgumentError.
     """
     return _read(
@@ -94,7 +95,7 @@ def size(value: Size, name: str = "size") -> int:
 
 
 def queue_limit(value: QueueLimit, name: str = "queue") -> QueueLimit:
-    """The limit of a queue: packets as an int, or octets as text with a unit.
+    """Limit of a queue: packets as an int, or octets as text with a unit.
 
     The text is returned in octets: "64KiB" as "65536B", and "0B" as 0. Raises ArgumentError.
     """
@@ -114,8 +115,9 @@ def duration_text(microseconds: int) -> str:
 
 
 class _Measured:
-    """A setting that is read whenever it is assigned. Without ``__get__``, so that reading one costs what any
-    attribute costs.
+    """Descriptor of a setting that is read by a function whenever it is assigned.
+
+    It has no ``__get__``, so that reading the setting costs what any attribute costs.
     """
 
     def __init__(self, read: Callable[[Any, str], int]) -> None:
@@ -131,7 +133,7 @@ class _Measured:
 
 
 def measured(read: Callable[[Any, str], int]) -> Any:  # noqa: ANN401 - a descriptor stands for the value
-    """An int, which may be assigned as `duration`, `bandwidth` or `size` read it."""
+    """Descriptor of an int that may be assigned as `duration`, `bandwidth` or `size` read it."""
     return _Measured(read)
 
 

@@ -1,8 +1,7 @@
-"""What Python's clocks and random functions are in a sealed world, by module and name: those of the computer
-whose task calls.
+"""Functions in the place of Python's clocks and random functions, in a sealed world.
 
-Each takes the place of one function. Where no task of a sealed world runs, in other threads for one, it calls
-the original.
+They give each computer its own time and random numbers, by the task that calls. Where no task of a sealed
+world runs, in other threads for example, they call the original.
 """
 
 import asyncio
@@ -21,8 +20,11 @@ _FREE: Final = frozenset(
 
 
 def place_of_caller(depth: int = 2) -> Place | None:
-    """The place whose task calls; None outside of sealed worlds, for what measures the test from inside, and
-    for a module that is being imported, which happens in the first of several runs alone."""
+    """Place of the task that calls; None outside of sealed worlds.
+
+    It is also None for code that measures the test from inside, and for a module that is being imported,
+    because only the first of several runs imports it.
+    """
     loop = asyncio._get_running_loop()  # noqa: SLF001 - documented for loops
     if not isinstance(loop, Loop) or not loop.is_sealed:
         return None
@@ -33,7 +35,7 @@ def place_of_caller(depth: int = 2) -> Place | None:
 
 
 def is_importing() -> bool:
-    """Whether the running task is in the middle of an import, whose calls are no part of the run."""
+    """Whether the running task is in the middle of an import. Its calls are no part of the run."""
     frame = sys._getframe(1)  # noqa: SLF001
     while frame is not None and frame.f_code.co_name != "_run_once":
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
@@ -43,7 +45,7 @@ def is_importing() -> bool:
 
 
 def timed(original: Function, read: Callable[[Place], object]) -> Function:
-    """A clock."""
+    """Make a clock."""
 
     def clock() -> object:
         place = place_of_caller()
@@ -55,7 +57,7 @@ def timed(original: Function, read: Callable[[Place], object]) -> Function:
 def by_clock(
     original: Function, wall: Callable[[Place], object], monotonic: Callable[[Place], object]
 ) -> Function:
-    """``time.clock_gettime`` and its like."""
+    """Make a replacement of ``time.clock_gettime`` and its like."""
 
     def clock_gettime(which: int, /) -> object:
         place = place_of_caller()
@@ -67,8 +69,9 @@ def by_clock(
 
 
 def broken_down(original: Function, position: int, wrap: Callable[[float], Any]) -> Function:
-    """``time.localtime`` and its like: the argument at ``position`` is by default the time now, as ``wrap``
-    makes it.
+    """Make a replacement of ``time.localtime`` and its like.
+
+    The argument at ``position`` is the present time by default, as ``wrap`` makes it.
     """
 
     def convert(*args: Any) -> Any:  # noqa: ANN401 - as the original's
@@ -81,7 +84,7 @@ def broken_down(original: Function, position: int, wrap: Callable[[float], Any])
 
 
 def drawn(original: Function, name: str) -> Function:
-    """A function of the module `random`."""
+    """Make a replacement of a function of the module `random`."""
 
     def draw(*args: Any, **options: Any) -> Any:  # noqa: ANN401
         place = place_of_caller()
@@ -91,7 +94,7 @@ def drawn(original: Function, name: str) -> Function:
 
 
 def octets(original: Function) -> Function:
-    """``os.urandom`` and its like: so many octets."""
+    """Make a replacement of ``os.urandom`` and its like, which return octets."""
 
     def urandom(size: int, /, *flags: int) -> bytes:
         place = place_of_caller()
@@ -101,7 +104,7 @@ def octets(original: Function) -> Function:
 
 
 def seeded(original: Function) -> Function:
-    """``random.Random.seed``: a generator that is given no seed gets one of its place."""
+    """Make a replacement of ``random.Random.seed``. A generator without a seed gets one from its place."""
 
     def seed(self: Any, a: Any = None, version: int = 2) -> None:  # noqa: ANN401
         if a is None and (place := place_of_caller()) is not None and self is not place.random:

@@ -1,5 +1,4 @@
-"""Rules for packets described by what they are: "the third SYN,ACK from server to client", "every FIN", "data
-segments 5 to 9".
+"""Rules for packets that are described: "the third SYN,ACK from server to client", "every FIN".
 
 >>> from postel.sim import World, where
 >>> world = World()
@@ -36,8 +35,9 @@ _PROTOCOLS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Describes packets; made by `where`. Its methods make rules of it, for `World.rules`: what becomes of
-    such packets.
+    """Description of packets, made by `where`.
+
+    Its methods make a rule for `World.rules`, which decides what becomes of such packets.
     """
 
     sender: str = "*"
@@ -53,34 +53,42 @@ class Where:
     until: int = NEVER
 
     def drop(self) -> "PacketRule":
-        """Lose them."""
+        """Make a rule that loses the packets."""
         return PacketRule(self, "drop()", DROP)
 
     def duplicate(self, copies: int = 2) -> "PacketRule":
-        """Let each arrive ``copies`` times. Raises ArgumentError."""
+        """Make a rule that lets each packet arrive ``copies`` times. Raises ArgumentError."""
         return PacketRule(self, f"duplicate({copies})", rules.duplicate(copies))
 
     def delay(self, by: Duration) -> "PacketRule":
-        """Let each arrive ``by`` later than it would; others overtake it. Raises ArgumentError."""
+        """Make a rule that lets each packet arrive ``by`` later than it would. Others overtake it.
+
+        Raises ArgumentError.
+        """
         by = duration(by, "by")
         return PacketRule(self, f"delay({duration_text(by)!r})", Verdict(later=by))
 
     def corrupt(self, bit: int | Literal["any"] = "any") -> "PacketRule":
-        """Turn one bit of each over, as `postel.sim.corrupt` does. Raises ArgumentError."""
+        """Make a rule that turns over one bit of each packet, as `postel.sim.corrupt` does.
+
+        Raises ArgumentError.
+        """
         return PacketRule(self, f"corrupt({bit!r})", rules.corrupt(bit))
 
     def hold(self) -> "PacketRule":
-        """Keep each in the network until `World.release`, or until it is delivered by hand
-        (`World.in_flight`).
+        """Make a rule that keeps each packet in the network.
+
+        It stays there until `World.release`, or until it is delivered by hand (`World.in_flight`).
         """
         return PacketRule(self, "hold()", Verdict(copies=1, after=NEVER))
 
     def becomes(self, verdict: Verdict) -> "PacketRule":
-        """What becomes of each is this `Verdict`. Raises ArgumentError."""
+        """Make a rule that answers with this `Verdict` for each packet. Raises ArgumentError."""
         require_kind("verdict", verdict, Verdict, "a Verdict, such as DROP or echo(50_000)")
         return PacketRule(self, f"becomes({verdict!r})", verdict)
 
     def __repr__(self) -> str:
+        """Call of `where` with the arguments that were given."""
         given = [
             (field.name, getattr(self, field.name))
             for field in fields(self)
@@ -106,14 +114,13 @@ def where(
     """Describe packets that leave a host, for a rule: ``where(flags="FIN", sender="client", nth=1).drop()``.
 
     All that is given must fit. ``sender`` and ``receiver`` are names of hosts or patterns. ``flags`` are TCP
-    flags that are set, as "SYN,ACK", ``without`` those that are not. ``data`` is True for packets with
-    payload, False for those without, or octets that the payload contains. ``port`` is one of the two.
+    flags that are set, as "SYN,ACK"; ``without`` has those that are not. ``data`` is True for packets with
+    payload, False for those without, or octets that the payload contains. ``port`` is either port.
     ``connection`` is a connection at either end, or its two endpoints. ``since`` and ``until`` are times of
     the world's clock, the latter excluded.
 
     Of the packets that all this fits, ``nth`` chooses by number, from 1: an int, or several such as
-    ``range(5, 10)``. The numbers are counted by each rule for itself, so make a new rule for each world.
-    Raises ArgumentError.
+    ``range(5, 10)``. Each rule counts for itself, so make a new rule for each world. Raises ArgumentError.
     """
     return Where(
         _pattern("sender", sender),
@@ -131,11 +138,13 @@ def where(
 
 
 class PacketRule:
-    """A rule for the packets that ``where`` describes. ``matched`` counts those that fitted, whatever ``nth``
-    chose of them.
+    """Rule for the packets that ``where`` describes.
+
+    ``matched`` counts the packets that fitted, whether or not ``nth`` chose them.
     """
 
     def __init__(self, where: Where, action: str, verdict: Verdict) -> None:
+        """Make a rule. `Where` calls this."""
         self.where = where
         self.matched: int = 0
         self._action = action
@@ -145,11 +154,11 @@ class PacketRule:
         self._of_tcp = bool(where.flags or where.without or where.connection)
 
     def __call__(self, number: int, octets: bytes, sender: str, now: int) -> Verdict | None:
-        """As any rule is called; the receiver has no name then, and fits "*" alone."""
+        """Decide about a packet of an unknown receiver, which fits the pattern "*" alone."""
         return self.decide(octets, sender, "", now)
 
     def decide(self, octets: bytes, sender: str, receiver: str, now: int) -> Verdict | None:
-        """What becomes of a packet; None where it isn't one of those."""
+        """Return the verdict on a packet; None where the rule isn't for it."""
         if not self._fits(octets, sender, receiver, now):
             return None
         self.matched += 1
@@ -195,6 +204,7 @@ class PacketRule:
         return data is None or (data in payload if isinstance(data, bytes) else data is bool(payload))
 
     def __repr__(self) -> str:
+        """Calls that make the rule."""
         return f"{self.where!r}.{self._action}"
 
 
@@ -209,7 +219,7 @@ def _ends_of(packet: Packet) -> Ends:
 
 
 def _payload(packet: Packet) -> bytes:
-    """What a segment or a datagram carries."""
+    """Payload of a segment or a datagram."""
     header = udp.HEADER if packet.protocol == udp.PROTOCOL else packet.octets[packet.start + 12] >> 4 << 2
     return packet.octets[packet.start + header : packet.end]
 

@@ -1,4 +1,4 @@
-"""The link between a host of a world and the network that drives the host on a loop in virtual time."""
+"""Link between a host of a world and the network that drives the host on a loop in virtual time."""
 
 import errno
 from collections import deque
@@ -22,6 +22,7 @@ class Wire(Link):
     rings = True
 
     def __init__(self, world: World, host: Host, descriptor: int, readable: dict[int, None]) -> None:
+        """Make a wire with a descriptor that only the loop's selector knows."""
         self.mtu: int = host.routes.mtu
         self.host = host
         self._world = world
@@ -36,18 +37,22 @@ class Wire(Link):
         self._running, self._node = world._running, world._one(host)  # noqa: SLF001
 
     def attached(self, routes: Routes) -> None:
+        """Stand in front of the host, once the network uses the wire.
+
+        Raises ArgumentError for another host.
+        """
         if routes is not self.host.routes:
             raise ArgumentError("host", routes, "the host to which this wire belongs")
         self._world.front(self.host, self, on_crash=self._crashed, hears_later=True)
         self._is_in_front = True
 
     def hold(self) -> None:
-        """Let what arrives wait, unheard, until `let_go`."""
+        """Let arriving packets wait until `let_go`."""
         self._is_held = True
         self._readable.pop(self._descriptor, None)
 
     def let_go(self) -> None:
-        """What waits is heard now."""
+        """Give the network what has waited."""
         self._is_held = False
         if self._arrived and self._descriptor >= 0:
             self._readable[self._descriptor] = None
@@ -69,9 +74,11 @@ class Wire(Link):
     # The link
 
     def fileno(self) -> int:
+        """Descriptor that the loop's selector knows; -1 once the wire is closed."""
         return self._descriptor
 
     def receive(self, now: int) -> bytes | None:
+        """Return the packet that has waited longest; None without any. Raises LinkError, LinkClosed."""
         if self._has_crashed:
             self._require_host()
         if self._arrived:
@@ -84,8 +91,9 @@ class Wire(Link):
         return None
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """Carried at once: an observer is told of each packet what becomes of it before it is told of the
-        next.
+        """Carry a packet at once, so that the observer is told of its fate before the next packet leaves.
+
+        Raises LinkError, LinkClosed.
         """
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
@@ -100,7 +108,7 @@ class Wire(Link):
         return True
 
     def close(self) -> None:
-        """The host goes on by itself, where it has something to do yet: TIME-WAIT ends."""
+        """Close the wire. The host goes on by itself, for example until TIME-WAIT has ended."""
         self.notify()
         if self._descriptor >= 0:
             self._readable.pop(self._descriptor, None)

@@ -1,4 +1,4 @@
-"""The observer of a world: `Witness`; and `Voice`, by which one host speaks to it until it crashes."""
+"""Observer of a world: `Witness`; and `Voice`, by which one host speaks to it until it crashes."""
 
 from postel.links.observer import PacketObserver
 from postel.tcp.observer import Decision, Observer, TimerName
@@ -8,69 +8,81 @@ from postel.wire.segment import Segment
 
 
 class Witness(Observer, PacketObserver):
-    """An observer of all hosts of a world, of their packets, and of what becomes of packets between hosts.
+    """Observer of all hosts of a world, of their packets, and of what becomes of packets between hosts.
 
     When a packet leaves a host, `packet_sent` is called, and `carried` or `lost` at once after it. When the
-    host at the other end hears the packet, `packet_arrived` is called, and what that host makes of it
+    host at the other end takes the packet, `packet_arrived` is called, and what that host makes of it
     follows.
     """
 
     def carried(
         self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
     ) -> None:
-        """A packet is on its way, told once for each copy; ``delivered`` differs from ``octets`` when it is
-        damaged on the way.
+        """Called for each copy of a packet that is on its way.
+
+        ``delivered`` differs from ``octets`` where the packet is damaged on the way.
         """
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
-        """A packet won't arrive: "loss", "queue full", "too big", "no route", "partition", "link down"."""
+        """Called for a packet that won't arrive.
+
+        ``why`` is "loss", "queue full", "too big", "no route", "partition" or "link down".
+        """
 
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
-        """A packet that was `carried` won't arrive when that said, but at ``arrives_at``: NEVER while it is
-        held.
-        """
+        """Called for a packet that was `carried` and will arrive at another time; NEVER while it is held."""
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
-        """A packet that was `carried` won't arrive after all: "partition", "host is down", "queue full",
-        "dropped by hand".
+        """Called for a packet that was `carried` and won't arrive after all.
+
+        ``why`` is "partition", "host is down", "queue full" or "dropped by hand".
         """
 
 
 class Voice(Observer):
-    """Passes what one host tells to the world's observer, until that host has crashed."""
+    """Observer of one host. It passes everything on to the world's observer, until that host has crashed."""
 
     def __init__(self, listener: Observer) -> None:
+        """Pass on to ``listener``."""
         self._listener: Observer | None = listener
 
     def fall_silent(self) -> None:
+        """Pass nothing on from now on."""
         self._listener = None
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
+        """Pass a change of state on."""
         if self._listener is not None:
             self._listener.state_changed(local, remote, before, after, now)
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """Pass a segment on that was sent."""
         if self._listener is not None:
             self._listener.segment_sent(local, remote, segment, now)
 
     def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """Pass a segment on that arrived."""
         if self._listener is not None:
             self._listener.segment_arrived(local, remote, segment, now)
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
+        """Pass a timer on that expired."""
         if self._listener is not None:
             self._listener.timer_expired(local, remote, timer, now)
 
     def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
+        """Pass a decision on."""
         if self._listener is not None:
             self._listener.decided(local, remote, decision, now)
 
     def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
+        """Pass an error of the peer on."""
         if self._listener is not None:
             self._listener.peer_erred(local, remote, error, now)
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
+        """Pass on that a packet was dropped."""
         if self._listener is not None:
             self._listener.packet_dropped(reason, octets, now)
