@@ -1,4 +1,4 @@
-"""A computer of a simulation: a host in the world, and the software that runs on it."""
+"""Computer of a simulation: a host in the world, and the programs that run on it."""
 
 import asyncio
 import errno
@@ -30,32 +30,37 @@ _OVER: Final = (
     State.FIN_WAIT_2,
     State.CLOSING,
     State.LAST_ACK,
-)  # for the program
+)  # states of connections that are over for the program
 _LINGER: Final = 2.0  # seconds
 
 
 class Owner(Protocol):
-    """What a computer asks of its simulation."""
+    """What a computer needs of its simulation."""
 
     seed: int
     world: World
     loop: Loop
     epoch_us: int
 
-    async def addresses(self, name: str) -> list[str]: ...
+    async def addresses(self, name: str) -> list[str]:
+        """Addresses of the computer with this name."""
+        ...
 
-    def blame(self, error: BaseException, computer: "Computer", what: str) -> None: ...
+    def blame(self, error: BaseException, computer: "Computer", what: str) -> None:
+        """End the run, because a program failed."""
+        ...
 
 
 class Computer:
-    """Made by `Simulation.host`. ``random`` is its own source of chance, seeded; ``clock`` is what its
-    software reads; ``programs`` are the functions that it runs.
+    """Computer as `Simulation.host` makes it.
 
-    ``host`` is its stack and ``network`` what its software uses; a crash ends both, and a restart makes new
-    ones.
+    ``random`` is its own source of chance, seeded; ``clock`` is what its programs read; ``programs`` are the
+    functions that it runs. ``host`` is its stack, and ``network`` what its programs use. A crash ends both,
+    and a restart makes new ones.
     """
 
     def __init__(self, owner: Owner, name: str, host: Host) -> None:
+        """Make a running computer. The simulation calls this."""
         self.name: str = name
         self.host: Host = host
         self.random: Random = Random(f"{owner.seed}/{name}/software")
@@ -68,23 +73,24 @@ class Computer:
         self._start()
 
     def __repr__(self) -> str:
+        """Name, addresses and state."""
         state = "crashed" if not self.is_running else "paused" if self.is_paused else "running"
         return f"<computer {self.name} ({', '.join(self.addresses)}), {state}>"
 
     @property
     def addresses(self) -> list[str]:
-        """As text, in the order in which they were given."""
+        """Addresses as text, in the order in which they were given."""
         return [to_text(interface.address) for interface in self.host.routes.interfaces]
 
     # Software
 
     def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> Program[T]:  # noqa: ANN401 - the function's
-        """Start ``function(*args, **options)`` on this computer: its sockets, its names, its clocks and its
-        random numbers are the computer's, and so are all tasks that it starts. It runs again after each
-        `restart`, unless it has returned.
+        """Start ``function(*args, **options)`` on this computer. Returns a `Program`: await it for the result.
 
-        Returns a `Program`: await it for the result. An exception goes to the task that awaits the program;
-        where none does, it ends the simulation (`Simulation.run` raises it).
+        The function's sockets, names, clocks and random numbers are the computer's, and so are all tasks
+        that it starts. It runs again after each `restart`, unless it has returned. An exception goes to the
+        task that awaits the program; where none does, it ends the simulation (`Simulation.run` raises it).
+        Raises KindError for anything that isn't a coroutine function.
         """
         program: Program[T] = Program(function, args, options)
         self.programs.append(program)
@@ -115,18 +121,19 @@ class Computer:
     # Crash and restart
 
     def crash(self) -> None:
-        """A power failure, now: all software of the computer ends without a farewell, its stack forgets every
-        connection, and what arrives is lost until `restart`. A second crash does nothing.
+        """Switch the computer off, as a power failure would. A second crash does nothing.
 
-        Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; nothing that
-        they send leaves.
+        All its programs end, its stack forgets every connection and sends nothing more, and what arrives is
+        lost until `restart`. Python runs the ``finally`` blocks of a coroutine that ends, up to the first
+        ``await``; nothing that they send leaves.
         """
         if self.is_running:
             self._owner.loop.kill(self.switch_off())
 
     def switch_off(self) -> Network:
-        """For `Simulation.close`, which ends the software of all computers together: as `crash`, but for what
-        runs on the network.
+        """Switch the computer off, and return the network on which its tasks still run.
+
+        `Simulation.close` ends the tasks of all computers together.
         """
         self.is_running = False
         self.is_paused = False
@@ -135,9 +142,10 @@ class Computer:
         return self.network
 
     def restart(self) -> None:
-        """Switch the computer on: a stack that knows of no connection, and each function that `run` was given
-        and that hasn't returned, called anew. Raises CallError where the computer is running: `crash` comes
-        first.
+        """Switch the computer on, with a stack that knows of no connection.
+
+        Each function that `run` was given and that hasn't returned is called anew. Raises CallError where
+        the computer is running: `crash` comes first.
         """
         if self.is_running:
             raise CallError(f"{self.name} is running; allowed: crash() before restart()")
@@ -157,10 +165,10 @@ class Computer:
     # Standing still
 
     def pause(self) -> None:
-        """Stand still, as a virtual machine that is moved: tasks and timers wait, and so does what arrives,
-        until `resume`.
+        """Stop the computer, as a virtual machine that is moved, until `resume`.
 
-        Up to 500 packets wait for it; more are lost (see `World.pause`).
+        Tasks and timers wait, and so does what arrives. Up to 500 packets wait; more are lost (see
+        `World.pause`).
         """
         if self.is_running and not self.is_paused:
             self.is_paused = True
@@ -169,7 +177,7 @@ class Computer:
             self._owner.loop.hold(self.network)
 
     def resume(self) -> None:
-        """Go on after `pause`: first what arrived, then what was due, in its order."""
+        """Go on after `pause`: first with packets that arrived, then with what was due, in its order."""
         if self.is_paused:
             self.is_paused = False
             self._owner.world.resume(self.name)
@@ -177,7 +185,7 @@ class Computer:
             self._owner.loop.let_go(self.network)
 
     def left_open(self) -> list[str]:
-        """For the simulation: the tasks and connections that there are; none where the computer listens."""
+        """Line for each task and connection that there is; no line where the computer listens."""
         if self.network.is_listening:
             return []
         found = [

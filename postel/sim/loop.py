@@ -1,4 +1,4 @@
-"""An event loop with a clock that jumps: whole asyncio programs over the hosts of a `World`, in virtual time.
+"""Event loop with a clock that jumps: whole asyncio programs over the hosts of a `World`, in virtual time.
 
 ::
 
@@ -13,11 +13,40 @@
 
     run(main(), world)
 
-``asyncio.sleep(3600)`` takes no time: when nothing is ready, the clock goes on to what happens next in the
-world or in the loop, whichever is first. `asyncio.to_thread` and ``run_in_executor`` call their function at
-once, in the loop's own thread: it takes no virtual time, and every run of the same seed is the same. A
-function that waits there for something that the loop has yet to do waits for ever. The machine's own sockets,
-pipes and subprocesses are refused (`postel.sim.sealed`).
+Theory of operation -------------------
+
+The loop is asyncio's own, with another clock and another selector (`postel.sim.waiter`). Asyncio's loop
+makes turns: it asks the selector for descriptors that are ready, adds timers that are due, and calls all
+callbacks that are ready. It would wait in the selector. Here the selector lets the world go on instead::
+
+    select() --> callbacks are ready? -- yes --> return; the turn takes no virtual time
+                      | no
+                      v
+                 let the world run until a host has got a packet, a callback is ready,
+                 the loop's first timer is due, or the limit is reached
+                      |
+                      v
+                 call the pump of that host, or the timer, if it is a pump's
+                      |
+                      v
+                 callbacks are ready? -- no --> let the world run further
+                      | yes
+                      v
+                    return
+
+So ``asyncio.sleep(3600)`` takes no time. Where nothing is left to happen in the world or in the loop,
+`NothingLeft` is raised, with a line for each task that waits.
+
+- *Hosts.* A host is driven by `postel.aio`, as over any link. Its link is a `postel.sim.wire.Wire`, which
+  stands in the place of the host in the world. The wire's descriptor is a number that no system gives.
+- *Time.* The world counts whole microseconds, asyncio floats of seconds. `Loop.time` is the middle of the
+  world's microsecond, so that no rounding shows a time before the deadline of a timer that is called.
+- *Threads.* `asyncio.to_thread` and ``run_in_executor`` call their function at once, in the loop's thread: it
+  takes no virtual time, and every run of the same seed is the same. A function that waits there for something
+  that the loop has yet to do waits for ever.
+- *The machine's* own sockets, pipes and subprocesses are refused (`postel.sim.sealed`).
+- *Crashes.* Each task and callback has a context, in which `postel.aio.network.current` is the network of its
+  computer. `Loop.kill` ends all that has a certain network there, and `Loop.hold` makes it wait.
 """
 
 import asyncio
@@ -54,19 +83,20 @@ _MOST_KILLS: Final = 100  # rounds, where tasks that end make new ones
 
 
 def run(main: Coroutine[Any, Any, T], world: World) -> T:
-    """As `asyncio.run`, in the time of ``world``. What the hosts still have to do when ``main`` has ended is
-    left to `World.run`.
+    """Run ``main`` as `asyncio.run` does, in the time of ``world``.
+
+    What the hosts still have to do when ``main`` has ended is left to `World.run`.
     """
     with asyncio.Runner(loop_factory=partial(Loop, world)) as runner:
         return runner.run(main)
 
 
 class Loop(Routing, Sealed):
-    """An asyncio loop in the time of ``world``; `attach` puts its hosts on it.
+    """Asyncio loop in the time of ``world``; `attach` puts its hosts on it.
 
-    At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names a
-    task's computer in errors. ``places`` are the clocks and the chance of each network's tasks, for the
-    functions of Python that are sealed while ``is_sealed``.
+    At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names
+    a task's computer in errors. ``places`` are the clocks and random numbers of each network's tasks, for
+    the functions of Python that are sealed while ``is_sealed``.
     """
 
     advice = (
@@ -80,6 +110,7 @@ class Loop(Routing, Sealed):
     _stopping: bool
 
     def __init__(self, world: World) -> None:
+        """Make a loop in the time of ``world``."""
         self.world = world
         # The clock itself: it is read more often than all else
         self._agenda: Agenda = world._agenda  # noqa: SLF001
@@ -102,15 +133,16 @@ class Loop(Routing, Sealed):
         raise CallError(f"{call} in virtual time; allowed: sockets that the world's computers open")
 
     def time(self) -> float:
+        """Time in seconds, in the middle of the world's microsecond."""
         now = (self._agenda.now + HALF) / SECOND
         return now if now > self._reached else self._reached  # noqa: FURB136 - called ten times for a message
 
     def microseconds(self) -> int:
-        """For the pump: the world's time, which `time` shows."""
+        """Time of the world, in microseconds. The pump reads it."""
         return self._agenda.now
 
     def first_timer(self) -> asyncio.TimerHandle | None:
-        """The timer that is due first, None without any."""
+        """Timer that is due first; None without any."""
         while self._scheduled and self._scheduled[0].cancelled():
             self._timer_cancelled_count -= 1
             self._forget_first_timer()
@@ -128,17 +160,18 @@ class Loop(Routing, Sealed):
         return True
 
     def _forget_first_timer(self) -> None:
-        """As asyncio does when a timer is called or cancelled."""
+        """Remove the first timer, as asyncio does when a timer is called or was cancelled."""
         handle: Any = heappop(self._scheduled)
         handle._scheduled = False  # noqa: SLF001
 
     def reach(self, when: float) -> None:
-        """For the clock: a timer for ``when`` is due, which is now but for rounding."""
+        """Note that a timer for ``when`` is due, in seconds: it is now, but for rounding."""
         self._reached = when
 
     def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
-        """As the loop's own, but ``func`` is called now and here: a thread would end at a moment that no seed
-        decides.
+        """Call ``func`` at once, and return a future that has its result or its exception.
+
+        A thread would end at a moment that no seed decides.
         """
         future: asyncio.Future[T] = self.create_future()
         try:
@@ -154,13 +187,17 @@ class Loop(Routing, Sealed):
         return future
 
     def attach(self, host: Host, *, linger: float = LINGER) -> aio.Network:
-        """As `postel.aio.attach`, for a host of the world. Its application, if it has one, isn't called while
-        the network is open. Raises ArgumentError where another network drives the host."""
+        """Attach a host of the world, as `postel.aio.attach` does.
+
+        The host's application, if it has one, isn't called while the network is open. Raises ArgumentError
+        where another network drives the host.
+        """
         return aio.attach(host, self.wire(host), linger=linger)
 
     def wire(self, host: Host) -> Wire:
-        """The link by which ``host`` is in its world: for `postel.aio.attach`, where another link is to be
-        around it.
+        """Make the link by which ``host`` is in its world.
+
+        It is for `postel.aio.attach`, where another link is to be put around it.
         """
         return self._waiter.wire(host)
 
@@ -168,7 +205,7 @@ class Loop(Routing, Sealed):
 
     @property
     def turns(self) -> int:
-        """How often the loop has looked at what is ready."""
+        """How often the loop or a pump has looked at what is ready."""
         return self._waiter.turns
 
     @property
@@ -177,13 +214,16 @@ class Loop(Routing, Sealed):
         return bool(self._ready) or self._stopping
 
     def tasks(self) -> list[SimulatedTask[Any]]:
-        """Those that aren't done, in the order in which they were made."""
+        """Tasks that aren't done, in the order in which they were made."""
         return [task for task in self._tasks if not task.done()]
 
     # Those of asyncio.Task
     def new_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401
-        """For asyncio. The loop holds its tasks until they are done: asyncio's own holds none, so that a task
-        whose waiter only it knows may vanish, at a moment that the memory decides."""
+        """Make a task. Asyncio calls this.
+
+        The loop holds its tasks until they are done. Asyncio's own loop doesn't, so that a task to which
+        nothing else refers vanishes when the garbage collection runs.
+        """
         task = SimulatedTask(coro, loop=self, number=next(self._numbers), **options)
         self._tasks[task] = None
         task.add_done_callback(self._task_ended, context=_EMPTY)
@@ -193,11 +233,11 @@ class Loop(Routing, Sealed):
         self._tasks.pop(task, None)
 
     def waiting(self) -> list[str]:
-        """A line for each task that isn't done and for each connection: where it waits, and its state."""
+        """Line for each task that isn't done, with its place, and for each connection, with its state."""
         return self._waiter.waiting()
 
     def about_to_run(self) -> list[str]:
-        """A line for each task, or other callback, that is ready to run."""
+        """Line for each task, or other callback, that is ready to run."""
         found = [(getattr(cast(Any, handle)._callback, "__self__", None), handle) for handle in self._ready]  # noqa: SLF001 - asyncio's own
         lines = [
             waiting.task(owner, self.computer_of) if isinstance(owner, asyncio.Task) else repr(handle)
@@ -208,8 +248,7 @@ class Loop(Routing, Sealed):
     # Computers that crash, and that stand still
 
     def kill(self, *networks: Network) -> None:
-        """End all that runs on these networks, as a power failure would: tasks, timers and callbacks, now and
-        for good.
+        """End all that runs on these networks, as a power failure would: tasks, timers and callbacks.
 
         The running task, where it is one of them, ends at its next ``await``.
         """
@@ -231,11 +270,11 @@ class Loop(Routing, Sealed):
             self.call_soon(self.kill, *networks, context=_EMPTY)
 
     def is_dead(self, network: Network | None) -> bool:
-        """Whether `kill` ended it."""
+        """Whether `kill` ended ``network``."""
         return network in self._dead
 
     def hold(self, network: Network) -> None:
-        """Let nothing run that belongs to ``network`` until `let_go`: what becomes due waits."""
+        """Let nothing run that belongs to ``network`` until `let_go`. What becomes due waits."""
         if network in self._held:
             return
         self._held[network] = []
@@ -245,7 +284,7 @@ class Loop(Routing, Sealed):
             handle._callback, handle._args = self._held_back, waiting  # noqa: SLF001
 
     def let_go(self, network: Network) -> None:
-        """What waited goes on now, in its order."""
+        """Let what waited go on, in its order."""
         self._ready.extend(self._held.pop(network, []))
 
     def _held_back(
@@ -255,7 +294,7 @@ class Loop(Routing, Sealed):
         callback: Callable[..., object],
         args: tuple[Any, ...],
     ) -> None:
-        """A callback is due: call it now, or when the computer goes on."""
+        """Call a callback that is due, or keep it until the computer goes on."""
         handle._callback, handle._args = callback, args  # noqa: SLF001
         if network in self._held:
             self._held[network].append(handle)
@@ -263,7 +302,7 @@ class Loop(Routing, Sealed):
             callback(*args)
 
     def _handles_of(self, networks: frozenset[Network]) -> list[Any]:
-        """In the order in which they are called."""
+        """Handles of callbacks on these networks, in the order in which they are called."""
         ready: list[Any] = [*self._ready]
         scheduled: list[Any] = self._scheduled
         # Asyncio keeps it there
@@ -272,8 +311,9 @@ class Loop(Routing, Sealed):
         )
 
     def _watch_calls(self) -> None:
-        """From now on look at the network of each callback; before a first crash or pause no call pays for
-        it.
+        """Look at the network of each callback from now on.
+
+        Before the first crash or pause no call has to pay for that.
         """
         vars(self).update(call_soon=self._watched_call_soon, call_at=self._watched_call_at)
 
@@ -305,6 +345,6 @@ def _make_task(loop: Any, coro: Coroutine[Any, Any, T], **options: Any) -> Simul
 
 
 def _dropped(handle: H) -> H:
-    """Never to run: of a computer that has crashed."""
+    """Cancel a callback of a computer that has crashed."""
     handle.cancel()
     return handle

@@ -1,5 +1,6 @@
-"""Lets a world run: takes what is due next, gives it to its host, and sends what the host has for the
-network.
+"""The steps by which a world runs.
+
+It takes the next entry of the agenda, gives it to its host, and sends what the host has for the network.
 """
 
 from collections.abc import Callable
@@ -21,25 +22,30 @@ PAUSED_QUEUE: Final = 500  # packets that wait for a paused host, as in the queu
 
 
 class Running:
-    """The pump of a world: ``nodes`` and ``attachments`` are the hosts on its paths and on links."""
+    """Steps of a world. ``nodes`` and ``attachments`` are its hosts on paths and on links.
+
+    ``rung`` has the bells of the hosts that were called since they were served last.
+    """
 
     def __init__(self, agenda: Agenda, carrier: Carrier, witness: Witness | None) -> None:
+        """Begin without hosts."""
         self.nodes: dict[Host, Node] = {}
         self.attachments: list[Attachment] = []
         self.rung: list[Bell] = []  # of the hosts that were called since they were pumped
-        self._watched: dict[Node, None] = {}  # what stands in front of their hosts doesn't ring
+        self._watched: dict[Node, None] = {}  # the stack in front of these hosts doesn't ring
         self._agenda = agenda
         self._carrier = carrier
         self._witness = witness
 
     def hears(self, octets: bytes) -> None:
-        """A host is about to be given this packet: tell the `Witness`."""
+        """Tell the `Witness` that a host is about to be given this packet."""
         if self._witness is not None:
             self._witness.packet_arrived(octets, self._agenda.now)
 
     def next_timeout(self) -> int:
-        """When something may happen next: now, while a host has something to send or to tell; NEVER when all
-        is quiet for good.
+        """When something may happen next, in microseconds.
+
+        It is now, while a host has something to send or to tell, and NEVER when all is quiet for good.
         """
         if any(_has_output(bell.owner) for bell in self.rung) or any(map(_has_output, self._watched)):
             return self._agenda.now
@@ -53,8 +59,9 @@ class Running:
         self._agenda.now = max(self._agenda.now, now)
 
     def run(self, until: int = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
-        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something
-        happened. Returns the time.
+        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after a step.
+
+        Returns the time, in microseconds.
         """
         self.pump()
         heap, step = self._agenda.heap, self._step
@@ -67,8 +74,9 @@ class Running:
         return self._agenda.now
 
     def send(self, node: Node, octets: bytes) -> bool:
-        """Carry a packet of what stands in front of a host, at once. Returns False where it has to wait: for
-        what other hosts have to send, or because the host is paused.
+        """Carry a packet of what stands in front of a host, at once.
+
+        Returns False where it has to wait: for what other hosts have to send, or because the host is paused.
         """
         if self.rung or self._watched or node.pauses:
             return False
@@ -83,9 +91,7 @@ class Running:
         self.pump()
 
     def pump(self) -> None:
-        """Send what the hosts have to send, and tell the applications; needed only after calls from outside
-        `run`.
-        """
+        """Serve the hosts that were called: send their packets, and tell their applications of events."""
         if self._watched:
             for node in sorted(self._watched, key=_number):
                 self._pump(node)
@@ -98,7 +104,7 @@ class Running:
                 raise
 
     def _answer(self, owners: set[object]) -> None:
-        """Pump the hosts that have rung, in the order in which they were made, whichever rang first."""
+        """Serve the hosts that have rung, in the order in which they were made, whichever rang first."""
         nodes = [owner for owner in owners if isinstance(owner, Node)]
         for node in sorted(nodes, key=_number) if len(nodes) > 1 else nodes:
             self._pump(node)
@@ -109,7 +115,7 @@ class Running:
                     attachment.host.bell.is_rung = False
 
     def watch(self, node: Node) -> None:
-        """Something else stands in the place of the host now."""
+        """Note that something else stands in the place of the host now."""
         if node.stack is node.host or node.rings:
             self._watched.pop(node, None)
         else:
@@ -117,7 +123,7 @@ class Running:
         node.host.bell.ring()
 
     def attach(self, attachment: Attachment) -> None:
-        """A host on a link: it is pumped when its bell rings, too."""
+        """Add a host on a link. It is served when its bell rings, too."""
         self.attachments = [*(other for other in self.attachments if other.error is None), attachment]
         bell = attachment.host.bell
         bell.owner, bell.rung, bell.is_rung = attachment, self.rung, False
@@ -158,7 +164,7 @@ class Running:
         self._pump(node)
 
     def _arrive_late(self, node: Node, packet: Undelivered) -> None:
-        """A packet reaches a host that is crashed, paused, slow or behind."""
+        """Take a packet for a host that is crashed, paused, slow, or has packets left to handle."""
         now = self._agenda.now
         if node.is_crashed:
             self._lose(node, packet, "host is down")
@@ -174,7 +180,7 @@ class Running:
             self._arrive(node, packet.octets)
 
     def _handle(self, node: Node, host: Host, packet: Undelivered) -> None:
-        """A slow host has come to this packet."""
+        """Let a slow host handle a packet, when its time has come."""
         if node.host is not host or node.is_crashed:
             self._lose(node, packet, "host is down")
         elif node.is_paused:
@@ -183,9 +189,7 @@ class Running:
             self._arrive(node, packet.octets)
 
     def resume(self, node: Node) -> None:
-        """The host is no longer paused: packets that waited arrive now, in their order, and then its timers
-        expire, late.
-        """
+        """End the pause of a host: packets that waited arrive now, and then its timers expire, late."""
         now = self._agenda.now
         node.settle(now)
         while node.waiting:
@@ -195,7 +199,7 @@ class Running:
         self._agenda.put(now, node)
 
     def crash(self, node: Node) -> None:
-        """The host is switched off, and what waited for it is lost."""
+        """Switch the host off. What waited for it is lost."""
         for packet in node.waiting:
             self._lose(node, packet, "host is down")
         node.crash()
@@ -205,8 +209,9 @@ class Running:
             self._witness.intercepted(packet.sender, node.name, packet.octets, packet.sent_at, why)
 
     def _wake(self, node: Node, when: int) -> None:
-        """A timer that was moved since leaves its old entry in the heap: then nothing happens, and the clock
-        stays.
+        """Let a host do what is due.
+
+        A timer that was moved leaves its old entry in the heap. Then nothing is due, and the clock stays.
         """
         node.armed = NEVER
         if node.pauses:

@@ -1,9 +1,28 @@
-"""Seals a simulation: the clocks and the chance of Python are those of the world, as long as its programs
-run.
+"""Seal of a simulation: Python's clocks and random numbers are those of the world while its programs run.
 
-The functions of `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid` are replaced, in their
-modules and wherever another module or the default of an argument holds one of them; all of it is set back at
-the end. What blocks the loop or leaves the world is refused.
+Theory of operation -------------------
+
+A program asks many functions for the time or for chance: `time.time`, `datetime.now`, `random.random`,
+`os.urandom`, `uuid.uuid4`. In a world each must answer by the clock and the seed of the computer on which it
+is called, or two runs of one seed differ. So the functions are replaced while the programs run, and set back
+afterwards::
+
+    Simulation.run  --> begin   each function of `_functions` is replaced, wherever it is held
+                        program runs:  time.time() --> the replacement
+                                          |-- a task of a sealed loop calls: its computer's clock
+                                          |-- else: the original
+                    --> end     all is set back
+
+- *Where functions are held.* ``from time import time`` gives another module the function itself, and so does
+  a default argument. `postel.sim.holders` looks through all modules once, and replaces the function in each
+  place.
+- *Methods* of classes, such as ``threading.Thread.start``, are replaced in their classes (`_methods`).
+- *``datetime.now``* is a method of a type that is written in C; see below.
+- *Which computer calls.* The context of the running task has its network (`postel.aio.network.current`), and
+  `Loop.places` has a `Place` for each network. Code that isn't part of the run gets the originals: other
+  threads, tools that measure a test, and modules that are just being imported.
+- *What can't be made virtual* is refused, with an error that says what to do instead: `time.sleep`, threads,
+  subprocesses, connections of the machine and blocking look-ups (`postel.sim.refused`).
 """
 
 import ctypes
@@ -37,8 +56,9 @@ _SOCKET: Final = "asyncio's streams, or the loop's sock_connect() on a computer 
 
 @contextmanager
 def seal(loop: Loop) -> Iterator[None]:
-    """While the block runs, Python's clocks and chance are those of the computers that run on ``loop``, for
-    their tasks alone.
+    """Let Python's clocks and random numbers be those of the computers on ``loop``, while the block runs.
+
+    Only tasks of this loop see the difference.
     """
     loop.is_sealed = True
     _SEAL.begin()
@@ -50,7 +70,7 @@ def seal(loop: Loop) -> Iterator[None]:
 
 
 class _Seal:
-    """All replacements. They are made once, and in place while a block runs, or several at once."""
+    """All replacements. They are made once, and are in place while one block runs, or several at once."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -59,7 +79,7 @@ class _Seal:
         self._before: list[tuple[type, str, Any]] = []
 
     def begin(self) -> None:
-        """Replace, where nothing is replaced yet."""
+        """Replace the originals, where nothing is replaced yet."""
         self._users += 1
         if self._users > 1:
             return
@@ -87,7 +107,7 @@ class _Seal:
 
 
 def _functions() -> list[tuple[Function, Function]]:
-    """Each original with what takes its place."""
+    """Pairs of each original and its replacement."""
     found = [*_clocks(), *_chance()]
     found += [
         (function, refused.refusing(function, f"os.{name}()", _PROGRAM))
@@ -141,7 +161,7 @@ def _methods() -> list[tuple[type, str, Function]]:
 
 
 def _of(module: Any, *names: str) -> list[tuple[str, Function]]:  # noqa: ANN401
-    """Those functions that the module has on this system."""
+    """Functions of these names that the module has on this system."""
     return [(name, getattr(module, name)) for name in names if hasattr(module, name)]
 
 

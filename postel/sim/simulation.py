@@ -1,5 +1,4 @@
-"""Whole programs on computers of a world, in virtual time, everything from a seed: what tests of distributed
-programs are made of.
+"""Simulation: programs on computers of a world, in virtual time. For tests of distributed programs.
 
 ::
 
@@ -16,6 +15,30 @@ programs are made of.
             return await answer
 
         world.run(test())
+
+Theory of operation -------------------
+
+A simulation joins four parts, each of which can be used alone::
+
+    Simulation
+      |-- World       hosts, paths, faults, the clock         (postel.sim.world)
+      |-- Loop        asyncio in the time of the world        (postel.sim.loop)
+      |-- Computer    one for each host: its network, clock, random numbers and programs
+      |-- seal        Python's clocks and chance are the computer's     (postel.sim.seal)
+
+Everything runs in one thread, on one loop. A program is a task, and its context says to which computer it
+belongs; tasks that it starts inherit the context. Sockets, names, clocks and random numbers follow from
+that. The test itself is a task without a computer: it can't open connections, but it sees and changes the
+world.
+
+A run ends in one of these ways:
+
+- the test returns, or raises: so does `Simulation.run`;
+- a program raises, and no task awaits it (`Program`): `Simulation.run` raises the same exception;
+- nothing is left to happen (NothingLeft), a limit of virtual or real time is reached (TimeLimitReached), or a
+  task never waits (BusyLoop). These errors have a line for each task and connection.
+
+After a failure, ``failure``, ``account`` and ``faults_then`` describe it, for a report.
 """
 
 import asyncio
@@ -65,14 +88,7 @@ _PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own t
 
 
 class Simulation:
-    """Computers with software, in a `World`, in virtual time.
-
-    ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s.
-    ``time_limit``, in microseconds or as text, is the moment of the world at which a run that hasn't ended
-    fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends a run that takes longer on this
-    machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
-    ``tolerated`` don't fail a run where software that no task awaits raises them. ``epoch`` is the time of
-    day at which the world begins; ``sealed`` is what `seal` does.
+    """Computers with programs, in a `World`, in virtual time.
 
     ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the
     faults that `apply` was given, ``replay`` those that `random_faults` applies where it isn't to draw;
@@ -91,6 +107,15 @@ class Simulation:
         epoch: datetime = EPOCH,
         sealed: bool = False,
     ) -> None:
+        """Make a simulation without computers.
+
+        ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s.
+        ``time_limit``, in microseconds or as text, is the moment of the world at which a run that hasn't
+        ended fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends a run that takes longer on
+        this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the
+        kinds ``tolerated`` don't fail a run where programs that no task awaits raise them. ``epoch`` is the
+        time of day at which the world begins; ``sealed`` is what `seal` does. Raises ArgumentError.
+        """
         if epoch.tzinfo is None:
             raise ArgumentError("epoch", epoch, "a time with a time zone, such as datetime.UTC")
         self.seed: int = seed
@@ -116,31 +141,34 @@ class Simulation:
         self._is_closed = False
 
     def __enter__(self) -> Self:
+        """Return the simulation, for ``with``."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Close the simulation."""
         self.close()
 
     @property
     def now(self) -> int:
-        """Microseconds of the world's clock."""
+        """Time of the world's clock, in microseconds."""
         return self.world.now
 
     # Computers
 
     # Those of World.host
     def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401
-        """A new computer, which other computers find by its name. Without addresses it gets the next free
-        ones of 10.0.0.0/8 and fd00::/64. Settings are those of `World.host`. Raises ArgumentError for a name
-        that another has.
+        """Make a computer, which other computers find by its name.
+
+        Without addresses it gets the next free ones of 10.0.0.0/8 and fd00::/64. Settings are those of
+        `World.host`. Raises ArgumentError for a name that another has.
         """
         computer = self.computers[name] = Computer(self, name, self.world.host(name, *interfaces, **settings))
         return computer
 
     def __getitem__(self, name: str) -> Computer:
-        """The computer of that name. Raises ArgumentError."""
+        """Computer of that name. Raises ArgumentError."""
         if name not in self.computers:
             raise ArgumentError(
                 "name", name, f"a computer's name: {', '.join(self.computers) or 'there is none yet'}"
@@ -148,7 +176,10 @@ class Simulation:
         return self.computers[name]
 
     async def addresses(self, name: str) -> list[str]:
-        """The resolver of all computers. Raises ``socket.gaierror`` for a name that no computer has."""
+        """Addresses of a computer: the resolver of all computers.
+
+        Raises ``socket.gaierror`` for a name that no computer has.
+        """
         computer = self.computers.get(name) or self.computers.get(name.rstrip(".").lower())
         if computer is None:
             raise UnresolvedName(
@@ -158,28 +189,28 @@ class Simulation:
         return computer.addresses
 
     def crash(self, name: Hosts) -> None:
-        """`Computer.crash` of each of these."""
+        """Crash each of these computers: see `Computer.crash`."""
         for computer in self._chosen(name):
             computer.crash()
 
     def restart(self, name: Hosts) -> None:
-        """`Computer.restart` of each of these that has crashed."""
+        """Restart each of these computers that has crashed: see `Computer.restart`."""
         for computer in self._chosen(name):
             if not computer.is_running:
                 computer.restart()
 
     def pause(self, name: Hosts) -> None:
-        """`Computer.pause` of each of these."""
+        """Pause each of these computers: see `Computer.pause`."""
         for computer in self._chosen(name):
             computer.pause()
 
     def resume(self, name: Hosts = "*") -> None:
-        """`Computer.resume` of each of these."""
+        """Let each of these computers go on: see `Computer.resume`."""
         for computer in self._chosen(name):
             computer.resume()
 
     def jump_clock(self, name: Hosts, by: int) -> None:
-        """`SkewedClock.jump` of each of these."""
+        """Let the wall clock of each of these computers jump ahead: see `SkewedClock.jump`."""
         for computer in self._chosen(name):
             computer.clock.jump(by)
 
@@ -212,43 +243,43 @@ class Simulation:
 
     @property
     def rules(self) -> list[Rule]:
-        """The rules that are asked for each packet: see `World.rules`."""
+        """Rules that are asked for each packet: see `World.rules`."""
         return self.world.rules
 
     def partition(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Lose what passes between them: see `World.partition`."""
+        """Lose what passes between two groups of computers: see `World.partition`."""
         return self.world.partition(a, b, both=both)
 
     def flap(
         self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True
     ) -> ActiveFault:
-        """Let what joins them work and fail in turn: see `World.flap`."""
+        """Let the network between them work and fail in turn: see `World.flap`."""
         return self.world.flap(a, b, up=up, down=down, both=both)
 
     def repair(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """End partitions: see `World.repair`."""
+        """End partitions and flapping: see `World.repair`."""
         self.world.repair(a, b, both=both)
 
     def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Keep what passes between them: see `World.hold`."""
+        """Keep what passes between two groups of computers: see `World.hold`."""
         return self.world.hold(a, b, both=both)
 
     def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """Let what is held arrive: see `World.release`."""
+        """Let packets arrive that are held: see `World.release`."""
         self.world.release(a, b, both=both)
 
     def change_path(
         self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]
     ) -> ActiveFault:
-        """Give their paths other settings for a while: see `World.change_path`."""
+        """Give paths other settings for a while: see `World.change_path`."""
         return self.world.change_path(a, b, both=both, **settings)
 
     def slow(self, host: Hosts, each: Duration) -> ActiveFault:
-        """Let each packet take a computer so long: see `World.slow`."""
+        """Let a computer take a certain time for each packet: see `World.slow`."""
         return self.world.slow(host, each)
 
     def in_flight(self) -> list[InFlight]:
-        """The packets that are on their way: see `World.in_flight`."""
+        """Packets that are on their way: see `World.in_flight`."""
         return self.world.in_flight()
 
     def at(self, when: Duration, call: Callable[[], object]) -> None:
@@ -256,12 +287,13 @@ class Simulation:
         self.world.at(when, call)
 
     def active_faults(self) -> list[Fault]:
-        """The faults that are active now: see `World.active_faults`."""
+        """Faults that are active now: see `World.active_faults`."""
         return self.world.active_faults()
 
     def apply(self, faults: Iterable[Fault]) -> None:
-        """Let each of ``faults`` begin and end at its time (`World.schedule`), also crashes, pauses and jumps
-        of clocks.
+        """Let each of ``faults`` begin and end at its time (`World.schedule`).
+
+        Crashes, pauses and jumps of clocks concern the programs, too. Raises ArgumentError.
         """
         found = list(faults)
         self.world.schedule(found, by=self)
@@ -276,13 +308,13 @@ class Simulation:
         longest: Duration = "10s",
         kinds: Sequence[FaultKind] = DRAWN,
     ) -> list[Fault]:
-        """Draw faults of ``hosts`` (names; all computers by default) from the seed, and `apply` them; or
-        those of ``replay``. Returns them.
+        """Draw faults of ``hosts`` from the seed, `apply` them, and return them.
 
-        Between one and ``count``, of these ``kinds``: "partition", "hold", "flap", "path", "crash", "pause",
-        "slow", "clock". They begin ``within`` that time from the start of the world and last ``longest`` at
-        the most (microseconds, or text such as "10s"); half of them last less than a tenth of that. Raises
-        ArgumentError.
+        ``hosts`` are names, by default all computers. Where ``replay`` has faults, these are applied
+        instead. Between one and ``count`` faults are drawn, of these ``kinds``: "partition", "hold", "flap",
+        "path", "crash", "pause", "slow", "clock". They begin ``within`` that time from the start of the
+        world and last ``longest`` at the most (microseconds, or text such as "10s"); half of them last less
+        than a tenth of that. Raises ArgumentError.
         """
         names = list(self.computers) if hosts is None else hosts
         dice = Random(f"{self.seed}/faults/{len(self.scheduled)}")
@@ -294,21 +326,21 @@ class Simulation:
     # Running
 
     def seal(self) -> Self:
-        """From the next `run` on, what programs ask of Python's clocks and chance is the world's, for the
-        tasks of each computer its own: `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid`.
-        Blocking calls, threads and subprocesses are refused. Outside of runs, and in other threads, Python is
-        as it was. Returns the simulation.
+        """Let programs see the world's clocks and chance from the next `run` on, and return the simulation.
+
+        These are `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid`, for the tasks of each
+        computer its own. Blocking calls, threads and subprocesses are refused. Outside of runs, and in other
+        threads, Python is as it was.
         """
         self._sealed = True
         return self
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run the test ``main``, as `asyncio.run` would, in virtual time, and all computers' software beside
-        it. Returns its result.
+        """Run the test ``main``, as `asyncio.run` would, in virtual time, and all programs beside it.
 
-        Raises what ``main`` raises; what a computer's software raised and no task awaited; NothingLeft where
-        all tasks wait for ever; TimeLimitReached; BusyLoop. Afterwards the software stands still, until the
-        next run or `close`.
+        Returns its result. Raises what ``main`` raises; what a program raised that no task awaited;
+        NothingLeft where all tasks wait for ever; TimeLimitReached; BusyLoop. Afterwards the programs stand
+        still, until the next run or `close`. Raises KindError, and CallError after a failure or `close`.
         """
         __tracebackhide__ = True  # for pytest: a user sees the report and the frames of the program
         if not asyncio.iscoroutine(main):
@@ -362,9 +394,7 @@ class Simulation:
     # Failures
 
     def blame(self, error: BaseException, computer: Computer | None, what: str) -> None:
-        """For computers: their software failed, and no task is there to hear of it. The run ends with
-        that.
-        """
+        """End the run, because a program failed and no task awaited it. Computers call this."""
         if isinstance(error, self._tolerated) or self.failure is not None:
             return
         where = f"in {what} on the computer {computer.name!r}" if computer is not None else f"in {what}"
@@ -379,7 +409,7 @@ class Simulation:
             self.faults_then = self.world.active_faults()
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
-        """As asyncio calls it for a callback, or for a task that no other awaits."""
+        """End the run, because a callback or a task that no other awaits failed. Asyncio calls this."""
         error = told.get("exception")
         task = told.get("task") or told.get("future")
         network = task.network if isinstance(task, SimulatedTask) else current.get()
@@ -400,9 +430,10 @@ class Simulation:
     # The end
 
     def left_open(self) -> list[str]:
-        """What a test that passes should have ended: a line for each of its own tasks, and for each task and
-        connection of a computer whose programs have all returned. A computer that listens is a server, of
-        which that isn't expected.
+        """Line for each thing that a test should have ended when it passes.
+
+        These are its own tasks, and tasks and connections of a computer on which all programs have returned.
+        A computer that listens is a server, from which that isn't expected.
         """
         lines = [waiting.task(task) for task in self.loop.tasks() if task.network is None]
         for computer in self.computers.values():
@@ -429,7 +460,7 @@ class Simulation:
         self.loop.close()
 
     def _end_tasks(self) -> None:
-        """The test's own: they are cancelled, and get a minute of the world's time for that."""
+        """Cancel the test's own tasks. They get a minute of the world's time for their ends."""
         found = self.loop.tasks()
         for task in found:
             task.cancel()
@@ -444,7 +475,10 @@ class Simulation:
 
 @contextmanager
 def _signals_restored() -> Iterator[None]:
-    """Programs set handlers, uvicorn for one; and one that has crashed never sets back what there was."""
+    """Set handlers of signals back afterwards.
+
+    Programs such as uvicorn set handlers, and a program that has crashed never sets them back.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Where a loop in virtual time waits: the world goes on, until the loop has something to do."""
+"""Selector of a loop in virtual time. Instead of waiting, it lets the world go on."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from postel.sim.wire import Wire
 from postel.sim.world import World
 from postel.times import HOUR, NEVER, SECOND
 
-# the loop's clock stands in the middle of the world's microsecond: rounding never makes it an earlier one
+# The loop's clock shows the middle of the world's microsecond: rounding never makes it an earlier one
 HALF: Final = 0.5
 TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
 _LONGEST_JUMP: Final = HOUR
@@ -22,10 +22,10 @@ _MOST_TURNS: Final = 200_000  # of the loop, at one moment of the world
 
 
 class Waiter(BaseSelector):
-    """The selector of a loop. In place of waiting, the world goes on until a wire is readable, a callback is
-    ready or the loop's next timer is due."""
+    """Selector of a loop. The world goes on until a wire is readable, a callback ready, or a timer due."""
 
     def __init__(self, world: World, loop: Any) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
+        """Make the selector of ``loop``."""
         self._wires: list[Wire] = []
         self._readable: dict[int, None] = {}  # descriptors of wires
         self._world = world
@@ -40,19 +40,20 @@ class Waiter(BaseSelector):
         self._turns = 0
 
     def wire(self, host: Host) -> Wire:
-        """A new wire to ``host``, with a descriptor that this selector knows."""
+        """Make a wire to ``host``, with a descriptor that this selector knows."""
         wire = Wire(self._world, host, FIRST_WIRE + len(self._wires), self._readable)
         self._wires.append(wire)
         return wire
 
     def waiting(self) -> list[str]:
-        """A line for each task that isn't done and for each connection."""
+        """Line for each task that isn't done and for each connection."""
         return waiting.tasks(self._loop.tasks(), self._loop.computer_of) + waiting.connections(self._wires)
 
     # The selector
 
     # As in BaseSelector
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401
+        """Wait for a wire, or for a descriptor of the system."""
         if not _is_wire(fileobj):
             self._descriptors += 1
             return self._real.register(fileobj, events, data)
@@ -60,6 +61,7 @@ class Waiter(BaseSelector):
         return key
 
     def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
+        """Wait no longer."""
         if _is_wire(fileobj):
             return self._keys.pop(fileobj)
         key = self._real.unregister(fileobj)
@@ -67,19 +69,23 @@ class Waiter(BaseSelector):
         return key
 
     def get_key(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
+        """Key of what is waited for. Raises KeyError."""
         return self._keys[fileobj] if _is_wire(fileobj) else self._real.get_key(fileobj)
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
+        """All keys."""
         return {**self._real.get_map(), **self._keys}
 
     def close(self) -> None:
+        """Close the selector of the system."""
         self._real.close()
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Let the world go on until the loop has something to do.
 
         Where nothing else is ready, the look of a pump at its wire and its timer are called here: that costs
-        less than a turn of the loop, and often makes no task ready.
+        less than a turn of the loop, and often makes no task ready. Raises NothingLeft, TimeLimitReached,
+        BusyLoop.
         """
         self._count_turn()
         ready = self._ready()
@@ -97,8 +103,9 @@ class Waiter(BaseSelector):
         return self._ready()
 
     def _serve_pump(self, due: asyncio.TimerHandle | None) -> bool:
-        """Call the pumps whose wires are readable, or else the timer ``due`` where it is a pump's. Returns
-        False where the loop has to do it.
+        """Call the pumps of readable wires, or else the timer ``due`` where it is a pump's.
+
+        Returns False where the loop has to do it.
         """
         if self._descriptors > 1 and self._real.select(0):
             return False
@@ -124,7 +131,7 @@ class Waiter(BaseSelector):
         return ready + self._real.select(0) if self._descriptors > 1 else ready
 
     def _last_look(self) -> list[tuple[SelectorKey, int]]:
-        """Another thread may have called. Raises NothingLeft otherwise."""
+        """Look whether another thread has called. Raises NothingLeft otherwise."""
         found = self._real.select(0)
         if not found:
             raise NothingLeft(
@@ -133,12 +140,11 @@ class Waiter(BaseSelector):
         return found
 
     def _go_on(self, timer: asyncio.TimerHandle | None) -> bool:
-        """Let the world go on until the loop has something to do, or ``timer`` is due. Returns whether that
-        is so. Raises TimeLimitReached.
+        """Let the world go on until the loop has something to do, or ``timer`` is due.
 
-        The timer is due at the first microsecond at which the loop finds it due. The loop's time is then the
-        timer's or later, to the last bit: a callback that came too early for its own deadline by a rounding
-        would set the same timer again, for ever.
+        Returns whether the timer is due, at the first microsecond at which the loop finds it due. The loop's
+        time is then the timer's or later, to the last bit. A callback that came too early for its own
+        deadline by a rounding would set the same timer again, for ever. Raises TimeLimitReached.
         """
         if timer is None:
             self._jump(NEVER)
@@ -152,8 +158,11 @@ class Waiter(BaseSelector):
         return True
 
     def _jump(self, until: int) -> None:
-        """To where the loop has something to do, ``until`` at the latest; not too far at once, for a user may
-        want to interrupt an endless run. Raises TimeLimitReached."""
+        """Let the world go on until the loop has something to do, or ``until``.
+
+        It goes at most an hour of virtual time at once, so that a user can interrupt an endless run. Raises
+        TimeLimitReached.
+        """
         agenda, limit = self._agenda, self._loop.limit
         until = min(until, agenda.now + _LONGEST_JUMP)
         self._running.run(min(until, limit), stop=self._is_wanted)
@@ -168,7 +177,7 @@ class Waiter(BaseSelector):
         return bool(self._readable or self._loop.has_ready)
 
     def _count_turn(self) -> None:
-        """Raise BusyLoop where the loop turns again and again, and no time passes."""
+        """Count a turn. Raises BusyLoop where the loop makes 200,000 turns and no time passes."""
         self.turns += 1
         if self._agenda.now != self._moment:
             self._moment, self._turns = self._agenda.now, 0

@@ -1,4 +1,4 @@
-"""Says which tasks of a loop wait, for what and where in the code: for the errors that end a simulation."""
+"""Lines about tasks that wait, for what and where in the code: for the errors that end a simulation."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -9,20 +9,20 @@ from postel.sim import program
 from postel.sim.wire import Wire
 
 _MOST_FRAMES: Final = 8
-_PROGRAM: Final = program.__file__  # whose step is the same in every task of a computer
+_PROGRAM: Final = program.__file__  # its step is the same in every task of a computer, and left out
 _MOST_TASKS: Final = 200
 
 Named = Callable[["asyncio.Task[Any]"], str]  # the computer that a task belongs to; "" for a task of the test
 
 
 def of_no_computer(task: "asyncio.Task[Any]") -> str:
-    """For loops without computers."""
+    """Return "": a loop without computers has no names for them."""
     del task
     return ""
 
 
 def tasks(found: Sequence["asyncio.Task[Any]"], computer_of: Named = of_no_computer) -> list[str]:
-    """A line for each task."""
+    """Line for each task; after 200 of them, how many more there are."""
     lines = [task(each, computer_of) for each in found[:_MOST_TASKS]]
     if len(found) > _MOST_TASKS:
         lines.append(f"and {len(found) - _MOST_TASKS} further tasks")
@@ -30,8 +30,9 @@ def tasks(found: Sequence["asyncio.Task[Any]"], computer_of: Named = of_no_compu
 
 
 def task(of: "asyncio.Task[Any]", computer_of: Named = of_no_computer) -> str:
-    """``server: Task-3 in serve at app.py:12, in Server.serve at server.py:70``: from the task's function to
-    where it waits.
+    """Line for a task, from its function to where it waits.
+
+    An example is ``server: Task-3 in serve at app.py:12, in Server.serve at server.py:70``.
     """
     computer = computer_of(of)
     waiter = getattr(of, "_fut_waiter", None)
@@ -40,14 +41,14 @@ def task(of: "asyncio.Task[Any]", computer_of: Named = of_no_computer) -> str:
 
 
 def connections(wires: Iterable[Wire]) -> list[str]:
-    """A line for each connection."""
+    """Line for each connection."""
     return [
         f"{local} to {remote}: {state}" for wire in wires for local, remote, state in wire.host.connections()
     ]
 
 
 def way(coroutine: object) -> str:
-    """From a coroutine to the innermost that it waits for."""
+    """Places from a coroutine to the innermost one that it waits for."""
     steps: list[str] = []
     while coroutine is not None:
         frame = _first(coroutine, "cr_frame", "gi_frame", "ag_frame")

@@ -1,5 +1,6 @@
-"""Ends a run that takes too long in real time, and names what the program does meanwhile: for coroutines that
-never yield.
+"""Thread that ends a run which takes too long in real time, and names what the program does meanwhile.
+
+It is for coroutines that never yield.
 """
 
 import asyncio
@@ -24,19 +25,20 @@ _SIGNAL: Final[Any] = getattr(
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised in the thread of the loop, wherever that is, by the watchdog."""
+    """Raised by the watchdog in the thread of the loop, wherever that is."""
 
 
 class Watchdog:
-    """Watches a loop while the block runs. After ``limit`` seconds of real time, or where the loop makes no
-    turn for 10 seconds (or ``limit``, if that is less), it raises `Interrupted` in the loop's thread;
-    ``error`` is the reason then.
+    """Watch over a loop while the block runs.
 
-    A thread of its own waits for that, and a debugger stops its clock. What is said of tasks and connections
-    is found out in the loop's thread, for they change while that runs.
+    After ``limit`` seconds of real time, or where the loop makes no turn for 10 seconds (or ``limit``, if
+    that is less), it raises `Interrupted` in the loop's thread; ``error`` is the reason then. A thread of
+    its own waits for that, and a debugger stops its clock. Lines about tasks and connections are made in the
+    loop's thread, because they change while that runs.
     """
 
     def __init__(self, loop: Any, limit: float) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
+        """Prepare to watch over ``loop`` for ``limit`` seconds."""
         self.error: BusyLoop | TimeLimitReached | None = None
         self._loop = loop
         self._limit = limit
@@ -53,6 +55,7 @@ class Watchdog:
         self._watcher = threading.Thread(target=self._watch, name="postel's watchdog", daemon=True)
 
     def __enter__(self) -> Self:
+        """Begin to watch."""
         if self._uses_signal:
             self._before = signal.signal(_SIGNAL, self._signalled)
         self._watcher.start()
@@ -61,6 +64,7 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
+        """Stop watching."""
         self._ended.set()
         self._watcher.join()
         if self._uses_signal:
@@ -113,7 +117,7 @@ def _is_debugged(frame: FrameType) -> bool:
 
 
 def _stack(loop: Any, frame: FrameType | None) -> list[str]:  # noqa: ANN401
-    """The task that runs, and the calls of it down to where it is."""
+    """Lines with the task that runs, and its calls down to where it is."""
     running = asyncio.current_task(loop)
     lines = [waiting.task(running, loop.computer_of)] if running is not None else []
     calls = [above for above, _ in traceback.walk_stack(frame)]

@@ -1,8 +1,47 @@
-"""Hosts, paths and a clock that jumps: a network in virtual time, the same for the same seed. 2MSL passes in
-microseconds.
+"""World: hosts, paths and a clock that jumps. The same seed gives the same run, octet for octet.
 
-`World` is what users call. Its parts: `agenda` (the clock, and what will happen), `running` (the pump),
-`carrier` (what becomes of packets), `node` (a host in its place), `witness` (the observer).
+Theory of operation -------------------
+
+A world never waits. All that will happen is in one heap (`postel.sim.agenda`): packets on their way, the
+next timer of each host, and calls of `World.at`. Entries are ordered by time, and where times are equal by
+when they were put there. Between two entries nothing can happen, so the clock jumps from one to the next,
+and 2MSL take as long as a microsecond. `World.run` repeats this step::
+
+    take the first entry          packet:  the host takes it (`Host.packet_arrives`)
+    and set the clock     ----->  timer:   the host does what is due (`Host.handle_timeout`)
+                                  call:    it is called
+                                     |
+                                     v
+         +---> packets of the host leave: rules, faults and the path decide when
+         |     each arrives, and it goes into the heap, or it is lost
+         |                           |
+         |                           v
+         |     events go to the application, which may call the host
+         |                           |
+         |                           v
+         +---- yes --- was there any event?
+                                     | no
+                                     v
+               the host's next deadline goes into the heap
+
+The application of one host may call another host. A host that was called rings (`Host.bell`). All hosts that
+rang are served before the next entry, in the order in which they were made, whichever rang first.
+
+Some details:
+
+- *Determinism.* Nothing depends on the machine: each path has a random generator of its own, each host a
+  secret of its own, and both follow from the seed and their names. So another host or path changes nothing
+  for those that there are.
+- *Timers that were moved* leave their old entries in the heap. When such an entry comes, the host has nothing
+  to do, and the clock stays.
+- *Records instead of octets.* Where no rule, fault or observer may look at octets, packets are handed over as
+  `PacketRecord`, without being written out and parsed. Segments, events and times are the same.
+- *Faults* are barriers between hosts, changed settings of paths, or states of a host (`postel.sim.node`).
+  Packets that are under way when a barrier comes are found in the heap.
+
+The parts: `agenda` is the clock and the heap, `running` the steps above, `carrier` the fate of packets,
+`interruptions` and `path_changes` the faults of the network, `node` a host in its place, and `witness` the
+observer.
 """
 
 from collections.abc import Callable
@@ -39,17 +78,17 @@ _LEAST_MTU: Final = 68  # RFC 791, 3.2
 
 
 class World(FaultCalls):
-    """A network of hosts in virtual time.
+    """Network of hosts in virtual time.
 
-    ``seed``, an int, decides everything that chance decides: the hosts' secrets and every path's dice.
-    ``observer`` watches all hosts; a `Witness` is also told of packets under way. ``default_path`` are the
-    settings of the path between any two hosts that have none of their own (`paths`):
-    ``World(default_path={"delay": "10ms"})``. An ``application``, given with its host, is called with each of
-    the host's events: ``application(subject, event, now)``. Raises ArgumentError.
+    ``seed``, an int, decides everything that chance decides: the hosts' secrets and the losses of every
+    path. ``observer`` watches all hosts; a `Witness` is also told of packets under way. ``default_path`` has
+    the settings of the path between any two hosts that have no path of their own (`paths`):
+    ``World(default_path={"delay": "10ms"})``. An ``application``, given with its host, is called with each
+    of the host's events: ``application(subject, event, now)``.
 
     The world may be changed while it runs, by an application, a rule or a call of `at`: hosts, paths and
-    `rules` added, removed or replaced, and every setting of a `Path` assigned (``there.loss = 0.5``). A
-    change holds for packets that leave from then on; those under way arrive as they were sent. Times and
+    `rules` may be added, removed or replaced, and every setting of a `Path` assigned (``there.loss = 0.5``).
+    A change counts for packets that leave from then on; those under way arrive as they were sent. Times and
     durations are ints of microseconds or text ("10ms", "2s").
 
     Faults begin by `partition`, `hold`, `flap`, `change_path`, `crash`, `pause` and `slow`, or as data by
@@ -59,6 +98,7 @@ class World(FaultCalls):
     def __init__(
         self, seed: int = 0, *, observer: Observer | None = None, default_path: PathSettings | None = None
     ) -> None:
+        """Make a world without hosts. Raises ArgumentError."""
         require_kind("observer", observer, (Observer, type(None)), "an Observer, such as a Witness, or None")
         if not isinstance(seed, int):
             raise ArgumentError("seed", seed, "an int: the same one gives the same run")
@@ -75,17 +115,17 @@ class World(FaultCalls):
 
     @property
     def now(self) -> int:
-        """The time of the world's clock, in microseconds from its beginning."""
+        """Time of the world's clock, in microseconds from its beginning."""
         return self._agenda.now
 
     @property
     def packets(self) -> int:
-        """How many packets left a host: the number of the last."""
+        """How many packets left a host: the number of the last one."""
         return self._carrier.packets
 
     @property
     def rules(self) -> list[Rule]:
-        """The rules that are asked for each packet, in this order (`postel.sim.rules`)."""
+        """Rules that are asked for each packet, in this order (`postel.sim.rules`)."""
         return self._carrier.rules
 
     @rules.setter
@@ -105,12 +145,14 @@ class World(FaultCalls):
         offload: int = 0,
         application: Application | None = None,
     ) -> Host:
-        """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64".
+        """Make a host, with addresses such as "10.0.0.1/24" and "fd00::1/64".
 
         Without any, unless it accepts ``any_address``, it gets the next free ones of 10.0.0.0/8 and
-        fd00::/64, in the order in which hosts are made: the first has 10.0.0.1 and fd00::1. With ``offload``
-        it makes segments of packets of up to so many octets (`Host.use_offload`), which are cut before they
-        take to the path. Raises ArgumentError.
+        fd00::/64, in the order in which hosts are made: the first has 10.0.0.1 and fd00::1. ``mtu`` is in
+        octets, ``memory_limit`` the octets that its connections may use, ``orphan_limit`` how many
+        connections their programs may have released. With ``offload`` it makes segments of packets of up to
+        so many octets (`Host.use_offload`), which are cut before they take to the path. Raises
+        ArgumentError.
         """
         if not isinstance(name, str) or not name or name in self._named:
             raise ArgumentError("name", name, "text, and one that no other host of this world has")
@@ -147,7 +189,7 @@ class World(FaultCalls):
         return node.host
 
     def _unused(self, interfaces: tuple[addresses.Address, ...]) -> list[bytes]:
-        """The octets of addresses that no host has."""
+        """Octets of addresses that no other host has. Raises ArgumentError."""
         own = [addresses.parse_interface(interface, "interfaces").address for interface in interfaces]
         for text, octets in zip(interfaces, own, strict=True):
             if octets in self._carrier.nodes or own.count(octets) > 1:
@@ -155,14 +197,12 @@ class World(FaultCalls):
         return own
 
     def _next_free(self) -> tuple[str, str]:
-        """The next addresses of a host that was given none."""
+        """Next addresses for a host that was given none."""
         while True:
             self._given += 1
             four, six = str(_FIRST_4 + self._given), str(_FIRST_6 + self._given)
-            is_plain = self._given & 255 not in (
-                0,
-                255,
-            )  # which programs of old take for a network and its broadcast
+            # Old programs take .0 for a network and .255 for its broadcast
+            is_plain = self._given & 255 not in (0, 255)
             if is_plain and not any(addresses.parse(text) in self._carrier.nodes for text in (four, six)):
                 return f"{four}/8", f"{six}/64"
 
@@ -174,11 +214,12 @@ class World(FaultCalls):
         on_crash: Callable[[], None] | None = None,
         hears_later: bool = False,
     ) -> None:
-        """Let ``stack`` stand between the network and ``host``: it is called in the host's place, and passes
-        on what it likes. ``on_crash()`` is called when ``host`` is restarted; then ``stack`` is in front of
-        nothing. A `Witness` is
-        told that a packet arrived when ``stack`` gets it; with ``hears_later`` it is told when ``stack``
-        calls `hears`.
+        """Let ``stack`` stand between the network and ``host``.
+
+        ``stack`` is called in the host's place, and passes on what it chooses. ``on_crash()`` is called when
+        ``host`` is restarted; then ``stack`` is in front of nothing. A `Witness` is told that a packet
+        arrived when ``stack`` gets the packet; with ``hears_later`` it is told when ``stack`` calls `hears`.
+        Raises ArgumentError.
         """
         node = self._one(host)
         if node.is_crashed:
@@ -187,18 +228,18 @@ class World(FaultCalls):
         self._running.watch(node)
 
     def hears(self, octets: bytes) -> None:
-        """A host is about to be given this packet: tell the `Witness`."""
+        """Tell the `Witness` that a host is about to be given this packet."""
         self._running.hears(octets)
 
     def application(self, host: Host, application: Application) -> None:
-        """Let ``application`` have the events of ``host`` from now on."""
+        """Let ``application`` have the events of ``host`` from now on. Raises ArgumentError."""
         self._one(host).application = application
 
     def path(self, a: OneHost, b: OneHost, **settings: Unpack[PathSettings]) -> tuple[Path, Path]:
-        """Join two hosts, both ways alike; the two directions, for making them differ. See `Path` for the
-        settings.
+        """Join two hosts, with the same settings in both directions: those of `Path`.
 
-        Hosts that are joined already get a new path. Raises ArgumentError.
+        Returns both directions, from ``a`` and to ``a``, so that they can be made different. Hosts that are
+        joined already get a new path. Raises ArgumentError.
         """
         one, other = self._one(a), self._one(b)
         if one is other:
@@ -208,10 +249,10 @@ class World(FaultCalls):
     def mesh(
         self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]
     ) -> list[tuple[Path, Path]]:
-        """Join each of ``hosts`` with each of ``others``; without these all of ``hosts`` with each other. As
-        `path` for each pair.
+        """Join each of ``hosts`` with each of ``others``; without these, all of ``hosts`` with each other.
 
-        For the same path between any two hosts of many, `paths` is cheaper. Raises ArgumentError.
+        Returns the two directions of each pair, as `path` does. For the same path between any two of many
+        hosts, `paths` is cheaper. Raises ArgumentError.
         """
         ones, seconds = self._chosen(hosts), self._chosen(hosts if others is None else others)
         pairs = {
@@ -225,10 +266,9 @@ class World(FaultCalls):
         return self._carrier.join(one, other, settings), self._carrier.join(other, one, settings)
 
     def paths(self, **settings: Unpack[PathSettings]) -> None:
-        """Let any two hosts that no `path` joins have one of these settings, from now on. It is made when the
-        first packet takes it.
+        """Let any two hosts that no `path` joins have a path with these settings, from now on.
 
-        Raises ArgumentError.
+        It is made when the first packet takes it. Raises ArgumentError.
         """
         Path(Random(0), **settings)  # which checks them
         self._carrier.default = settings
@@ -241,12 +281,11 @@ class World(FaultCalls):
         application: Application | None = None,
         ended: Callable[[LinkError], object] | None = None,
     ) -> Attachment:
-        """Put ``host`` on ``link``: a `postel.links.Link` that calls `notify`. Its timers run by this world's
-        clock from now on.
+        """Put ``host`` on ``link``, a `postel.links.Link` that calls `notify`.
 
-        The host may be one of this world that has no paths, which keeps its application unless another is
-        given, or any other `Host`. At the link's end ``ended(error)`` is called; without it, the `LinkError`
-        is raised out of `run`. Raises ArgumentError.
+        Its timers run by this world's clock from now on. The host may be one of this world that has no
+        paths, which keeps its application unless another is given, or any other `Host`. At the link's end
+        ``ended(error)`` is called; without it, the `LinkError` is raised out of `run`. Raises ArgumentError.
         """
         require_free(host, link)
         node = self._nodes.get(host)
@@ -262,12 +301,13 @@ class World(FaultCalls):
         return made
 
     def name(self, host: Host) -> str:
-        """The name that `host` gave it. Raises ArgumentError for a host of another world."""
+        """Name that `host` was given. Raises ArgumentError for a host of another world."""
         return self._one(host).name
 
     def at(self, when: Duration, call: Callable[[], object]) -> None:
-        """Call ``call()`` when the clock stands at ``when``, after what is already due then. Raises
-        ArgumentError.
+        """Call ``call()`` when the clock stands at ``when``, after what is already due then.
+
+        Raises ArgumentError.
         """
         when = duration(when, "when")
         if not callable(call):
@@ -275,8 +315,9 @@ class World(FaultCalls):
         self._agenda.put(max(when, self.now), None, b"", call)
 
     def next_timeout(self) -> int:
-        """When something may happen next: now, while a host has something to send or to tell; NEVER when all
-        is quiet for good.
+        """When something may happen next, in microseconds.
+
+        It is now, while a host has something to send or to tell, and NEVER when all is quiet for good.
         """
         return self._running.next_timeout()
 
@@ -286,17 +327,17 @@ class World(FaultCalls):
         self._running.handle_timeout(now)
 
     def run(self, until: Duration = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
-        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something
-        happened. Returns the time.
+        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after a step.
 
-        Beware of hosts that never fall silent: keep-alives and persist probes go on for ever, as they must.
-        Raises ArgumentError.
+        Returns the time, in microseconds. Beware of hosts that never fall silent: keep-alives and window
+        probes go on for ever, as they must. Raises ArgumentError.
         """
         until = duration(until, "until")
         return self._running.run(until, stop=stop)
 
     def pump(self) -> None:
-        """Send what the hosts have to send, and tell the applications; needed only after calls from outside
-        `run`.
+        """Send what the hosts have to send, and tell the applications of events.
+
+        It is needed only after calls from outside `run`.
         """
         self._running.pump()
