@@ -85,7 +85,9 @@ class Computer:
     # Software
 
     def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> Program[T]:  # noqa: ANN401 - the function's
-        """Start ``function(*args, **options)`` on this computer. Returns a `Program`: await it for the result.
+        """Start ``function(*args, **options)`` on this computer.
+
+        Returns a `Program`: await it for the result.
 
         The function's sockets, names, clocks and random numbers are the computer's, and so are all tasks
         that it starts. It runs again after each `restart`, unless it has returned. An exception goes to the

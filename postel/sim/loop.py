@@ -13,7 +13,8 @@
 
     run(main(), world)
 
-Theory of operation -------------------
+Theory of operation
+-------------------
 
 The loop is asyncio's own, with another clock and another selector (`postel.sim.waiter`). Asyncio's loop
 makes turns: it asks the selector for descriptors that are ready, adds timers that are due, and calls all

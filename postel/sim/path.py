@@ -172,8 +172,8 @@ class Path(Bottleneck, Chances, Travel):
     def travel(self, length: int, now: int) -> int:
         """When a packet of ``length`` octets arrives; NEVER where it is lost.
 
-        The result is that of `admits` and `carry`. It is for a path that `is_plain`, and for packets that its MTU
-        allows.
+        The result is that of `admits` and `carry`. It is for a path that `is_plain`, and for packets
+        that its MTU allows.
         """
         if self.is_steady:
             self.carried += 1

@@ -1,6 +1,7 @@
 """Seal of a simulation: Python's clocks and random numbers are those of the world while its programs run.
 
-Theory of operation -------------------
+Theory of operation
+-------------------
 
 A program asks many functions for the time or for chance: `time.time`, `datetime.now`, `random.random`,
 `os.urandom`, `uuid.uuid4`. In a world each must answer by the clock and the seed of the computer on which it

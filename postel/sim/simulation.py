@@ -16,7 +16,8 @@
 
         world.run(test())
 
-Theory of operation -------------------
+Theory of operation
+-------------------
 
 A simulation joins four parts, each of which can be used alone::
 

@@ -1,6 +1,7 @@
 """World: hosts, paths and a clock that jumps. The same seed gives the same run, octet for octet.
 
-Theory of operation -------------------
+Theory of operation
+-------------------
 
 A world never waits. All that will happen is in one heap (`postel.sim.agenda`): packets on their way, the
 next timer of each host, and calls of `World.at`. Entries are ordered by time, and where times are equal by

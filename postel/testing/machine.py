@@ -1,5 +1,6 @@
-"""A Hypothesis state machine of two connections and a path, to subclass. It needs Hypothesis: ``pip install
-'postel[test]'``.
+"""Hypothesis state machine of two connections and a path, to subclass.
+
+It needs Hypothesis: ``pip install 'postel[test]'``.
 
 ::
 
@@ -39,19 +40,18 @@ __all__ = ["PairMachine"]
 
 _SIDES = st.sampled_from([0, 1])
 _PICKS = st.integers(0, 1 << 30)
-_PATIENT = replace(
-    DEFAULT, msl=SECOND, user_timeout=8 * HOUR, syn_received_timeout=8 * HOUR
-)  # so that only an abort ends one early
+# Only an abort ends a connection early
+_PATIENT = replace(DEFAULT, msl=SECOND, user_timeout=8 * HOUR, syn_received_timeout=8 * HOUR)
 _ROUNDS = 200_000  # of healing: more is a pair that never falls silent
 
 
 class PairMachine(RuleBasedStateMachine):
-    """Two connections and a path, step by step: Hypothesis chooses the calls of both users and what becomes
-    of each packet.
+    """State machine of two connections and a path: Hypothesis chooses each step.
 
-    After each step the invariants of both connections hold, and what was read is a prefix of what was sent.
-    At the end the path heals and the users close; then everything that was accepted must have arrived, both
-    ends must be closed, and no timer may be left.
+    A step is a call of a user, or decides what becomes of a packet. After each step the invariants of both
+    connections hold, and what was read is a prefix of what was sent. At the end the path heals and the users
+    close. Then everything that was accepted must have arrived, both ends must be closed, and no timer may be
+    left.
 
     A subclass chooses other configurations with `configs`, other connections with `connections`, adds rules
     and invariants of its own, and overrides a rule by decorating a method of the same name again. ``ends``
@@ -60,6 +60,7 @@ class PairMachine(RuleBasedStateMachine):
     """
 
     def __init__(self) -> None:
+        """Begin without connections: `open` makes them."""
         super().__init__()
         self.now: int = 0
         self.flying: tuple[list[bytes], list[bytes]] = ([], [])
@@ -72,7 +73,7 @@ class PairMachine(RuleBasedStateMachine):
     # What a subclass may choose
 
     def configs(self) -> st.SearchStrategy[Config]:
-        """Strategy of the configuration that both connections get."""
+        """Return the strategy for the configuration that both connections get."""
         return st.builds(
             replace,
             st.just(_PATIENT),
@@ -98,7 +99,7 @@ class PairMachine(RuleBasedStateMachine):
     )
     # Drawn by Hypothesis
     def open(self, data: st.DataObject, iss: tuple[int, int], together: bool) -> None:  # noqa: FBT001
-        """Open both, the far end passively unless ``together``."""
+        """Open both ends, the far one passively unless ``together``."""
         self.ends = self.connections(data.draw(self.configs()), iss)
         self.ends[0].open_active(0)
         if together:
@@ -133,7 +134,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES, size=st.integers(1, 6000))
     def send(self, side: int, size: int) -> None:
-        """SEND so many octets; as many as are taken must arrive."""
+        """Call SEND with so many octets. All that are taken must arrive."""
         start = len(self.sent[side])
         data = bytes(number % 251 for number in range(start, start + size))
         try:
@@ -145,7 +146,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES, limit=st.integers(1, 6000))
     def receive(self, side: int, limit: int) -> None:
-        """RECEIVE up to so many octets."""
+        """Call RECEIVE for up to so many octets."""
         try:
             self.read[side].extend(self.ends[side].receive(limit, self.now))
         except TcpError:
@@ -154,9 +155,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES)
     def close(self, side: int) -> None:
-        """CLOSE; in SYN-RECEIVED too, where the FIN follows a SYN that isn't acknowledged yet
-        (EP-CLOSE-4).
-        """
+        """Call CLOSE, in SYN-RECEIVED too: the FIN then follows a SYN without an ACK (EP-CLOSE-4)."""
         end = self.ends[side]
         if (self.is_synchronized(side) or end.state is SYN_RECEIVED) and not self.closed[side]:
             self.closed[side] = True
@@ -165,7 +164,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES, chance=st.integers(0, 9))
     def abort(self, side: int, chance: int) -> None:
-        """ABORT, in one of ten calls."""
+        """Call ABORT, in one of ten steps."""
         if chance == 0 and self.is_synchronized(side):
             self.aborted = True
             self.ends[side].abort(self.now)
@@ -243,14 +242,16 @@ class PairMachine(RuleBasedStateMachine):
                 assert self.read[side] == self.sent[1 - side]
 
     def is_half_open(self, side: int) -> bool:
-        """Whether the other end is gone and no segment told of it: nothing is owed, and only a keep-alive
-        would find out.
+        """Whether the other end is gone and no segment told of it.
+
+        The connection owes nothing then, and only a keep-alive would find out.
         """
         return self.ends[1 - side].state is CLOSED and (self.ends[1 - side].error is not None or self.aborted)
 
     def heal(self) -> bool:
-        """Deliver all that is under way, read and close, or let time pass until the next deadline; whether
-        anything happened.
+        """Deliver all packets, read and close, or let time pass until the next deadline.
+
+        Returns whether anything happened.
         """
         happened = any(self.flying)
         for side in (0, 1):
