@@ -1,6 +1,4 @@
-"""Ladders and curves for a page: of the connections that are unusual first, and of as many as a browser can
-show.
-"""
+"""Ladders and curves for a page: of unusual connections first, and of as many as a browser can show."""
 
 import argparse
 import shutil
@@ -21,20 +19,19 @@ _LARGEST: Final = 5000  # packets of one connection
 
 
 class Choice:
-    """Which connections are drawn: those with findings first, then the others, in the order in which they
-    began.
-    """
+    """Choice of the connections that are drawn: those with findings first, then the others."""
 
     def __init__(self) -> None:
+        """Begin without connections."""
         self._candidates: list[tuple[bool, int, int]] = []
 
     def offer(self, connection: Connection, *, is_unusual: bool) -> None:
-        """One that is told of."""
+        """Take a connection that is told of."""
         packets = sum(end.packets for end in connection.ends)
         self._candidates.append((not is_unusual, connection.number, min(packets, _LARGEST)))
 
     def numbers(self) -> frozenset[int]:
-        """The chosen ones."""
+        """Return the numbers of the connections that are drawn."""
         chosen: list[int] = []
         room = MOST_PACKETS
         for _, number, packets in sorted(self._candidates):
@@ -46,8 +43,9 @@ class Choice:
 
 @contextmanager
 def readable_twice(paths: list[str]) -> Iterator[list[str]]:
-    """The files, with a copy in place of standard input: which connections are drawn is known once all were
-    read.
+    """Provide the files, with a copy in place of standard input.
+
+    The files are read twice, because it is known only at the end which connections are drawn.
     """
     if source.PIPE not in paths:
         yield paths
@@ -91,4 +89,4 @@ def drawn(paths: list[str], numbers: frozenset[int], options: argparse.Namespace
 
 
 def _forget(connection: Connection) -> None:
-    """Its row has been told of already."""
+    """Do nothing with a connection: its row has been told of already."""

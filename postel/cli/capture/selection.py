@@ -1,4 +1,4 @@
-"""Which connections of a capture are told of, and in which order."""
+"""Selection of connections that are told of, and their order."""
 
 import argparse
 from collections.abc import Callable
@@ -25,6 +25,7 @@ _WORDS: Final = {closing.value.replace(" ", "-").lower(): closing for closing in
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the selection."""
     group = parser.add_argument_group("selection", "of the connections that are told of; all must hold")
     group.add_argument("--only", choices=("unusual",), help="those with a finding")
     group.add_argument(
@@ -51,9 +52,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Selection:
-    """What the user asked for. Raises ArgumentError."""
+    """Connections that the user asked for."""
 
     def __init__(self, options: argparse.Namespace) -> None:
+        """Read the options. Raises ArgumentError for an address or port that can't be."""
         self.only_unusual: bool = options.only == "unusual"
         self._hosts = frozenset(parse(text) for text in options.host)
         for port in options.port:
@@ -64,7 +66,7 @@ class Selection:
         self._key = _KEYS.get(options.sort)
 
     def wants(self, connection: Connection, story: Story | None) -> bool:
-        """Whether to tell of it."""
+        """Return whether to tell of a connection."""
         if self.only_unusual and (story is None or not is_unusual(story)):
             return False
         ends = [end.endpoint for end in connection.ends]
@@ -75,5 +77,5 @@ class Selection:
         return not self._closings or connection.closing in self._closings
 
     def key(self, connection: Connection) -> int:
-        """Where it stands among the others, lowest first."""
+        """Return where a connection stands among the others, lowest first."""
         return connection.number if self._key is None else self._key(connection)

@@ -1,4 +1,4 @@
-"""FILE: a capture on disk, or standard input as packets come."""
+"""FILE of a command: captures on disk, or standard input as packets come."""
 
 import argparse
 import sys
@@ -20,6 +20,7 @@ LEFT_OUT: Final = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add FILE, and the options of all commands that read captures."""
     parser.add_argument(
         "file", metavar="FILE", nargs="+", help="pcap or pcapng, also compressed; - for standard input"
     )
@@ -34,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def opened(paths: list[str]) -> Iterator[Merged]:
-    """The files, or standard input, which stays open; several are read as one, in the order of time."""
+    """Open the files, or standard input, which stays open; several are read as one, in the order of time."""
     if paths.count(PIPE) > 1:
         raise ArgumentError("FILE", PIPE, "standard input once")
     with ExitStack() as stack:
@@ -48,15 +49,17 @@ def opened(paths: list[str]) -> Iterator[Merged]:
 
 
 def read(reader: Merged, table: Table) -> None:
-    """All of it, or until the user has seen enough: Ctrl-C ends a capture that comes through a pipe."""
+    """Read everything. Ctrl-C ends a capture that comes through a pipe."""
     with suppress(KeyboardInterrupt):
         for octets, frames in reader.chunks():
             table.take(octets, frames)
 
 
 def tell_of_whole(reader: Merged, table: Table) -> int:
-    """Say on stderr what holds for the capture as a whole. Returns the exit status: 1 where the file is
-    damaged, 3 where packets were left out that may hold TCP, 0 else."""
+    """Say on stderr what holds for the capture as a whole. Returns the exit status.
+
+    That is 1 where the file is damaged, 3 where packets were left out that may hold TCP, 0 else.
+    """
     unread = unread_in(table)
     if table.goes_back:
         print(
@@ -73,7 +76,7 @@ def tell_of_whole(reader: Merged, table: Table) -> int:
 
 
 def record_of_whole(reader: Merged, table: Table) -> dict[str, object]:
-    """The same as plain data for JSON, with all that isn't TCP."""
+    """Return what holds for the whole capture as plain data for JSON, with packets that aren't TCP."""
     damage = None if reader.damage is None else str(reader.damage)
     in_order = not table.goes_back
     return {
@@ -87,7 +90,8 @@ def record_of_whole(reader: Merged, table: Table) -> dict[str, object]:
 
 
 def unread_in(table: Table) -> dict[str, int]:
-    """How many packets may hold TCP that isn't told of, by what they are: not those that are known to hold
-    something else.
+    """Return how many packets may hold TCP that isn't told of, by what they are.
+
+    Those that are known to hold something else don't count.
     """
     return {what: count for what, count in table.left_out.items() if what not in OTHER_PROTOCOLS}

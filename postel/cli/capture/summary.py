@@ -1,5 +1,7 @@
-"""A capture in a few lines: how long, how many, how connections closed, how much was sent again; and many
-alike in one line.
+"""Capture in a few lines, and many connections that are alike in one.
+
+The summary tells how long the capture is, how many connections it has, how they closed, and how much was
+sent again.
 """
 
 from collections import Counter
@@ -15,9 +17,10 @@ _OF_SCANS: Final = (Closing.UNANSWERED, Closing.REFUSED, Closing.HALF_OPEN, Clos
 
 
 class Summary:
-    """Of all connections, those that aren't told of one by one included. Times in microseconds."""
+    """Sums over all connections, those that aren't told of one by one included. Times are microseconds."""
 
     def __init__(self) -> None:
+        """Begin without connections."""
         self.connections: int = 0
         self.closings: Counter[Closing] = Counter()
         self.octets: int = 0
@@ -27,7 +30,7 @@ class Summary:
         self.ended: int = 0
 
     def count(self, connection: Connection) -> None:
-        """One more."""
+        """Count a connection."""
         self.began = min(self.began, connection.began) if self.connections else connection.began
         self.ended = max(self.ended, connection.last)
         self.connections += 1
@@ -38,7 +41,7 @@ class Summary:
             self.sent_again += end.retransmissions
 
     def lines(self, packets: int, language: str) -> list[str]:
-        """``packets`` are those of the capture, others than TCP's included."""
+        """Return the lines of the summary. ``packets`` are those of the capture, with others than TCP's."""
         share = f"{self.sent_again / self.packets:.2%}" if self.packets else "0%"
         closings = ", ".join(
             f"{translations.say(translations.CLOSINGS[closing], language)} {count:,}"
@@ -59,17 +62,19 @@ class Summary:
 
 
 class Alike:
-    """Connections without text that one host opened, and that ended the same way: a scan, or a storm of
-    attempts.
+    """Connections without data that one host opened, and that ended the same way.
+
+    They are a scan, or a storm of attempts.
     """
 
     def __init__(self) -> None:
+        """Begin without connections."""
         self._counts: Counter[str] = Counter()
         self._hosts: dict[str, set[bytes]] = {}
         self._ports: dict[str, set[int]] = {}
 
     def group(self, connection: Connection) -> str:
-        """Count it in. "" where it is like no other."""
+        """Count a connection. Returns the name of its group, "" where it is like no other."""
         one, two = connection.ends
         if connection.closing not in _OF_SCANS or one.data or two.data:
             return ""
@@ -82,11 +87,11 @@ class Alike:
         return group
 
     def is_many(self, group: str) -> bool:
-        """Whether its connections are told of in one line."""
+        """Return whether the connections of a group are told of in one line."""
         return self._counts[group] >= LEAST_ALIKE
 
     def line(self, group: str, language: str) -> str:
-        """All of the group."""
+        """Return the line of a group."""
         opener, _, value = group.partition(" ")
         return translations.say(
             translations.SENTENCES["alike"],

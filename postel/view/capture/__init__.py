@@ -1,10 +1,20 @@
-"""Captures from anywhere, read and explained: `container` finds the packets, `frame` the segments in them,
-`Table` the connections.
+"""Captures from anywhere, read and explained: `Reader` finds the packets, `Table` the connections.
 
 ::
 
-    pcap, pcapng ── Reader ──► frames ── Table ──► connections ──► a line each, their findings, a ladder of
-    one
+    pcap, pcapng ── Reader ──► frames ── Table ──► connections ──► a line each, findings, a ladder of one
+
+`postel explain` is made of this. With Python:
+
+>>> import io
+>>> from postel.view.capture import Reader, Table
+>>> found = []
+>>> reader, table = Reader(io.BytesIO()), Table(found.append)  # or: open("capture.pcap", "rb")
+>>> for octets, frames in reader.chunks():
+...     table.take(octets, frames)
+>>> table.finish()
+>>> len(found), str(reader.damage)
+(0, 'broken at octet 0: it is empty')
 """
 
 from postel.view.capture.connection import Connection

@@ -1,4 +1,4 @@
-"""What was found in one connection so far, and what must be remembered of its segments to find it."""
+"""What was found in one connection so far, and what must be remembered of its segments to find more."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,7 +18,11 @@ _MOST_WAITING: Final = 64
 
 @dataclass(slots=True)
 class Finding:
-    """``by`` is the end that did it; ``values`` fill the text."""
+    """Something unusual in a connection: its kind, the end that did it, and the packets that show it.
+
+    ``kind`` is a key of `translations.FINDINGS`, whose text ``values`` fill. ``count`` is the number of
+    packets, of which ``packets`` has the first.
+    """
 
     kind: str
     by: End
@@ -28,7 +32,7 @@ class Finding:
 
 
 class Eye:
-    """What must be remembered of an end beyond what `End` does."""
+    """What must be remembered of an end, beyond what `End` does, to judge the next segments."""
 
     __slots__ = (
         *(
@@ -53,6 +57,7 @@ class Eye:
     )
 
     def __init__(self) -> None:
+        """Begin without segments."""
         self.ack = UNKNOWN
         self.number = 0  # the packet with its last segment
         self.window = UNKNOWN  # as on the wire
@@ -80,16 +85,17 @@ class Eye:
 
 @dataclass(slots=True)
 class Story:
-    """What there is to say of a connection: ``pace`` is None where none of its segments was looked at."""
+    """Result of the closer look at a connection; ``pace`` is None if no segment was looked at."""
 
     findings: list[Finding]
     pace: Pace | None
 
 
 class Case:
-    """One connection under watch."""
+    """Connection under closer watch, and its findings so far."""
 
     def __init__(self, connection: Connection, most_packets: int = MOST_PACKETS) -> None:
+        """Begin with a connection; a finding names up to ``most_packets`` packets."""
         self._most_packets = most_packets
         self.connection = connection
         self.first = 0  # the number of its first packet
@@ -102,9 +108,7 @@ class Case:
         self._longest: dict[tuple[str, int], int] = {}
 
     def compare_offers(self) -> None:
-        """Keep what the options of both SYNs come to, since it is needed for each segment. Called after each
-        SYN.
-        """
+        """Keep what the options of both SYNs come to, since each segment needs it. Called after each SYN."""
         one, two = (end.offer for end in self.connection.ends)
         self.has_timestamps = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
         accurate = self.connection.ends[0].syn_flags & AE != 0
@@ -116,7 +120,7 @@ class Case:
             eye.most = offer.mss if offer is not None and offer.mss > 0 else ANY
 
     def find(self, kind: str, end: End, number: int, **values: object) -> None:
-        """Once more, in this packet. The values are those of the first time."""
+        """Count one more packet of a finding. Its values are those of the first packet."""
         finding = self.findings.get((kind, end.side))
         if finding is None:
             finding = self.findings[kind, end.side] = Finding(kind, end, values=values)
@@ -125,7 +129,10 @@ class Case:
             finding.packets.append(number)
 
     def find_longest(self, kind: str, end: End, number: int, length: int) -> None:
-        """As `find`, of something that took ``length`` microseconds: the values are those of the longest."""
+        """Count one more packet of a finding that took ``length`` microseconds.
+
+        Its values are those of the longest.
+        """
         self.find(kind, end, number)
         finding = self.findings[kind, end.side]
         if length > self._longest.get((kind, end.side), 0):
@@ -133,8 +140,9 @@ class Case:
             finding.values = {"seconds": f"{length / SECOND:.3f}"}
 
     def wait_beyond(self, end: End, behind: int, number: int) -> None:
-        """A segment of ``end`` is beyond the window, as far as the capture tells: unless it is
-        acknowledged.
+        """Keep a segment of ``end`` that seems to be beyond the window, in case it is never acknowledged.
+
+        ``behind`` is the number after it.
         """
         waiting = self.eyes[end.side].beyond
         if len(waiting) < _MOST_WAITING:

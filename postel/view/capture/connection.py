@@ -1,5 +1,7 @@
-"""What is known of a connection while its packets go by, and what it comes to: how it opened, what was
-agreed, how it closed.
+"""Connection of a capture: what is known of it while its packets pass, and what that comes to in the end.
+
+`Connection.take` gets each segment. How the connection opened, which options are in force and how it closed
+are properties: they are computed from what was kept.
 """
 
 from contextlib import suppress
@@ -25,7 +27,7 @@ HAS_RST: Final = 32
 
 
 class Closing(Enum):
-    """How far it came. The words for people are in `words`."""
+    """How a connection ended, as far as the capture tells. `translations` has the words for people."""
 
     UNANSWERED = "unanswered"
     REFUSED = "refused"
@@ -52,7 +54,7 @@ _OVER: Final = (
 
 
 class End(Sent):
-    """One end of a connection: ``side`` is 0 for the opener, 1 for the other."""
+    """One end of a connection: ``side`` is 0 for the opener, 1 for the other end."""
 
     __slots__ = (
         *(
@@ -77,6 +79,7 @@ class End(Sent):
     other: "End"
 
     def __init__(self, endpoint: Endpoint, side: int) -> None:
+        """Begin without segments."""
         super().__init__()
         self.endpoint: Endpoint = endpoint
         self.side: int = side
@@ -99,12 +102,12 @@ class End(Sent):
         self.zero_windows: int = 0
         self.offer: options.Bearer | None = None  # the options of its SYN
 
-    def has_acknowledged(self, number: int) -> bool:
-        return self.ack != UNKNOWN and sequence.ge(self.ack, number)
-
     def take_syn(self, octets: bytes, start: int, end: int, flags: int) -> None:
-        """Its offer, where it can be read: a capture may have cut it off, or its options contradict each
-        other. Of several SYNs before the connection is open the last counts."""
+        """Keep the options of a SYN, as far as they can be read.
+
+        A capture may have cut them off, or they contradict each other. Of several SYNs before the
+        connection is open the last counts.
+        """
         if self.offer is not None and self.connection.opened != UNKNOWN:
             return
         self.offer = options.Bearer()
@@ -115,20 +118,25 @@ class End(Sent):
 
     @property
     def missing(self) -> int:
-        """How many octets the other end acknowledged that the capture doesn't have."""
+        """Number of octets that the other end acknowledged and that the capture doesn't have."""
         return self.missing_before(self.other.ack)
 
 
 class Before(NamedTuple):
-    """Another connection between the same ends, not long ago: its last packet, and how far it came."""
+    """Earlier connection between the same ends.
+
+    ``when`` its last packet passed, in microseconds, and how it ended.
+    """
 
     when: int
     closing: Closing
 
 
 class Connection:
-    """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets.
-    Times in microseconds.
+    """TCP connection of a capture. Times are microseconds since 1970.
+
+    ``ends`` are the opener and the other end. ``number`` counts connections from 1, in the order of their
+    first packets.
     """
 
     __slots__ = (
@@ -161,6 +169,7 @@ class Connection:
     )
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, now: int, *, flipped: bool) -> None:
+        """Begin with the first packet, at ``now``; ``flipped`` if the other end sent it, not the opener."""
         self.number = number
         self.ends: tuple[End, End] = (End(opener, 0), End(other, 1))
         for one, two in (self.ends, self.ends[::-1]):
@@ -190,7 +199,10 @@ class Connection:
         self.is_forgotten = False
 
     def take(self, end: End, seq: int, ack: int, flags: int, window: int, length: int, now: int) -> Sight:
-        """A segment that changes more than the counters. Its options have been read."""
+        """Count in a segment that changes more than counters. Its options have been read before.
+
+        Returns what the segment is, compared with those before it.
+        """
         if flags & SYN:
             self._take_syn(end, seq, flags, now)
             self._take_fast_open(end, ack, flags, length)
@@ -207,7 +219,7 @@ class Connection:
         return sight
 
     def allow_short_way(self, end: End, flags: int) -> None:
-        """Let the next segment of ``end`` change counters alone, where nothing special is under way."""
+        """Let the next segment of ``end`` change counters alone, unless something special is under way."""
         one, two = self.ends
         if self._is_special():
             one.plain_acks = one.plain_text = one.plain_cut = False
@@ -224,8 +236,10 @@ class Connection:
         two.is_uneven = two.is_cut or self.zeek.has_gap(1)
 
     def _is_special(self) -> bool:
-        """Whether each segment may change more than counters: while the connection opens, after a RST or both
-        FINs, while a window is closed, and where Zeek counts other numbers.
+        """Return whether each segment may change more than counters.
+
+        That is so while the connection opens, after a RST or both FINs, while a window is closed, and where
+        Zeek counts other numbers.
         """
         one, two = self.ends
         return (
@@ -241,7 +255,7 @@ class Connection:
         )
 
     def acknowledge(self, end: End, ack: int, now: int) -> None:
-        """An ACK that took the short way, with another number than the last."""
+        """Take the ACK of a segment that took the short way, where its number isn't that of the last ACK."""
         other = end.other
         if other.next - ack & MASK > WIDEST:  # the capture doesn't have all of the text, or not yet
             self._acknowledge_unseen(end, ack, now)
@@ -254,6 +268,7 @@ class Connection:
                 self.zeek.acknowledge(end.side, ack)
 
     def _acknowledge_unseen(self, end: End, ack: int, now: int) -> None:
+        """Take an ACK of data that the capture lacks, or has only later."""
         self.catch_up()
         self.zeek.acknowledge(end.side, ack)
         if sequence.gt(ack, end.ack) and self.believes(end, ack):
@@ -263,17 +278,20 @@ class Connection:
         self.allow_short_way(end, ACK)
 
     def catch_up(self) -> None:
-        """Tell Zeek's reckoning of the text that took the short way."""
+        """Tell Zeek's reckoning of the data that took the short way."""
         for end in self.ends:
             self._catch_up(end)
 
     def _catch_up(self, end: End) -> None:
+        """Tell Zeek's reckoning of the data of one end that took the short way."""
         if end.plain_text or end.plain_cut:
             self.zeek.catch_up(end.side, end.next, is_whole=end.plain_text)
 
     def _complete(self, end: End, flags: int, length: int) -> None:
-        """As tshark counts: text isn't an ACK, text without ACK and SYN is nothing, and beside a SYN neither
-        FIN nor RST counts.
+        """Set the bits of `completeness` for a segment, as tshark does.
+
+        A segment with data isn't an ACK. Data without ACK and SYN doesn't count, nor do FIN and RST beside
+        a SYN.
         """
         if length and flags & (SYN | ACK):
             self._phases |= HAS_DATA
@@ -288,8 +306,11 @@ class Connection:
             self._phases |= HAS_RST
 
     def _take_syn(self, end: End, seq: int, flags: int, now: int) -> None:
-        """Its number begins the end's numbers, as long as the connection isn't open: what came before
-        belonged to an earlier connection, or was a challenge ACK (RFC 9293, 3.5.1, figure 10)."""
+        """Take the sequence number and time of a SYN.
+
+        As long as the connection isn't open, its number begins the numbers of its end: what came before
+        belonged to an earlier connection, or was a challenge ACK (RFC 9293, 3.5.1, figure 10).
+        """
         end.syns += 1
         is_opening = self.opened == UNKNOWN or self.reset_by is not None
         if is_opening and (not end.is_known or seq != end.first):
@@ -303,8 +324,9 @@ class Connection:
             self.syn_ack_last = now
 
     def believes(self, end: End, ack: int) -> bool:
-        """Whether an ACK is about this connection: before it is open, only one that covers the other end's
-        SYN is (RFC 9293, 3.10.7.3).
+        """Return whether an ACK of ``end`` is about this connection.
+
+        Before it is open, only one that covers the other end's SYN is (RFC 9293, 3.10.7.3).
         """
         other = end.other
         if other.next == UNKNOWN:
@@ -314,6 +336,7 @@ class Connection:
         return abs(sequence.offset(ack, other.next)) <= WIDEST
 
     def _take_ack(self, end: End, ack: int, flags: int, length: int, window: int, now: int) -> None:
+        """Take the ACK of a segment that took the long way."""
         if not self.believes(end, ack):
             return
         other = end.other
@@ -332,6 +355,7 @@ class Connection:
             other.accept_probe(ack)
 
     def _take_end(self, end: End, seq: int, flags: int, length: int) -> None:
+        """Take FIN and RST. A RST is forgotten where both ends send on after it."""
         if flags & FIN and end.fin == UNKNOWN:
             end.fin = sequence.add(seq, length + (flags & SYN != 0) + 1)
             self.first_fin = self.first_fin or end
@@ -347,21 +371,21 @@ class Connection:
 
     @property
     def last(self) -> int:
-        """When the latest segment was seen, in microseconds."""
+        """Time of the latest segment, in microseconds."""
         return max(end.last for end in self.ends)
 
     @property
     def completeness(self) -> int:
         """Phases that the capture has, as tshark's ``tcp.completeness``: the sum of HAS_SYN to HAS_RST.
 
-        tshark says 0 of a connection with a single packet, unless that is a SYN.
+        For tshark it is 0 of a connection with a single packet, unless that is a SYN.
         """
         has_one = self.ends[0].packets + self.ends[1].packets == 1
         return 0 if has_one and not self._phases & HAS_SYN else self._phases
 
     @property
     def is_closed_by_fins(self) -> bool:
-        """Whether both ends sent a FIN, and both were acknowledged."""
+        """Whether both ends sent a FIN, and both FINs were acknowledged."""
         one, two = self.ends
         return (
             one.fin != UNKNOWN != two.fin and one.has_acknowledged(two.fin) and two.has_acknowledged(one.fin)
@@ -369,12 +393,12 @@ class Connection:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to come: closed by FINs, or reset."""
+        """Whether no more segments have to come: the connection was closed by FINs, or reset."""
         return self.closing in _OVER
 
     @property
     def closing(self) -> Closing:
-        """How it ended, as far as the capture tells."""
+        """How the connection ended, as far as the capture tells."""
         one, two = self.ends
         if self.reset_by is not None:
             return self._closing_by_reset(self.reset_by)
@@ -392,17 +416,18 @@ class Connection:
         return Closing.OPEN if is_answered else Closing.UNANSWERED
 
     def _closing_by_reset(self, end: End) -> Closing:
+        """Return how the connection ended, where ``end`` reset it."""
         if end.side and self.opened == self.syn_acked == UNKNOWN != self.syn_sent:
             return Closing.REFUSED
         return Closing.RESET_BY_OTHER if end.side else Closing.RESET_BY_OPENER
 
     @property
     def handshake_time(self) -> int:
-        """From the SYN to the ACK that completes the handshake; UNKNOWN where one of them wasn't seen."""
+        """Time from the SYN to the ACK that completes the handshake; UNKNOWN where one of them is missing."""
         return UNKNOWN if UNKNOWN in (self.syn_sent, self.opened) else self.opened - self.syn_sent
 
     def agreed(self) -> list[str]:
-        """The options in force: ``mss=1460/1400 ws=7/5 sack ts ecn tfo=given``, the opener's number first."""
+        """Return the options in force, as ``mss=1460/1400 ws=7/5 sack ts ecn``, the opener's number first."""
         one, two = (end.offer for end in self.ends)
         if one is None or two is None:
             return []
@@ -420,14 +445,20 @@ class Connection:
         return words
 
     def _agreed_ecn(self) -> list[str]:
-        """RFC 3168, 6.1.1 and RFC 9768, 3.1.1: the flags AE, CWR and ECE of both SYNs."""
+        """Return the kind of ECN that the flags AE, CWR and ECE of both SYNs agree on.
+
+        RFC 3168, 6.1.1 and RFC 9768, 3.1.1 tell which flags mean what.
+        """
         asked, answered = (end.syn_flags & (AE | CWR | ECE) for end in self.ends)
         if asked == AE | CWR | ECE and answered not in (0, ECE, AE | CWR | ECE):
             return ["accecn"]
         return ["ecn"] if asked & (CWR | ECE) == CWR | ECE and answered == ECE else []
 
     def _take_fast_open(self, end: End, ack: int, flags: int, length: int) -> None:
-        """RFC 7413, 4: a cookie is asked for and given, or sent with text that is taken or refused."""
+        """Follow TCP Fast Open (RFC 7413, 4).
+
+        A cookie is asked for and given, or sent with data, which is accepted or refused.
+        """
         cookie = end.offer.fast_open if end.offer is not None else None
         if not flags & ACK:
             if cookie is not None:
@@ -439,8 +470,10 @@ class Connection:
 
 
 def _kinds(offer: options.Bearer) -> frozenset[int]:
+    """Return the kinds of the options that `options.read` doesn't know."""
     return frozenset(kind for kind, _ in offer.other)
 
 
 def _number(value: int) -> str:
+    """Return an MSS as text, "-" where the option was missing."""
     return "-" if value == ABSENT else str(value)

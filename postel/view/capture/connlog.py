@@ -1,4 +1,4 @@
-"""A conn.log as Zeek writes it: tab-separated, for the tools that read Zeek's."""
+"""A conn.log as Zeek writes it: separated by tabs, for the tools that read Zeek's."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ _PRIVATE_6: Final = (b"\xfc", b"\xfd", b"\xfe")
 
 
 def heading(opened: datetime) -> Iterator[str]:
-    """The lines before the first connection."""
+    """Yield the lines before the first connection."""
     yield "#separator \\x09"
     yield "#set_separator\t,"
     yield "#empty_field\t(empty)"
@@ -53,17 +53,20 @@ def heading(opened: datetime) -> Iterator[str]:
 
 
 def ending(closed: datetime) -> str:
-    """The last line."""
+    """Return the last line."""
     return f"#close\t{closed:%Y-%m-%d-%H-%M-%S}"
 
 
 def now() -> datetime:
+    """Return the time that heading and ending tell."""
     return datetime.now(UTC)
 
 
 def line(connection: Connection) -> str:
-    """One connection. ``service`` and tunnels are never told, and times are those of all segments, a close's
-    late ones included.
+    """Return the line of one connection.
+
+    ``service`` and tunnels are never told. Times are those of all segments, those that come late after a
+    close included.
     """
     one, two = connection.ends
     took = connection.last - connection.began
@@ -92,16 +95,20 @@ def line(connection: Connection) -> str:
 
 
 def _sent(end: End) -> int:
-    """By sequence numbers, so with what the capture lacks."""
+    """Return the octets that an end sent by its sequence numbers, so with those that the capture lacks."""
     return end.data + (end.missing if end.packets else 0)
 
 
 def _seconds(microseconds: int) -> str:
+    """Return microseconds as seconds with six places."""
     return f"{microseconds // SECOND}.{microseconds % SECOND:06}"
 
 
 def _uid(connection: Connection) -> str:
-    """The same for the same packets; Zeek draws its own by chance."""
+    """Return an identifier of the connection.
+
+    It is the same for the same packets, while Zeek draws its own by chance.
+    """
     key = "".join(map(str, (connection.began, connection.number, *(end.endpoint for end in connection.ends))))
     number = int.from_bytes(blake2b(key.encode(), digest_size=16).digest(), "big")
     digits = []
@@ -112,8 +119,10 @@ def _uid(connection: Connection) -> str:
 
 
 def _local(end: End) -> str:
-    """Zeek's `Site::local_nets` are private networks, unless its user names others (RFC 1918, RFC 6598, RFC
-    4193, RFC 4291).
+    """Return "T" for an address of a private network, else "F".
+
+    Zeek's `Site::local_nets` are these unless its user names others (RFC 1918, RFC 6598, RFC 4193, RFC
+    4291).
     """
     address = end.endpoint.address
     if len(address) == 4:

@@ -1,9 +1,11 @@
-"""The packets in a capture file: pcap (both byte orders, micro- and nanoseconds, the old version 2.2, the
-"modified" kind) and pcapng (draft-ietf-opsawg-pcap, -pcapng). `postel.view.capture.files` opens them,
-compressed or not, and several at once.
+"""Packets of a capture file: pcap and pcapng, from an open file or a pipe.
 
-No length in the file is trusted: what is longer than `LARGEST` is damage, and so is what ends before it
-should. Damage ends the reading; what came before it counts.
+Understood are pcap (draft-ietf-opsawg-pcap) in both byte orders, with micro- and nanoseconds, its old
+version 2.2 and its "modified" kind, and pcapng (draft-ietf-opsawg-pcapng). `postel.view.capture.files`
+opens the files, compressed or not, and reads several as one.
+
+No length in a file is trusted. A packet or block longer than `LARGEST` is damage, and so is a file that
+ends in the middle of one. Damage ends the reading; the packets before it count.
 """
 
 import lzma
@@ -45,24 +47,28 @@ _IF_TSOFFSET: Final = 14
 
 
 class Damage(NamedTuple):
-    """Where the file broke, in octets from its start, and what was wrong there."""
+    """Place where a file is broken, in octets from its start, and what is wrong there."""
 
     offset: int
     text: str
 
     def __str__(self) -> str:
+        """Return both in one line."""
         return f"broken at octet {self.offset}: {self.text}"
 
 
 class _Broken(Exception):
-    """What is wrong at the position where the format stands; stays in this module."""
+    """Damage at the position up to which a file was read; raised and caught inside this module."""
 
 
 class Reader:
-    """The packets of an open file, or of a pipe as they come: ``for octets, frames in reader.chunks()``.
-    ``damage`` is None unless the file broke."""
+    """Packets of an open file, or of a pipe as they come: ``for octets, frames in reader.chunks()``.
+
+    ``damage`` is None unless the file is broken; it is known once the last chunk was read.
+    """
 
     def __init__(self, file: BufferedIOBase) -> None:
+        """Read from ``file``, which the caller opens and closes."""
         self.damage: Damage | None = None
         self._file = file
         self._broken = ""
@@ -70,7 +76,7 @@ class Reader:
         self._offset = 0  # in the file, of the chunk's first octet
 
     def chunks(self) -> Iterator[tuple[bytes, list[Frame]]]:
-        """The file in pieces: octets, and where in them frames are, as `Table.take` takes both."""
+        """Yield the file in pieces: octets, and where in them the frames are, as `Table.take` takes both."""
         form = self._form()
         while form is not None:
             form.position = 0
@@ -90,8 +96,10 @@ class Reader:
                 return
 
     def _form(self) -> "Pcap | Pcapng | None":
-        """By the first octets. The header stays out of the first chunk of a pcap file; a pcapng's is a block
-        like any other.
+        """Return the format that the first octets tell of; None, with ``damage`` set, for any other file.
+
+        The header of a pcap file doesn't become part of the first chunk. That of a pcapng file does: it is
+        a block like any other.
         """
         self._fill(_PCAP_HEADER)
         magic = self._octets[:4]
@@ -108,11 +116,12 @@ class Reader:
         return None
 
     def _drop(self, octets: int) -> None:
+        """Forget the first octets of the chunk: their frames were read."""
         self._octets = self._octets[octets:]
         self._offset += octets
 
     def _read(self) -> bytes:
-        """The next part of the file; b"" at its end, and where what compresses it is damaged."""
+        """Return the next part of the file: b"" at its end, and where its compression is damaged."""
         try:
             return self._file.read1(_CHUNK)
         except _BROKEN_STREAMS as error:
@@ -120,7 +129,7 @@ class Reader:
             return b""
 
     def _fill(self, needed: int) -> bool:
-        """At least so many octets, if the file has them."""
+        """Read until the chunk has ``needed`` octets. Returns whether the file has so many."""
         parts = [self._octets]
         size = len(self._octets)
         while size < needed:
@@ -137,6 +146,7 @@ _BROKEN_STREAMS: Final = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def _stranger(octets: bytes) -> str:
+    """Describe a file that begins like neither pcap nor pcapng."""
     if not octets:
         return "it is empty"
     if octets[:4] in _PCAP_MAGICS:
@@ -145,9 +155,14 @@ def _stranger(octets: bytes) -> str:
 
 
 class Pcap:
-    """A header, then packets, each with the time and two lengths before it."""
+    """Format pcap: a header, then packets, each with its time and two lengths before it."""
 
     def __init__(self, order: str, units: int, header: int, link: int, minor: int) -> None:
+        """Take what the file's header tells.
+
+        ``units`` of time make a microsecond, ``header`` is the length of a packet's header in octets,
+        ``minor`` the version of the format.
+        """
         self.position: int = 0
         self.needed: int = 0  # octets of the next packet, where it is known
         self.broken: str = ""
@@ -158,8 +173,9 @@ class Pcap:
         self._minor = minor
 
     def frames(self, octets: bytes) -> list[Frame]:
-        """All that are whole; ``position`` is then where the rest begins. To wake a generator would take
-        longer than a packet does.
+        """Return all frames that are whole in the chunk; ``position`` is then where the rest begins.
+
+        A list, not a generator: to resume a generator would take longer than to read a packet.
         """
         found: list[Frame] = []
         unpack, units, header, link = self._record.unpack_from, self._units, self._header, self._link
@@ -183,14 +199,17 @@ class Pcap:
         return found
 
     def what(self, octets: bytes) -> str:
+        """Name what the file ends in the middle of."""
         if len(octets) < self._header:
             return "a packet's header"
         return f"a packet of {self.needed}"
 
 
 class Interface(NamedTuple):
-    """What an interface description says: its link, how much of a packet it keeps (0: all), units of time in
-    a second, and its epoch.
+    """Interface description of a pcapng file.
+
+    ``link`` is the type of its link, ``snap`` how many octets of a packet it keeps (0: all), ``units`` how
+    many units of time make a second, ``epoch`` what is added to each time, in microseconds.
     """
 
     link: int
@@ -199,15 +218,18 @@ class Interface(NamedTuple):
     epoch: int
 
     def time(self, ticks: int) -> int:
+        """Return a packet's time in microseconds since 1970."""
         return ticks * _MICROSECONDS // self.units + self.epoch
 
 
 class Pcapng:
-    """Blocks: sections, the interfaces in them, and packets that name an interface; blocks of other kinds are
-    stepped over.
+    """Format pcapng: sections, the interfaces in them, and packets that name an interface.
+
+    Blocks of other kinds are skipped.
     """
 
     def __init__(self) -> None:
+        """Begin before the first section, which tells the byte order."""
         self.position: int = 0
         self.needed: int = 0
         self.broken: str = ""
@@ -216,6 +238,7 @@ class Pcapng:
         self._set_order("<")
 
     def _set_order(self, order: str) -> None:
+        """Prepare the structures of blocks for a byte order, "<" or ">"."""
         self._order = order
         self._block = Struct(f"{order}II")
         self._length = Struct(f"{order}I")
@@ -223,7 +246,11 @@ class Pcapng:
         self._obsolete = Struct(f"{order}IIHHIIII")
 
     def frames(self, octets: bytes) -> list[Frame]:
-        """All that are whole; ``position`` is then where the rest begins."""
+        """Return all frames that are whole in the chunk; ``position`` is then where the rest begins.
+
+        The inner loop reads sound enhanced packets, of which most files consist; `_other` reads any other
+        block.
+        """
         found: list[Frame] = []
         size = len(octets)
         last = size - 32
@@ -264,8 +291,9 @@ class Pcapng:
                 found.append(frame)
 
     def _other(self, octets: bytes) -> Frame | None:
-        """One block that isn't an enhanced packet, or isn't sound; ``position`` stays where it isn't
-        whole.
+        """Read one block that isn't a sound enhanced packet. Returns its frame, if it holds one.
+
+        ``position`` doesn't move where the block isn't whole in the chunk.
         """
         position = self.position
         if position + 12 > len(octets):
@@ -290,6 +318,7 @@ class Pcapng:
         return frame
 
     def _begin_section(self, octets: bytes) -> None:
+        """Take the byte order of a new section, and forget the interfaces of the last."""
         order = _BYTE_ORDERS.get(octets[self.position + 8 : self.position + 12])
         if order is None:
             raise _Broken("a section without a byte order")
@@ -297,6 +326,7 @@ class Pcapng:
         self._interfaces = []
 
     def _add_interface(self, octets: bytes, end: int) -> None:
+        """Read an interface description: link, snap length, resolution and offset of its times."""
         if end - self.position < 20:
             raise _Broken("an interface description that is too short")
         if len(self._interfaces) == MOST_INTERFACES:
@@ -311,6 +341,7 @@ class Pcapng:
         self._interfaces.append(Interface(link, snap, units, epoch))
 
     def _options(self, octets: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield code and value of each option between ``start`` and ``end``."""
         while start + 4 <= end:
             code, length = Struct(f"{self._order}HH").unpack_from(octets, start)
             if code == 0 or start + 4 + length > end:
@@ -319,6 +350,7 @@ class Pcapng:
             start += 4 + (length + 3) // 4 * 4
 
     def _frame(self, octets: bytes, kind: int, length: int) -> Frame:
+        """Return the frame of a block that holds a packet, of any of the three kinds."""
         position = self.position
         if kind == _SIMPLE_PACKET:
             return self._simple(octets, length)
@@ -335,6 +367,10 @@ class Pcapng:
         return self._now, position + 28, captured, original, interface.link
 
     def _simple(self, octets: bytes, length: int) -> Frame:
+        """Return the frame of a simple packet block.
+
+        Such a block has no time: the packet gets that of the packet before it.
+        """
         interface = self._interface(0)
         if length < 16:
             raise _Broken("a packet's block that is too short")
@@ -343,9 +379,11 @@ class Pcapng:
         return self._now, self.position + 12, captured, original, interface.link
 
     def _interface(self, number: int) -> Interface:
+        """Return an interface of this section by its number."""
         if number >= len(self._interfaces):
             raise _Broken(f"a packet from interface {number} of {len(self._interfaces)}")
         return self._interfaces[number]
 
     def what(self, octets: bytes) -> str:
+        """Name what the file ends in the middle of."""
         return f"a block of {self._block.unpack_from(octets)[1]}" if len(octets) >= 8 else "a block"

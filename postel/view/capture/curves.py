@@ -1,8 +1,8 @@
-"""A connection's segments as curves over time: sequence numbers, windows and round trips, as SVG.
+"""Segments of a connection as curves over time: sequence numbers, windows and round trips, as SVG.
 
-Each end has its colour. In the first chart a dot is a segment of text, a cross one that was sent again, and
-the line what the other end acknowledged; in the second, the line is the window that an end advertises, and
-the dots what the other has under way. The third has round trips from where the capture was made.
+Each end has its colour. In the first chart a dot is a segment with data, a cross one that was sent again,
+and the line what the other end acknowledged. In the second, the line is the window that an end advertises,
+and the dots what the other end has in flight. The third has round trips from where the capture was made.
 """
 
 from collections import deque
@@ -28,16 +28,20 @@ _SIDES: Final = ("first", "second")
 
 
 class Point(NamedTuple):
-    """``when`` in microseconds since the connection began; ``value`` in octets or microseconds."""
+    """Point of a curve.
+
+    ``when`` is in microseconds since the connection began, ``value`` in octets or microseconds.
+    """
 
     when: int
     value: int
 
 
 class Curves:
-    """Of one connection, for the closer look of a `Table`: ``look(seen)`` for each of its segments."""
+    """Curves of one connection, for the closer look of a `Table`: ``look(seen)`` for each of its segments."""
 
     def __init__(self, connection: Connection) -> None:
+        """Begin without points."""
         self.connection: Connection = connection
         self.is_cut: bool = False  # there were more points than are drawn
         self._sent: tuple[list[Point], list[Point]] = ([], [])
@@ -52,7 +56,7 @@ class Curves:
         )
 
     def look(self, seen: Seen) -> None:
-        """A segment; a RST and a copy say nothing here."""
+        """Take the points of a segment; a RST and a copy have none."""
         if seen.sight is Sight.COPY or seen.located.bits & RST:
             return
         end, located = seen.end, seen.located
@@ -74,6 +78,7 @@ class Curves:
             self._add(self._windows[side], when, located.window << shift)
 
     def _acknowledge(self, seen: Seen, when: int) -> None:
+        """Take the points of an ACK: what it acknowledges, and the round trip that it ends."""
         side = 1 - seen.end.side
         self._add(self._acked[side], when, sequence.offset(seen.located.ack, seen.end.other.first))
         outstanding = self._outstanding[side]
@@ -83,13 +88,14 @@ class Curves:
                 self._add(self._trips[side], when, when - sent)
 
     def _add(self, points: list[Point], when: int, value: int) -> None:
+        """Add a point, unless the curve has as many as are drawn."""
         if len(points) < MOST:
             points.append(Point(when, value))
         else:
             self.is_cut = True
 
     def render(self, language: str) -> str:
-        """The charts, one below the other, to stand in a page."""
+        """Return the charts, one below the other, to stand in a page."""
         numbers: list[Marks] = [("curve", self._acked), ("dots", self._sent), ("crosses", self._again)]
         windows: list[Marks] = [("curve", self._windows), ("dots", self._flights)]
         charts = [
@@ -108,12 +114,15 @@ Marks = tuple[str, tuple[list[Point], list[Point]]]
 
 
 class _Chart(NamedTuple):
+    """Chart to draw: its name, all its points, and how they are marked."""
+
     name: str
     points: tuple[list[Point], ...]
     marks: list[Marks]
 
 
 def _drawn(chart: _Chart, took: int, language: str) -> str:
+    """Return a chart as SVG."""
     highest = max(point.value for points in chart.points for point in points) or 1
     across, up = (_WIDE - _LEFT - 8) / max(took, 1), (_HIGH - _TOP - _BOTTOM) / highest
     parts = [
@@ -136,6 +145,7 @@ def _drawn(chart: _Chart, took: int, language: str) -> str:
 
 
 def _axis(highest: int, took: int, up: float, *, is_time: bool) -> list[str]:
+    """Return the lines and numbers of both axes."""
     bottom, parts = _HIGH - _BOTTOM, list[str]()
     for part in (0, 1, 2):
         value = highest * part // 2
@@ -161,6 +171,7 @@ def _axis(highest: int, took: int, up: float, *, is_time: bool) -> list[str]:
 
 
 def _marked(kind: str, points: list[Point], side: str, across: float, up: float) -> str:
+    """Return the points of one end as a curve, dots or crosses."""
     bottom = _HIGH - _BOTTOM
     places = [
         (round(_LEFT + point.when * across, 1), round(bottom - point.value * up, 1)) for point in points

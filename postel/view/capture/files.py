@@ -1,4 +1,4 @@
-"""Capture files, opened: compressed or not, one or several at once, in the order of their packets' times."""
+"""Capture files, opened: compressed or not, one or several, read in the order of their packets' times."""
 
 import bz2
 import gzip
@@ -23,8 +23,9 @@ _ZSTD: Final = (
 
 
 def plain(file: BufferedIOBase) -> BufferedIOBase:
-    """The file's octets without the compression that its first octets tell of: gzip, bzip2, xz or zstd.
-    Raises ArgumentError.
+    """Return the file without the compression that its first octets tell of: gzip, bzip2, xz or zstd.
+
+    Raises ArgumentError for zstd where Python has nothing to read it.
     """
     buffered = _Begun(file)
     beginning = buffered.beginning
@@ -39,9 +40,10 @@ def plain(file: BufferedIOBase) -> BufferedIOBase:
 
 
 class _Begun(BufferedIOBase):
-    """A file whose first octets were read, and are read once more."""
+    """File of which the first octets were read in advance; reading begins with them again."""
 
     def __init__(self, file: BufferedIOBase) -> None:
+        """Read the first octets of ``file``, at least as many as a magic number has."""
         self.beginning: bytes = file.read1(_LONGEST)
         while len(self.beginning) < _PEEKED and (part := file.read1(_LONGEST)):
             self.beginning += part
@@ -49,9 +51,11 @@ class _Begun(BufferedIOBase):
         self._waiting = self.beginning
 
     def readable(self) -> bool:
+        """Return True: gzip, bz2 and lzma ask before they read."""
         return True
 
     def read1(self, size: int | None = -1, /) -> bytes:
+        """Return up to ``size`` octets, with at most one call to the file."""
         if not self._waiting:
             return self._file.read1(-1 if size is None else size)
         size = len(self._waiting) if size is None or size < 0 else size
@@ -59,6 +63,7 @@ class _Begun(BufferedIOBase):
         return part
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Return ``size`` octets, or fewer; all that are left where ``size`` is negative."""
         if size is None or size < 0:
             part, self._waiting = self._waiting, b""
             return part + self._file.read()
@@ -66,6 +71,7 @@ class _Begun(BufferedIOBase):
 
 
 def _zstd(file: BufferedIOBase) -> BufferedIOBase:
+    """Return a reader of zstd from the first module that can be imported."""
     for module, name in _ZSTD:
         try:
             return cast(BufferedIOBase, getattr(import_module(module), name)(file))
@@ -83,20 +89,22 @@ def _zstd(file: BufferedIOBase) -> BufferedIOBase:
 
 
 class Merged:
-    """Several captures as one: in the order of time, as far as each is. ``damage`` is the first that was
-    found in any of them.
+    """Several captures, read as one in the order of their times.
+
+    Packets of one file keep their order. ``damage`` is the first that was found in any of the files.
     """
 
     def __init__(self, readers: Sequence[Reader]) -> None:
+        """Merge the packets of these readers."""
         self._readers = readers
 
     @property
     def damage(self) -> Damage | None:
-        """None unless a file broke."""
+        """Damage of the first file that is broken, None if none is."""
         return next((reader.damage for reader in self._readers if reader.damage is not None), None)
 
     def chunks(self) -> Iterator[tuple[bytes, list[Frame]]]:
-        """As `Reader.chunks`."""
+        """Yield octets and frames, as `Reader.chunks` does."""
         if len(self._readers) == 1:
             yield from self._readers[0].chunks()
             return
@@ -108,18 +116,21 @@ class Merged:
 
 
 def _time(source: "_Source") -> int:
+    """Key to sort files by: the time of the next packet."""
     return source.time
 
 
 class _Source:
-    """One file, as far as it has been read."""
+    """One file of several, and its frames that were read and not yet handed on."""
 
     def __init__(self, reader: Reader) -> None:
+        """Begin before the first chunk."""
         self._chunks = reader.chunks()
         self._octets = b""
         self._frames: list[Frame] = []
 
     def has_more(self) -> bool:
+        """Return whether a packet is left; reads the next chunk where none is at hand."""
         while not self._frames:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -129,11 +140,11 @@ class _Source:
 
     @property
     def time(self) -> int:
-        """Of its next packet, in microseconds."""
+        """Time of the next packet, in microseconds."""
         return self._frames[0][0]
 
     def take_until(self, other: int | None) -> tuple[bytes, list[Frame]]:
-        """Its next packets, none of them later than ``other``; one at least."""
+        """Return the next packets, none of them later than ``other``, but at least one."""
         frames = self._frames
         count = len(frames)
         if other is not None and frames[-1][0] > other:
@@ -143,4 +154,5 @@ class _Source:
 
 
 def _when(frame: Frame) -> int:
+    """Key to find a frame by its time."""
     return frame[0]

@@ -1,5 +1,6 @@
-"""IP packets that came in fragments, joined (RFC 791, 3.2; RFC 8200, 4.5). Bounded: a capture may hold any
-number of first fragments.
+"""IP packets that came in fragments, joined again (RFC 791, 3.2; RFC 8200, 4.5).
+
+Memory is bounded, because a capture may hold any number of packets of which fragments are missing.
 """
 
 from typing import Final
@@ -13,13 +14,15 @@ _FRAGMENT: Final = 44
 
 
 class _Waiting:
-    """One packet, as far as its fragments have come: ``size`` is that of the whole payload, 0 until the last
-    fragment is there.
+    """Packet of which some fragments have come, and others are missing.
+
+    ``size`` is the length of the payload in octets, 0 until the last fragment has come.
     """
 
     __slots__ = ("began", "count", "head", "parts", "size")
 
     def __init__(self, began: int) -> None:
+        """Begin with the first fragment that comes, at ``began`` microseconds."""
         self.began = began
         self.count = 0  # of its fragments
         self.head = b""
@@ -28,16 +31,15 @@ class _Waiting:
 
 
 class Fragments:
-    """Give it each fragment; it gives the packet back once the last one is there."""
+    """Fragments that wait for the rest of their packets: `take` each, and get the packet with the last."""
 
     def __init__(self) -> None:
+        """Begin without any."""
         self.left: int = 0  # how many fragments are of packets that never became whole, so far
         self._waiting: dict[bytes, _Waiting] = {}
 
     def take(self, octets: bytes, ip: int, end: int, now: int) -> bytes:
-        """The whole packet, with a header as if it had never been cut; b"" while something of it is
-        missing.
-        """
+        """Return the whole packet, as if it had never been cut; b"" while fragments are missing."""
         key, head, offset, more, payload = (
             _parsed_4(octets, ip, end) if octets[ip] >> 4 == 4 else _parsed_6(octets, ip, end)
         )
@@ -62,6 +64,7 @@ class Fragments:
 
 
 def _joined(waiting: _Waiting) -> bytes:
+    """Return the packet if all its fragments are there, else b""."""
     if not waiting.size or not waiting.head or waiting.size + len(waiting.head) > _LARGEST:
         return b""
     text = bytearray()
@@ -82,6 +85,7 @@ def _joined(waiting: _Waiting) -> bytes:
 
 
 def _parsed_4(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool, bytes]:
+    """Return of an IPv4 fragment: key of its packet, header, offset, whether more follow, and payload."""
     header = (octets[ip] & 15) * 4
     total = octets[ip + 2] << 8 | octets[ip + 3]
     field = octets[ip + 6] << 8 | octets[ip + 7]
@@ -91,8 +95,9 @@ def _parsed_4(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool
 
 
 def _parsed_6(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool, bytes]:
-    """The fragment header stands right behind IPv6's, or behind extension headers, which are left out of the
-    joined packet.
+    """Return of an IPv6 fragment: key of its packet, header, offset, whether more follow, and payload.
+
+    Extension headers before the fragment header aren't part of the packet that is returned.
     """
     length = octets[ip + 4] << 8 | octets[ip + 5]
     at, following = ip + 40, octets[ip + 6]

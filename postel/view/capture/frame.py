@@ -1,5 +1,4 @@
-"""Where the segment is in an IP packet: past IP's options or extension headers, and past the tunnels around
-another packet.
+"""Place of the segment in an IP packet: past IP's options or extension headers, and past tunnels.
 
 Tunnels that are looked into: IP in IP and 6in4 (RFC 2003, 4213), GRE (RFC 2784, 2890) with Ethernet, PPP or
 ERSPAN in it, VXLAN (RFC 7348), GENEVE (RFC 8926), GTP-U (3GPP TS 29.281), AH (RFC 4302).
@@ -39,9 +38,10 @@ _TCP: Final = Struct("!4xIIHH")
 
 
 class Located(NamedTuple):
-    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet;
-    ``ip`` is where its IP header begins, ``at`` and ``end`` bound it. Its header alone must have been
-    captured.
+    """Segment that was found. At least its header was captured.
+
+    ``pair`` is source and destination address and both ports as they stand in the packet; ``ip`` is where
+    its IP header begins, ``at`` and ``end`` bound the segment.
     """
 
     pair: bytes
@@ -55,8 +55,9 @@ class Located(NamedTuple):
 
 
 class Other(NamedTuple):
-    """What is at ``ip`` in place of a segment: why it can't be read, or what it is. ``is_fragment`` is of
-    TCP.
+    """What is at ``ip`` in place of a segment: what it is, or why it can't be read.
+
+    ``is_fragment`` is of TCP.
     """
 
     what: str
@@ -84,9 +85,10 @@ OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP
 
 
 def segment(octets: bytes, ip: int, end: int, whole: int, tunnels: int = 0) -> Located | Other:
-    """The TCP segment in the IP packet at ``ip``, or what is there instead. ``end`` is where the captured
-    octets end, ``whole`` where the frame did on the wire; where IP's header tells the packet's length, that
-    counts: some tools cut packets and don't say so.
+    """Return the TCP segment in the IP packet at ``ip``, or what is there instead.
+
+    ``end`` is where the captured octets end, ``whole`` where the frame did on the wire. Where IP's header
+    tells the packet's length, that counts: some tools cut packets and don't say so.
     """
     if ip >= end:
         return CUT
@@ -97,6 +99,7 @@ def segment(octets: bytes, ip: int, end: int, whole: int, tunnels: int = 0) -> L
 
 
 def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Located | Other:
+    """Return what is in an IPv4 packet (RFC 791)."""
     if ip + 20 > end:
         return CUT
     first, total, fragment, protocol = _IPV4.unpack_from(octets, ip)
@@ -117,6 +120,7 @@ def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
 
 
 def _in_ipv6(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Located | Other:
+    """Return what is in an IPv6 packet, past its extension headers (RFC 8200)."""
     if ip + 40 > end:
         return CUT
     length, following = _IPV6.unpack_from(octets, ip)
@@ -140,6 +144,7 @@ def _in_ipv6(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
 
 
 def _located(octets: bytes, ip: int, size: int, at: int, end: int, whole: int) -> Located | Other:
+    """Return the segment at ``at``, unless its header can't be."""
     if at + 20 > end:
         return CUT
     seq, ack, bits, window = _TCP.unpack_from(octets, at)
@@ -157,6 +162,7 @@ def _located(octets: bytes, ip: int, size: int, at: int, end: int, whole: int) -
 def _tunnelled(
     protocol: int, octets: bytes, ip: int, at: int, end: int, whole: int, tunnels: int
 ) -> Located | Other:
+    """Return what is in the packet inside a tunnel, or which protocol it is, if it is no tunnel."""
     inner = NOWHERE
     if tunnels < _MOST_TUNNELS:
         if protocol in _IN_IP:
@@ -171,6 +177,7 @@ def _tunnelled(
 
 
 def _in_gre(octets: bytes, at: int, end: int) -> int:
+    """Return where IP begins behind a GRE header, NOWHERE if it isn't found."""
     if at + 4 > end:
         return NOWHERE
     flags, version, kind = octets[at], octets[at + 1] & 7, octets[at + 2] << 8 | octets[at + 3]
@@ -188,6 +195,7 @@ def _in_gre(octets: bytes, at: int, end: int) -> int:
 
 
 def _in_udp(octets: bytes, at: int, end: int) -> int:
+    """Return where IP begins in a datagram of VXLAN, GENEVE or GTP-U, NOWHERE in any other."""
     if at + 16 > end:
         return NOWHERE
     port, inside = octets[at + 2] << 8 | octets[at + 3], at + 8
@@ -206,7 +214,11 @@ def _in_udp(octets: bytes, at: int, end: int) -> int:
 
 
 def _in_gtp(octets: bytes, at: int, end: int) -> int:
-    """Eight octets; four more where a flag says so, the last of which begins a chain of extension headers."""
+    """Return where IP begins behind a header of GTP-U.
+
+    It has eight octets; four more where a flag says so, the last of which begins a chain of extension
+    headers.
+    """
     if not octets[at] & 7:
         return at + 8
     at += 12
@@ -219,7 +231,7 @@ def _in_gtp(octets: bytes, at: int, end: int) -> int:
 
 
 def is_damaged(octets: bytes, end: int, located: Located) -> bool:
-    """Whether the segment's checksum is wrong: it never is where not all was captured."""
+    """Return whether the segment's checksum is wrong. False where not all of it was captured."""
     if located.end > end:
         return False
     size = (len(located.pair) - 4) // 2

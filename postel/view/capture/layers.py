@@ -1,8 +1,7 @@
-"""What lies around an IP packet in a frame: the link's header, tags and labels, PPP, LLC, 802.11. Each
-function tells where IP begins.
+"""What lies around an IP packet in a frame: the link's header, tags and labels, PPP, LLC, 802.11.
 
-The numbers of links are those of draft-ietf-opsawg-pcaplinktype; of types behind a link's header, those of
-IEEE 802.
+Each function returns where IP begins, or NOWHERE. The numbers of links are those of
+draft-ietf-opsawg-pcaplinktype, the types behind a link's header those of IEEE 802.
 """
 
 from collections.abc import Callable
@@ -64,12 +63,12 @@ LINK_NAMES: Final = {
 
 
 def is_known(link: int) -> bool:
-    """Whether frames of this link can hold IP that is found."""
+    """Return whether frames of this link can hold IP that is found."""
     return link == ETHERNET or link in _LINKS
 
 
 def network(link: int, octets: bytes, start: int, end: int) -> int:
-    """Where the IP header begins, NOWHERE if there is none that can be found."""
+    """Return where the IP header begins, NOWHERE if there is none that can be found."""
     if link == ETHERNET:
         return ethernet(octets, start, end)
     find = _LINKS.get(link)
@@ -77,12 +76,12 @@ def network(link: int, octets: bytes, start: int, end: int) -> int:
 
 
 def ethernet(octets: bytes, start: int, end: int, layers: int = 0) -> int:
-    """In an Ethernet frame, which begins at ``start``."""
+    """Return where IP begins in the Ethernet frame at ``start``."""
     return typed(_number(octets, start + 12, end), octets, start + 14, end, layers)
 
 
 def typed(kind: int, octets: bytes, at: int, end: int, layers: int = 0) -> int:
-    """Behind a type of Ethernet's, of which ``layers`` came before."""
+    """Return where IP begins behind an Ethernet type, before which ``layers`` others came."""
     if kind in (IPV4, IPV6):
         return at
     if layers >= _MOST_LAYERS:
@@ -101,12 +100,15 @@ def typed(kind: int, octets: bytes, at: int, end: int, layers: int = 0) -> int:
 
 
 def _number(octets: bytes, at: int, end: int) -> int:
+    """Return a number of two octets, -1 where they weren't captured."""
     return octets[at] << 8 | octets[at + 1] if at + 2 <= end else -1
 
 
 def _labelled(octets: bytes, at: int, end: int, layers: int) -> int:
-    """RFC 3032: labels of four octets, the last with a bit set. Behind them IP, or a pseudowire's Ethernet
-    frame (RFC 4448).
+    """Return where IP begins behind MPLS labels.
+
+    RFC 3032: labels have four octets, the last one a bit that tells so. Behind them is IP, or a
+    pseudowire's Ethernet frame (RFC 4448).
     """
     for _ in range(_MOST_LAYERS):
         if at + 4 >= end:
@@ -122,7 +124,7 @@ def _labelled(octets: bytes, at: int, end: int, layers: int) -> int:
 
 
 def _llc(octets: bytes, at: int, end: int) -> int:
-    """IEEE 802.2 with SNAP: a type of Ethernet's behind six octets."""
+    """Return where IP begins behind an LLC header with SNAP, which ends in an Ethernet type (IEEE 802.2)."""
     if octets[at : at + 6] != _SNAP:
         return NOWHERE
     kind = _number(octets, at + 6, end)
@@ -130,8 +132,10 @@ def _llc(octets: bytes, at: int, end: int) -> int:
 
 
 def _ppp(octets: bytes, at: int, end: int) -> int:
-    """RFC 1661, with or without address and control of RFC 1662; the protocol in two octets, or one where it
-    was compressed.
+    """Return where IP begins behind a PPP header (RFC 1661).
+
+    Address and control of RFC 1662 may be there or not; the protocol has two octets, or one where it was
+    compressed.
     """
     if octets[at : at + 2] == b"\xff\x03":
         at += 2
@@ -144,31 +148,37 @@ def _ppp(octets: bytes, at: int, end: int) -> int:
 
 
 def _null(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - the shape of all of them
+    """Return where IP begins behind four octets that tell the address family."""
     return start + 4
 
 
 def _raw(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - as _null
+    """Return where IP begins where there is no header."""
     return start
 
 
 def _cooked(octets: bytes, start: int, end: int) -> int:
+    """Return where IP begins in a frame of Linux's cooked capture, version 1."""
     return typed(_number(octets, start + 14, end), octets, start + 16, end)
 
 
 def _cooked_2(octets: bytes, start: int, end: int) -> int:
+    """Return where IP begins in a frame of Linux's cooked capture, version 2."""
     return typed(_number(octets, start, end), octets, start + 20, end)
 
 
 def _cisco_hdlc(octets: bytes, start: int, end: int) -> int:
+    """Return where IP begins in a frame of Cisco's HDLC."""
     return typed(_number(octets, start + 2, end), octets, start + 4, end)
 
 
 def _ppp_ethernet(octets: bytes, start: int, end: int) -> int:
+    """Return where IP begins in a PPPoE frame without Ethernet's header."""
     return _ppp(octets, start + 6, end)
 
 
 def _wifi(octets: bytes, start: int, end: int, *, is_padded: bool = False) -> int:
-    """An 802.11 data frame that isn't encrypted."""
+    """Return where IP begins in an 802.11 data frame that isn't encrypted."""
     if start + 24 > end:
         return NOWHERE
     control, flags = octets[start], octets[start + 1]
@@ -185,7 +195,10 @@ def _wifi(octets: bytes, start: int, end: int, *, is_padded: bool = False) -> in
 
 
 def _radiotap(octets: bytes, start: int, end: int) -> int:
-    """A header with its length; one of its fields may say that 802.11's header is padded."""
+    """Return where IP begins behind a radiotap header, which tells its length.
+
+    One of its fields may say that 802.11's header is padded.
+    """
     if start + 8 > end:
         return NOWHERE
     at = start + (octets[start + 2] | octets[start + 3] << 8)
@@ -193,6 +206,7 @@ def _radiotap(octets: bytes, start: int, end: int) -> int:
 
 
 def _has_padding(octets: bytes, start: int, end: int) -> bool:
+    """Return whether radiotap's field of flags says that 802.11's header is padded."""
     present, fields = int.from_bytes(octets[start + 4 : start + 8], "little"), start + 8
     further = present
     while further & 1 << 31 and fields + 4 <= end:
@@ -207,6 +221,7 @@ def _has_padding(octets: bytes, start: int, end: int) -> bool:
 
 
 def _ppi(octets: bytes, start: int, end: int) -> int:
+    """Return where IP begins behind a PPI header, which names the link inside."""
     if start + 8 > end:
         return NOWHERE
     link = int.from_bytes(octets[start + 4 : start + 8], "little")
@@ -215,7 +230,9 @@ def _ppi(octets: bytes, start: int, end: int) -> int:
 
 
 def _nflog(octets: bytes, start: int, end: int) -> int:
-    """Four octets, then attributes: length and type in the byte order of the machine that wrote them, mostly
+    """Return where IP begins in a message of Linux's NFLOG.
+
+    Four octets, then attributes: length and type in the byte order of the machine that wrote them, mostly
     little-endian.
     """
     at = start + 4
@@ -230,6 +247,7 @@ def _nflog(octets: bytes, start: int, end: int) -> int:
 
 
 def _ppp_with_direction(octets: bytes, start: int, end: int) -> int:
+    """Return where IP begins behind an octet that tells the direction, and PPP."""
     return _ppp(octets, start + 1, end)
 
 

@@ -6,8 +6,9 @@ from postel.wire.segment import ABSENT
 
 
 def scale(end: End) -> int:
-    """By how many bits the windows that ``end`` advertises are shifted; UNKNOWN where the capture lacks a SYN
-    (RFC 7323, 2.2).
+    """Return by how many bits the windows that ``end`` advertises are shifted (RFC 7323, 2.2).
+
+    UNKNOWN where the capture lacks one of the SYNs.
     """
     if end.offer is None or end.other.offer is None:
         return UNKNOWN

@@ -12,6 +12,7 @@ LEAST_MSS: Final = {4: 536, 16: 1220}
 
 
 def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
+    """Look at a SYN or SYN,ACK, whose options are in ``bearer``."""
     end, flags, number = seen.end, seen.located.bits, seen.number
     crosses = not flags & ACK and end.other.syns and end.other.ack == UNKNOWN
     if crosses and end.side:
@@ -35,8 +36,9 @@ def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
 
 
 def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
-    """A SYN or SYN,ACK with the number of an earlier one. What it says depends on what was captured of the
-    other end in between.
+    """Look at a SYN or SYN,ACK with the number of an earlier one.
+
+    What it shows depends on what was captured of the other end in between.
     """
     end, eye, other = seen.end, case.eyes[seen.end.side], case.eyes[seen.end.other.side]
     if seen.located.bits & ACK:
@@ -59,6 +61,7 @@ def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> N
 
 
 def _offered(bearer: options.Bearer) -> set[str]:
+    """Return the names of the options that a SYN has, of those that both ends must offer."""
     has = {
         "window scale": bearer.window_scale != ABSENT,
         "SACK": bearer.sack_permitted,
@@ -68,6 +71,7 @@ def _offered(bearer: options.Bearer) -> set[str]:
 
 
 def _compare_offers(case: Case, seen: Seen, offer: options.Bearer, answer: options.Bearer) -> None:
+    """Compare the options of a SYN,ACK with those of the SYN."""
     offered, answered = _offered(offer), _offered(answer)
     if answered - offered:
         case.find("not offered", seen.end, seen.number, options=", ".join(sorted(answered - offered)))
@@ -76,6 +80,7 @@ def _compare_offers(case: Case, seen: Seen, offer: options.Bearer, answer: optio
 
 
 def _look_at_ecn_answer(case: Case, seen: Seen) -> None:
+    """Compare the ECN flags of a SYN,ACK with those of the SYN (RFC 3168, 6.1.1)."""
     asked, answered = (end.syn_flags & (AE | CWR | ECE) for end in (seen.end.other, seen.end))
     if asked == CWR | ECE and answered == CWR | ECE:
         case.find("ECN reflected", seen.end, seen.number)

@@ -1,14 +1,14 @@
 """How long things took in a connection, and what it waited for: the wire, a program, or a window.
 
-A capture is made in one place, so a round trip here is the time from there to the other end and back. What a
-connection waits for is told by what was outstanding when it fell silent, and by what ended the silence:
+A capture is made in one place, so a round trip here is the time from there to one end and back. What a
+connection waited for is told by what was outstanding when it fell silent, and by what ended the silence:
 
 | outstanding | ended by | waited for |
 |---|---|---|
-| text, SYN or FIN | the same, sent again | the wire: it was lost |
-| text, and the window had no room for more | a larger window | the window: the program there didn't read |
-| text | its ACK | the wire: it was slow |
-| nothing | text | the program of the end that sent it |
+| data, SYN or FIN | the same, sent again | the wire: it was lost |
+| data, and the window had no room for more | a larger window | the window: the program there didn't read |
+| data | its ACK | the wire: it was slow |
+| nothing | data | the program of the end that sent it |
 """
 
 from array import array
@@ -30,9 +30,10 @@ _MOST_OUTSTANDING: Final = 256
 
 
 class Silence(NamedTuple):
-    """Nothing was captured for ``length`` microseconds, until packet ``number``. ``kind`` is "wire",
-    "program" or "window". ``by`` is the end that the connection waited for: its program, its window, or its
-    segments on the wire.
+    """Time of ``length`` microseconds in which nothing was captured, until packet ``number``.
+
+    ``kind`` is "wire", "program" or "window", "" where nothing was awaited. ``by`` is the end that the
+    connection waited for: its program, its window, or its segments on the wire.
     """
 
     length: int
@@ -42,7 +43,7 @@ class Silence(NamedTuple):
 
 
 class _Half:
-    """What one end sent, in time."""
+    """Measures of what one end sent."""
 
     __slots__ = (
         "flight",
@@ -56,6 +57,7 @@ class _Half:
     )
 
     def __init__(self) -> None:
+        """Begin without segments."""
         # Numbers behind segments that went by once, and when: a list, since an empty deque takes 0.6 kB
         self.outstanding: list[tuple[int, int]] = []
         self.round_trips: array[int] = array("q")
@@ -68,11 +70,13 @@ class _Half:
 
 
 class Pace:
-    """Of one connection: tell it of each segment by `look`, after the connection has taken it. Times are
-    microseconds.
+    """Times of one connection, in microseconds.
+
+    `look` is called with each segment, after the connection took it.
     """
 
     def __init__(self, connection: Connection) -> None:
+        """Begin before the first segment."""
         self.connection: Connection = connection
         self.stalls: list[Silence] = []
         self.longest: Silence | None = None
@@ -84,7 +88,7 @@ class Pace:
         self._asked = UNKNOWN  # when the opener sent text that has no answer yet
 
     def look(self, seen: Seen) -> None:
-        """A segment."""
+        """Take a segment."""
         if seen.sight is COPY:
             return
         if self.last != UNKNOWN and not seen.located.bits & RST:
@@ -99,8 +103,8 @@ class Pace:
         """Update the measures for a plain segment, before the connection takes it.
 
         It has an ACK and no SYN, FIN or RST, its payload is the next in order, and it comes within
-        ``patience`` after the latest segment. Its window of ``room`` octets (UNKNOWN where the capture can't
-        tell) isn't 0.
+        ``patience`` after the latest segment. Its window of ``room`` octets (UNKNOWN where the capture
+        can't tell) isn't 0.
         """
         if when > self.last:  # noqa: PLR1730 - max() takes longer, and this is done for each segment
             self.last = when
@@ -129,6 +133,7 @@ class Pace:
             self._asked = UNKNOWN
 
     def _end_silence(self, seen: Seen) -> None:
+        """Keep the silence before this segment, if it is a stall or the longest so far."""
         length = seen.when - self.last
         if length <= self.patience:
             return
@@ -141,8 +146,9 @@ class Pace:
             self.stalls.append(silence)
 
     def _waited_for(self, seen: Seen) -> tuple[str, End]:
-        """What the silence before this segment was, and the end that was waited for; "" where nothing was
-        awaited.
+        """Return what the silence before this segment was spent on, and the end that was waited for.
+
+        The first is "" where nothing was awaited.
         """
         end, sight = seen.end, seen.sight
         other, text = end.other, seen.length
@@ -163,11 +169,12 @@ class Pace:
         return ("wire", other) if is_ack_of_some else ("", end)
 
     def _take_ack(self, seen: Seen) -> None:
+        """Measure round trips that an ACK ends."""
         if seen.located.bits & (ACK | RST) == ACK:
             self._acknowledge(self._halves[seen.end.other.side], seen.located.ack, seen.when)
 
     def _acknowledge(self, half: _Half, ack: int, now: int) -> None:
-        """Everything before ``ack`` came back: measure the round trip of the latest segment of that."""
+        """Forget what came back with ``ack``, and measure the round trip of the latest segment of that."""
         outstanding, sent = half.outstanding, UNKNOWN
         while outstanding and ack - outstanding[0][0] & MASK < HALF:
             sent = outstanding.pop(0)[1]
@@ -175,6 +182,7 @@ class Pace:
             half.round_trips.append(now - sent)
 
     def _take_text(self, seen: Seen) -> None:
+        """Keep when the segment's data was sent, how much is in flight, and whether that fills the window."""
         end, sight = seen.end, seen.sight
         size = seen.length + (seen.located.bits & SYN != 0) + (seen.located.bits & FIN != 0)
         if not size:
@@ -194,7 +202,7 @@ class Pace:
         self._take_talk(end, seen.when)
 
     def _take_talk(self, end: End, when: int) -> None:
-        """The opener asks, the other answers: each answer once, at its first octet."""
+        """Measure how long an answer took: from the last data of the opener to the first of the other end."""
         if end.side == 0:
             self._asked = when
         elif self._asked != UNKNOWN:
@@ -202,6 +210,7 @@ class Pace:
             self._asked = UNKNOWN
 
     def _take_window(self, seen: Seen) -> None:
+        """Keep the window that an end advertises, and how long it is zero."""
         end, located = seen.end, seen.located
         if located.bits & (SYN | RST):
             return
@@ -217,13 +226,14 @@ class Pace:
 
     @property
     def duration(self) -> int:
-        """From its first segment to its last."""
+        """Time from the first segment to the last."""
         return self.connection.last - self.connection.began
 
     def opening(self) -> tuple[int, int, int] | None:
-        """How long it took from the first SYN to the end of the handshake; how much of that passed until the
-        SYN, and the SYN,ACK, that counted were sent again; and the round trip without that. None where the
-        capture doesn't have all three segments.
+        """Return how long the handshake took, how much of that passed before SYNs sent again, and the rest.
+
+        The second is the time until the SYN, and the SYN,ACK, that counted were sent; the third is the
+        round trip. None where the capture doesn't have all three segments.
         """
         connection = self.connection
         if UNKNOWN in (connection.syn_sent, connection.syn_acked, connection.opened):
@@ -233,30 +243,31 @@ class Pace:
         return whole, min(waited, whole), max(whole - waited, 0)
 
     def round_trips(self, side: int) -> tuple[int, int, int] | None:
-        """Least, median and most of those from here to the other end of ``side`` and back; None where none
-        could be measured.
+        """Return least, median and most of the round trips of this end's segments; None without any.
+
+        They pass from the capture to the other end and back.
         """
         samples = self._halves[side].round_trips
         return (min(samples), int(median(samples)), max(samples)) if samples else None
 
     def rate(self, side: int) -> int:
-        """Octets of payload a second, over the whole of the connection; 0 where it took no time."""
+        """Return the octets of payload a second of this end over the connection; 0 if it took no time."""
         return self.connection.ends[side].data * 1_000_000 // self.duration if self.duration > 0 else 0
 
     def flight(self, side: int) -> int:
-        """The most octets that were under way at once."""
+        """Return the most octets that this end had in flight at once."""
         return self._halves[side].flight
 
     def full(self, side: int) -> int:
-        """How many segments of this end filled the window of the other."""
+        """Return how many segments of this end filled the window of the other."""
         return self._halves[side].full
 
     def shut_time(self, side: int) -> int:
-        """How long this end advertised a zero window."""
+        """Return how long this end advertised a zero window."""
         half = self._halves[side]
         return half.shut_time + (self.connection.last - half.shut_since if half.shut_since != UNKNOWN else 0)
 
     def share_sent_again(self, side: int) -> float:
-        """Of its segments that took sequence numbers, 0 to 1."""
+        """Return the share of retransmissions, 0 to 1, in this end's segments that took sequence numbers."""
         segments = self._halves[side].segments
         return min(1.0, self.connection.ends[side].retransmissions / segments) if segments else 0.0

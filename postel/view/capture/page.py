@@ -1,5 +1,7 @@
-"""One HTML page with all that is known of a capture: the table, the findings, and the ladders and curves of
-chosen connections. It loads nothing."""
+"""HTML page with all that is known of a capture; it loads nothing.
+
+It has the table, the findings, and the ladders and curves of chosen connections.
+"""
 
 from dataclasses import dataclass
 from html import escape
@@ -38,7 +40,7 @@ addEventListener("hashchange", reveal); if (location.hash) reveal()
 
 @dataclass(slots=True)
 class Drawn:
-    """A connection that has pictures."""
+    """Connection that has pictures on the page."""
 
     number: int
     flow: Flow
@@ -48,7 +50,9 @@ class Drawn:
 def of(
     connections: list[tuple[Row, list[str]]], drawn: list[Drawn], language: str, *, unfold: bool = False
 ) -> str:
-    """``connections`` are rows of the table, each with the texts of its findings; ``unfold`` as in
+    """Return the page.
+
+    ``connections`` are rows of the table, each with the texts of its findings; ``unfold`` is as in
     `ladder.render`.
     """
     heads = "".join(f"<th>{escape(head)}</th>" for head in report.heads(language))
@@ -69,6 +73,7 @@ def of(
 
 
 def _of_connection(row: Row, findings: list[str], *, is_drawn: bool) -> str:
+    """Return the row of a connection, and below it its findings."""
     number = f'<a href="#c{row[0]}">{row[0]}</a>' if is_drawn else escape(row[0])
     cells = f"<td>{number}</td>" + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
     items = "".join(f"<li>{escape(finding)}</li>" for finding in findings)
@@ -80,6 +85,7 @@ def _of_connection(row: Row, findings: list[str], *, is_drawn: bool) -> str:
 
 
 def _of_drawn(one: Drawn, language: str, *, unfold: bool, is_alone: bool) -> str:
+    """Return the pictures of a connection, folded away unless it is the only one."""
     flow = one.flow
     drawn = ladder.render([flow], language=language, unfold=unfold, in_page=True)
     curves = "" if one.curves is None else one.curves.render(language)

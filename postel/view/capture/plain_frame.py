@@ -1,8 +1,7 @@
-"""The shape of a frame with nothing special: an IP header without options, then TCP. All its fields come out
-in one go.
+"""Shape of a plain frame: an IP header without options, then TCP. All its fields are read in one go.
 
-Of a frame that is shaped otherwise they are nonsense, which the checks of `Table.take` keep out. It is the
-speed of reading captures.
+The fields of a frame that is shaped otherwise are nonsense, which the checks of `Table.take` keep out. The
+speed of reading captures depends on this.
 """
 
 from collections.abc import Callable, Container
@@ -26,8 +25,12 @@ HEADERS: Final = {  # their lengths, by the bits beside them: of segments that n
 
 
 class Shape(NamedTuple):
-    """Of one link's frames: ``at`` is where the fields begin, ``ip`` where the IP header does, in octets from
-    the frame's start.
+    """Where the fields of one link's frames are.
+
+    ``at`` is where the fields begin, ``ip`` where the IP header does, in octets from the frame's start.
+    ``least`` and ``least_6`` are the octets that must have been captured of an IPv4 and an IPv6 packet.
+    ``kinds`` are the values that the two octets at ``at`` may have: the link's types of an IP packet, or
+    anything where the link has no type.
     """
 
     at: int
@@ -46,6 +49,7 @@ _ANYTHING: Final = range(1 << 16)
 
 
 def _shape(at: int, ip: int, kinds: Container[int] = _TYPES) -> Shape:
+    """Return the shape of a link's frames."""
     gap = ip - at - 2  # between type and IP
     four = Struct(
         f"!H{gap}xBxHHI2x12sIIHH"

@@ -42,8 +42,9 @@ def look_at_plain(  # noqa: C901 - much of the time of `explain --why` is spent 
     bits: int,
     window: int,
 ) -> bool:
-    """Update the connection's case for this segment (the arguments are those of `table.Brief`). False, and
-    nothing updated, where `Unusual.look` has to look at it.
+    """Update the connection's case for a plain segment. The arguments are those of `table.Brief`.
+
+    Returns False, and updates nothing, where `Unusual.look` has to look at the segment.
     """
     case = cases.get(end.connection.number)
     if case is None:
@@ -114,6 +115,7 @@ def _take_in(
 
 
 def _acknowledges_fin(end: End, ack: int) -> bool:
+    """Return whether ``end`` has acknowledged the other end's FIN, or does with this ``ack``."""
     fin = end.other.fin
     return end.has_acknowledged(fin) or (ack - fin & MASK < HALF and end.connection.believes(end, ack))
 
@@ -138,6 +140,7 @@ def _read_options(octets: bytes, at: int, header: int) -> tuple[int, tuple[tuple
 
 
 def _count_duplicate(case: Case, end: End, number: int) -> None:
+    """Count a duplicate ACK; the third is a finding."""
     eye = case.eyes[end.side]
     eye.duplicates += 1
     if eye.duplicates == DUPLICATES:

@@ -1,5 +1,6 @@
-"""How good the capture is for a connection: what it has twice, and what it lacks. All that is said beside it
-depends on that.
+"""How good the capture of a connection is: what it has twice, what it lacks, and where it was made.
+
+All that is said of the connection depends on that.
 """
 
 from typing import Final
@@ -17,12 +18,12 @@ _SURELY_AWAY: Final = 300  # µs: two shorter round trips tell nothing
 
 
 def is_unusual(story: Story) -> bool:
-    """Whether a finding tells more of the connection than how the capture was made."""
+    """Return whether a finding tells more of the connection than how the capture was made."""
     return any(finding.kind not in _OF_THE_CAPTURE for finding in story.findings)
 
 
 def look_at_snap_length(case: Case, seen: Seen) -> None:
-    """Tell of the first segment of each end that isn't in the capture whole."""
+    """Find the first segment of each end of which the snap length cuts payload off."""
     eye = case.eyes[seen.end.side]
     if seen.length and seen.located.end > seen.captured and not eye.is_cut:
         eye.is_cut = True
@@ -30,7 +31,7 @@ def look_at_snap_length(case: Case, seen: Seen) -> None:
 
 
 def look_at_quality(case: Case) -> None:
-    """What is known when no more segments come."""
+    """Find what is known when no more segments come."""
     connection = case.connection
     one, two = connection.ends
     for end in connection.ends:
@@ -62,8 +63,9 @@ def _tell_of_offload(case: Case, sender: End, number: int, count: int) -> None:
 
 
 def _nearer_end(case: Case) -> End | None:
-    """The end at which the capture was made: from there to the other end and back takes longer than to this
-    end. None where the handshake doesn't tell.
+    """Return the end at which the capture was made, None where the handshake doesn't tell.
+
+    From the capture to the other end and back takes longer than to this end.
     """
     connection = case.connection
     if UNKNOWN in (connection.syn_last, connection.syn_ack_last, connection.opened):

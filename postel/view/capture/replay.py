@@ -1,9 +1,9 @@
-"""Connections of a capture as a `Trace`, for the ladder: with the states that both ends must have been in.
+"""Connections of a capture as a `Trace`, for the ladder, with the states that both ends must have been in.
 
-A capture shows what passed one place, not what arrived. What arrived is told by what came later: text by the
-ACK that covers it before it is sent again, an ACK by a SYN or FIN that isn't sent again, a RST by silence.
-Both ends' state machines (RFC 9293, 3.3.2) are then taken through what they sent and what arrived; a state
-that nothing tells stays blank.
+A capture shows what passed one place, not what arrived. What arrived is told by what came later: data by
+the ACK that covers it before it is sent again, an ACK by a SYN or FIN that isn't sent again, a RST by
+silence. Both ends' state machines (RFC 9293, 3.3.2) are then taken through what they sent and what arrived;
+a state that nothing tells stays blank.
 """
 
 from collections import Counter
@@ -40,7 +40,11 @@ _LARGEST: Final = 65_000  # octets of a segment that an IP packet can hold
 
 @dataclass(slots=True)
 class _Passed:
-    """A segment that passed. ``end`` is the number behind it."""
+    """Segment that passed the place of the capture.
+
+    ``end`` is the number after it. ``after`` is the number of the packet up to which it was on its way, 0
+    where it crossed none.
+    """
 
     number: int
     when: int
@@ -56,10 +60,13 @@ class _Passed:
 
 
 class Replay:
-    """The closer look of a `Table`: give it ``Table(over, closer=replay.look)``; ``finish`` gives the trace.
-    At most ``most`` packets are kept, and of each connection ``most_of_each``: the first."""
+    """Closer look of a `Table` for a ladder: ``Table(over, closer=replay.look)``; `finish` returns the trace.
+
+    At most ``most`` packets are kept, and of each connection ``most_of_each``: the first.
+    """
 
     def __init__(self, *, most: int = MOST, most_of_each: int = MOST) -> None:
+        """Begin without packets."""
         self.forgotten: int = 0
         self.numbers: list[int] = []
         self._most = most
@@ -69,11 +76,12 @@ class Replay:
         self._notices: list[Notice] = []
 
     def notice(self, notice: Notice) -> None:
-        """An ICMP error about a segment: for ``Table(over, notices=replay.notice)``."""
+        """Keep an ICMP error about a segment: for ``Table(over, notices=replay.notice)``."""
         if len(self._notices) < self._most:
             self._notices.append(notice)
 
     def look(self, seen: Seen) -> None:
+        """Keep a segment."""
         number = seen.end.connection.number
         self._counts[number] += 1
         if len(self._passed) >= self._most or self._counts[number] > self._most_of_each:
@@ -89,8 +97,9 @@ class Replay:
         )
 
     def finish(self) -> Trace:
-        """The trace of what was looked at. ``numbers`` are then those of the connections, in the order of the
-        trace's flows.
+        """Return the trace of all that was kept.
+
+        ``numbers`` are then those of the connections, in the order of the trace's flows.
         """
         trace = Trace(limit=self._most)
         machines: dict[Connection, _Machines] = {}
@@ -114,12 +123,14 @@ class Replay:
 
 
 def _number(one: _Passed | Notice) -> int:
+    """Key to sort by: the packet's number."""
     return one.number
 
 
 def _packet(seen: Seen) -> bytes:
-    """A whole IP packet around the segment, zeros in place of what wasn't captured; its number behind it,
-    which makes it unlike others.
+    """Return an IP packet around the segment, with zeros in place of what wasn't captured.
+
+    Behind it is the packet's number, which makes it unlike others.
     """
     located = seen.located
     octets = seen.octets[located.at : min(located.end, seen.captured)]
@@ -139,6 +150,7 @@ def _packet(seen: Seen) -> bytes:
 
 
 def _by_connection(passed: list[_Passed]) -> dict[Connection, list[_Passed]]:
+    """Return the segments of each connection."""
     found: dict[Connection, list[_Passed]] = {}
     for one in passed:
         found.setdefault(one.one.connection, []).append(one)
@@ -149,7 +161,7 @@ def _by_connection(passed: list[_Passed]) -> dict[Connection, list[_Passed]]:
 
 
 def _judge_text(passed: list[_Passed]) -> None:
-    """Text arrived if it was acknowledged before it was sent again."""
+    """Judge which data arrived: what was acknowledged before it was sent again."""
     unacknowledged: dict[End, list[_Passed]] = {}
     for one in passed:
         theirs = unacknowledged.setdefault(one.one.other, [])
@@ -165,8 +177,9 @@ def _judge_text(passed: list[_Passed]) -> None:
 
 
 def _cross(one: _Passed, theirs: list[_Passed]) -> None:
-    """An end had not got the other's SYN or FIN yet when it sent its own without acknowledging it; nor a
-    SYN,ACK when it sent one.
+    """Keep that a SYN or FIN was still on its way when the other end sent its own without acknowledging it.
+
+    So was a SYN,ACK when the other end sent one.
     """
     for other in theirs:
         both_answer = one.flags & other.flags & (SYN | ACK) == SYN | ACK
@@ -177,6 +190,7 @@ def _cross(one: _Passed, theirs: list[_Passed]) -> None:
 
 
 def _wait(one: _Passed, mine: list[_Passed]) -> None:
+    """Let a segment wait for its ACK. Segments that it repeats didn't arrive."""
     if mine and sequence.lt(one.seq, mine[-1].end):
         for other in mine:
             is_answer = (
@@ -191,11 +205,12 @@ def _wait(one: _Passed, mine: list[_Passed]) -> None:
 
 
 def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:
+    """Return whether a RST answers the SYN, so that it arrived."""
     return any(one.flags & RST and one.one is syn.one.other and one.ack == syn.end for one in passed)
 
 
 def _judge_acknowledgements(passed: list[_Passed]) -> None:
-    """An ACK wasn't heard where the SYN or FIN that it covers comes again before the next ACK."""
+    """Judge which ACKs arrived: not one whose SYN or FIN comes again before the next ACK."""
     again: dict[End, int] = {}
     repeated = _repeated(passed)
     for one in reversed(passed):
@@ -207,7 +222,7 @@ def _judge_acknowledgements(passed: list[_Passed]) -> None:
 
 
 def _repeated(passed: list[_Passed]) -> set[int]:
-    """The numbers of SYNs, SYN,ACKs and FINs that aren't an end's first."""
+    """Return the numbers of SYNs, SYN,ACKs and FINs that aren't an end's first."""
     found: set[int] = set()
     known: set[tuple[End, int]] = set()
     for one in passed:
@@ -219,7 +234,7 @@ def _repeated(passed: list[_Passed]) -> set[int]:
 
 
 def _judge_resets(passed: list[_Passed]) -> None:
-    """A RST arrived where the other end fell silent."""
+    """Judge which RSTs arrived: those after which the other end fell silent."""
     spoke: set[End] = set()
     for one in reversed(passed):
         if one.flags & RST:
@@ -241,9 +256,10 @@ _AFTER_ACK_OF_FIN: Final = {FIN_WAIT_1: FIN_WAIT_2, CLOSING: TIME_WAIT, LAST_ACK
 
 
 class _Machines:
-    """The state machines of a connection's two ends, as far as they can be known."""
+    """State machines of a connection's two ends, as far as they can be known (RFC 9293, 3.3.2)."""
 
     def __init__(self, passed: list[_Passed]) -> None:
+        """Begin with all segments of a connection."""
         self.states: dict[End, State] = {}
         self.is_new = True
         self.under_way: list[_Passed] = []
@@ -252,6 +268,7 @@ class _Machines:
         self.syns: dict[End, int] = {}
 
     def take(self, one: _Passed, trace: Trace) -> None:
+        """Take the next segment: what its end did, the packet, and what arrived with it."""
         if self.is_new:
             one_end = one.one.connection.ends[0]
             trace.begin_connection(one_end.endpoint, one_end.other.endpoint)
@@ -272,7 +289,7 @@ class _Machines:
             self.arrives(other, one.when, trace)
 
     def begin(self, packet: Packet, trace: Trace) -> None:
-        """Of a capture that begins in the middle, where it is plain that neither end had closed yet."""
+        """Begin with the first packet: both ends are ESTABLISHED where neither had closed before."""
         self.is_new = False
         if self.was_open:
             packet.sender_state = ESTABLISHED
@@ -281,6 +298,7 @@ class _Machines:
                 flow.states[end.endpoint] = self.states[end] = ESTABLISHED
 
     def sends(self, one: _Passed, trace: Trace) -> None:
+        """Move the state of the end that sends a segment."""
         end, flags, state = one.one, one.flags, self.states.get(one.one)
         if flags & RST:
             self.enter(end, CLOSED, one.when, trace)
@@ -297,6 +315,7 @@ class _Machines:
             self.enter(end, _AFTER_FIN_SENT[state], one.when, trace)
 
     def arrives(self, one: _Passed, when: int, trace: Trace) -> None:
+        """Move the state of the end at which a segment arrives."""
         end = one.one.other
         if one.arrives:
             trace.packet_arrived(one.octets, when)
@@ -313,6 +332,7 @@ class _Machines:
             self.enter(end, _AFTER_FIN_ARRIVED[state], when, trace)
 
     def syn_arrives(self, end: End, one: _Passed, when: int, trace: Trace) -> None:
+        """Move the state of the end at which a SYN arrives."""
         state = self.states.get(end)
         if one.flags & ACK:
             if state is SYN_SENT:
@@ -322,6 +342,7 @@ class _Machines:
             self.enter(end, SYN_RECEIVED, when, trace)
 
     def ack_arrives(self, end: End, one: _Passed, when: int, trace: Trace) -> None:
+        """Move the state of the end at which an ACK arrives."""
         state = self.states.get(end)
         if state is SYN_RECEIVED and end in self.syns and sequence.ge(one.ack, self.syns[end]):
             self.enter(end, ESTABLISHED, when, trace)
@@ -329,6 +350,7 @@ class _Machines:
             self.enter(end, _AFTER_ACK_OF_FIN[state], when, trace)
 
     def enter(self, end: End, after: State, when: int, trace: Trace) -> None:
+        """Set the state of an end, and record the change."""
         before = self.states.get(end, CLOSED)
         self.states[end] = after
         if before is not after:
@@ -336,8 +358,9 @@ class _Machines:
 
 
 def _was_open(passed: list[_Passed]) -> list[End]:
-    """Both ends, where no SYN is there, and both go on to send what wasn't sent before: neither had
-    closed.
+    """Return both ends if they were open before the capture began, else none.
+
+    They were where no SYN is there, and both go on to send what wasn't sent before: neither had closed.
     """
     if any(one.flags & SYN for one in passed):
         return []

@@ -24,11 +24,12 @@ LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)  # of the columns, for r
 
 
 def heads(language: str) -> Row:
+    """Return the titles of the columns."""
     return tuple(translations.say(texts, language) for texts in translations.COLUMNS.values())
 
 
 def row(connection: Connection, language: str) -> Row:
-    """A cell for each of `translations.COLUMNS`."""
+    """Return a cell for each of `translations.COLUMNS`."""
     one, two = connection.ends
     zeek = connection.zeek
     return (
@@ -45,18 +46,19 @@ def row(connection: Connection, language: str) -> Row:
 
 
 def duration(length: int) -> str:
+    """Return a time as text, in milliseconds or seconds; "" for UNKNOWN."""
     if length == UNKNOWN:
         return ""
     return f"{length / MILLISECOND:.3f} ms" if length < SECOND else f"{length / SECOND:.3f} s"
 
 
 def widths(rows: list[Row]) -> list[int]:
-    """What the columns need."""
+    """Return how wide each column has to be for these rows."""
     return [max(map(width, column)) for column in zip(*rows, strict=True)]
 
 
 def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS, room: int = UNLIMITED) -> str:
-    """One row; where there isn't room for so many columns of text, what can wait stands below."""
+    """Return one row as text. Where columns don't fit into ``room``, those that can wait stand below."""
     padded = {
         column: right(cell, size) if column in _TO_THE_RIGHT else left(cell, size)
         for cell, size, column in zip(cells, sizes, translations.COLUMNS, strict=True)
@@ -71,14 +73,14 @@ def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS, room: int = UNLIMITED)
 
 
 def indented(text: str, room: int = UNLIMITED) -> str:
-    """What belongs to the row above."""
+    """Return text that belongs to the row above, wrapped to ``room`` columns."""
     if room == UNLIMITED:
         return _INDENT + text
     return "\n".join(_INDENT + part for part in wrap(text, max(room - len(_INDENT), _NARROWEST)))
 
 
 def finding_text(finding: Finding, language: str) -> str:
-    """``#4, #7: 10.0.0.1:80: sent again … – RFC 6298, 5.4``."""
+    """Return a finding as text: ``#4, #7: 10.0.0.1:80: sent again … – RFC 6298, 5.4``."""
     numbers = ", ".join(f"#{number}" for number in finding.packets)
     if finding.count > len(finding.packets):
         left = finding.count - len(finding.packets)
@@ -91,19 +93,19 @@ def finding_text(finding: Finding, language: str) -> str:
 
 
 def story_texts(story: Story, language: str) -> list[str]:
-    """How long things took, then each finding; or that there is none."""
+    """Return how long things took, then each finding, or that there is none."""
     texts = [] if story.pace is None else [pace_text(story.pace, language)]
     texts += [finding_text(finding, language) for finding in story.findings]
     return texts if story.findings else [*texts, _say(language, "nothing unusual")]
 
 
 def filter_text(connection: Connection, language: str) -> str:
-    """The display filter for Wireshark, named as such."""
+    """Return the display filter for Wireshark, named as such."""
     return _say(language, "filter", filter=display_filter(connection))
 
 
 def pace_text(pace: Pace, language: str) -> str:
-    """When the connection began, how long it took, and what that was spent on, in one line."""
+    """Return when the connection began, how long it took, and what that was spent on, in one line."""
     connection = pace.connection
     began = datetime.fromtimestamp(connection.began / SECOND, UTC)
     parts = [_say(language, "took", began=f"{began:%Y-%m-%d %H:%M:%S.%f}", took=duration(pace.duration))]
@@ -149,11 +151,12 @@ def pace_text(pace: Pace, language: str) -> str:
 
 
 def _say(language: str, key: str, **values: object) -> str:
+    """Return a sentence in a language."""
     return translations.say(translations.SENTENCES[key], language, **values)
 
 
 def display_filter(connection: Connection) -> str:
-    """What shows this connection alone in Wireshark, in tshark's language for display filters."""
+    """Return what shows this connection alone in Wireshark, in its language for display filters."""
     one, two = (end.endpoint for end in connection.ends)
     kind = "ip" if len(one.address) == 4 else "ipv6"
     first, last = (f"{moment / SECOND:.6f}" for moment in (connection.began, connection.last + 1))
@@ -164,7 +167,10 @@ def display_filter(connection: Connection) -> str:
 
 
 def record(connection: Connection, story: Story | None, language: str) -> dict[str, Any]:
-    """Times in microseconds, since 1970 where they are moments; None where a thing wasn't seen."""
+    """Return a connection as plain data for JSON.
+
+    Times are microseconds, since 1970 where they are moments; None stands where a thing wasn't seen.
+    """
     data: dict[str, Any] = {
         "number": connection.number,
         "opener": _of_end(connection, 0),
@@ -196,6 +202,7 @@ def record(connection: Connection, story: Story | None, language: str) -> dict[s
 
 
 def _of_pace(pace: Pace) -> dict[str, Any]:
+    """Return the times of a connection as plain data."""
     opening, longest = pace.opening(), pace.longest
     silence = (
         None
@@ -217,7 +224,10 @@ def _of_pace(pace: Pace) -> dict[str, Any]:
 
 
 def _pace_of_end(pace: Pace, side: int) -> dict[str, Any]:
-    """``round_trips`` are those from the capture to the other end and back."""
+    """Return the times of one end as plain data.
+
+    ``round_trips`` pass from the capture to the other end and back.
+    """
     trips = pace.round_trips(side)
     return {
         "octets_a_second": pace.rate(side),
@@ -230,6 +240,7 @@ def _pace_of_end(pace: Pace, side: int) -> dict[str, Any]:
 
 
 def _of_end(connection: Connection, side: int) -> dict[str, Any]:
+    """Return the counts of one end as plain data."""
     end = connection.ends[side]
     return {
         "endpoint": str(end.endpoint),

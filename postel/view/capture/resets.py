@@ -14,8 +14,9 @@ _LONGEST: Final = 80  # letters of a RST's text
 
 
 def look_at_reset(case: Case, seen: Seen) -> None:
-    """Name the rule by which it was sent. One that is outside the window is told of where the connection goes
-    on after it.
+    """Find the rule by which a RST was sent, and the text that it carries.
+
+    A RST outside the window is kept: it is told of if the connection goes on after it.
     """
     eye = case.eyes[seen.end.side]
     case.find(_reason(case, seen), seen.end, seen.number)
@@ -38,16 +39,16 @@ def look_at_reset(case: Case, seen: Seen) -> None:
 
 
 def _answers(case: Case, seen: Seen) -> bool:
-    """Whether it is what an end without the connection sends for the segment before it: without ACK, at the
-    number that this acknowledged (RFC 9293, 3.10.7.1)."""
+    """Return whether the RST is what an end without the connection sends for the segment before it.
+
+    It is without ACK, at the number that this segment acknowledged (RFC 9293, 3.10.7.1).
+    """
     last = case.eyes[seen.end.other.side]
     return not seen.located.bits & ACK and bool(last.kind & ACK) and seen.located.seq == last.ack
 
 
 def _is_outside(end: End, seq: int, window: int) -> bool:
-    """Whether a number of ``end`` lies outside what the other end takes. False where the capture can't
-    tell.
-    """
+    """Return whether a number of ``end`` is outside the other end's window, as far as the capture tells."""
     expected = end.other.ack
     if expected == UNKNOWN:
         return False
@@ -59,6 +60,7 @@ def _is_outside(end: End, seq: int, window: int) -> bool:
 
 
 def _reason(case: Case, seen: Seen) -> str:
+    """Return the finding that tells why the RST was sent."""
     connection, end, located = case.connection, seen.end, seen.located
     last = case.eyes[end.other.side]
     covers_syn = end.other.is_known and located.ack == sequence.add(end.other.first, 1)
@@ -76,11 +78,12 @@ def _reason(case: Case, seen: Seen) -> str:
 
 
 def _is_opening(case: Case) -> bool:
-    """Whether a SYN is there, and no handshake that is complete."""
+    """Return whether there is a SYN, but no complete handshake."""
     return case.connection.opened == UNKNOWN and any(end.syns for end in case.connection.ends)
 
 
 def _reason_while_opening(case: Case, seen: Seen) -> str:
+    """Return the finding that tells why the RST was sent before the connection was open."""
     end, last = seen.end, case.eyes[seen.end.other.side]
     if not _answers(case, seen):
         is_of_other = (

@@ -1,14 +1,14 @@
-"""What one end of a captured connection sent: its sequence numbers, and which octets of its stream the
-capture has.
+"""What one end of a captured connection sent: sequence numbers, and which octets of the stream are captured.
 
 ::
 
       first                        low …                                        next
     ────┼──── before the capture ───┼──── captured ────┤ hole ├──── captured ────┼──── not sent yet ────►
 
-A *hole* is a range of sequence numbers that the end must have sent, because it sent later ones, and that the
-capture doesn't have (yet). Each octet of payload counts once, whether it arrives in order, fills part of a
-hole, or lies before everything else.
+A *hole* is a range of sequence numbers that the end must have sent, because it sent later ones, and that
+the capture doesn't have (yet). A segment is compared with `next` and the holes: one that begins at `next`
+is new, one beyond `next` makes a hole, one before `next` was sent before or fills a hole. Each octet of
+payload counts once, whether it arrives in order, fills part of a hole, or lies before everything else.
 """
 
 from enum import Enum
@@ -55,12 +55,12 @@ class Hole(NamedTuple):
 
 
 class Sent:
-    """``next`` is the number after the highest that it sent, ``ack`` the highest that it acknowledged;
-    UNKNOWN before there is one.
+    """Sequence numbers of one end, and its latest ACK.
 
-    ``low`` is the lowest number that was captured. ``is_known``: ``first`` is the number of its SYN, not a
-    guess from the middle of the stream. ``data`` counts octets of payload, each once; `missing` tells how
-    many were acknowledged and not captured.
+    ``next`` is the number after the highest that it sent, ``ack`` the highest that it acknowledged; both
+    are UNKNOWN before there is one. ``low`` is the lowest number that was captured. ``is_known``: ``first``
+    is the number of its SYN, not a guess from the middle of the stream. ``data`` counts octets of payload,
+    each once; `missing_before` tells how many were acknowledged and not captured.
     """
 
     __slots__ = (
@@ -82,6 +82,7 @@ class Sent:
     )
 
     def __init__(self) -> None:
+        """Begin without segments."""
         self.data: int = 0
         self.first: int = UNKNOWN
         self.low: int = UNKNOWN
@@ -100,18 +101,20 @@ class Sent:
         self.idents: int = (1 << 64) - 1  # IPv4's identifications of its last four packets, 16 bits each
 
     def has_acknowledged(self, number: int) -> bool:
+        """Return whether this end acknowledged everything before ``number``."""
         return self.ack != UNKNOWN and sequence.ge(self.ack, number)
 
     def has_sent(self, seq: int, flags: int, length: int) -> bool:
-        """Whether the capture has all of such a segment from this end already."""
+        """Return whether the capture has all of such a segment from this end already."""
         end = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
         if sequence.gt(end, self.next) or sequence.lt(seq, self.low):
             return False
         return not any(sequence.lt(hole.left, end) and sequence.gt(hole.right, seq) for hole in self.holes)
 
     def begin(self, seq: int, flags: int, other: "Sent") -> None:
-        """The first segment of this end, or a SYN with another number while the connection isn't open: all
-        earlier numbers are void.
+        """Begin the numbers of this end; all earlier numbers are void.
+
+        Called for its first segment, and for a SYN with another number while the connection isn't open.
         """
         self.is_known = flags & SYN != 0
         self.first = seq if self.is_known else sequence.add(seq, -1)
@@ -125,8 +128,10 @@ class Sent:
         self.probe = UNKNOWN
 
     def see(self, seq: int, flags: int, length: int, other: "Sent", at_once: int, now: int) -> Sight:
-        """Count the segment's text in, and tell what it is. What fills a hole within ``at_once`` microseconds
-        was only overtaken.
+        """Count the segment's payload in, and return what the segment is.
+
+        A segment that fills a hole within ``at_once`` microseconds after the highest number was only
+        overtaken.
         """
         size = length + (flags & SYN != 0) + (flags & FIN != 0)
         if self.next == UNKNOWN:
@@ -155,6 +160,7 @@ class Sent:
         return self._see_again(seq, size, length, flags, now, was_late=was_late, counts=counts)
 
     def _advance(self, seq: int, size: int, length: int, now: int) -> None:
+        """Take a segment that begins at `next` or beyond it."""
         if seq != self.next:
             self.holes = (*self.holes[1 - _MOST_HOLES :], Hole(self.next, seq))
         self.next = sequence.add(seq, size)
@@ -164,8 +170,9 @@ class Sent:
     def _see_again(
         self, seq: int, size: int, length: int, flags: int, now: int, *, was_late: bool, counts: bool
     ) -> Sight:
-        """It begins before `next`: it was sent before, or other segments overtook it, or the capture lacks
-        what was sent before.
+        """Take a segment that begins before `next`.
+
+        It was sent before, or other segments overtook it, or the capture lacks what was sent before.
         """
         text = sequence.add(seq, flags & SYN != 0)
         filled = self._fill(text, sequence.add(text, length))
@@ -180,27 +187,25 @@ class Sent:
         return RETRANSMISSION
 
     def _counts_at_once(self, seq: int, size: int, length: int, other: "Sent") -> bool:
-        """Whether tshark counts a segment among the retransmissions that comes soon after the highest number.
+        """Return whether tshark counts a segment that comes soon as a retransmission.
 
-        Only where all of its text was acknowledged, or where it ends at the highest number: else tshark takes
-        the segment for one that was overtaken, although the capture has its octets twice.
+        Soon is shortly after the segment with the highest number.
+
+        It does only where all of the segment was acknowledged, or where it ends at the highest number. Any
+        other it takes for one that was overtaken, although the capture has its octets twice.
         """
         if sequence.add(seq, size) == self.next:
             return True
         return length > 0 and other.has_acknowledged(sequence.add(seq, length))
 
     def _is_late(self, seq: int, other: "Sent", at_once: int, now: int) -> bool:
-        """Whether it comes too long after the highest number for a segment that was only overtaken; or
-        duplicate ACKs asked for it.
-        """
+        """Return whether a segment was more than overtaken: it comes late, or duplicate ACKs asked for it."""
         if other.duplicates >= _DUPLICATES and other.ack == seq and now - other.ack_at < _LATEST_FAST:
             return True
         return now - self.next_at >= at_once
 
     def _fill(self, seq: int, end: int) -> int:
-        """How many octets of this text, as far as it lies below `next`, weren't captured before. They are
-        from now on.
-        """
+        """Return how many octets of this payload, below `next`, weren't captured before; now they are."""
         found = 0
         if sequence.lt(seq, self.low) and not self.is_known:
             found = sequence.offset(_earlier(end, self.low), seq)
@@ -221,15 +226,16 @@ class Sent:
         return found
 
     def accept_probe(self, ack: int) -> None:
-        """The other end acknowledged up to ``ack``: perhaps it had room for the octet of a window probe."""
+        """Count the octet of a window probe in, where the other end acknowledged it: it had room for it."""
         if self.probe == self.next != UNKNOWN and ack == sequence.add(self.next, 1):
             self.next = ack
             self.data += 1
         self.probe = UNKNOWN
 
     def missing_before(self, ack: int) -> int:
-        """How many numbers before ``ack`` the capture doesn't have. A single one behind all others is that of
-        a FIN, most likely.
+        """Return how many numbers before ``ack`` the capture doesn't have.
+
+        A single one behind all others doesn't count: most likely it is that of a FIN.
         """
         if UNKNOWN in (self.next, ack):
             return 0
@@ -241,4 +247,5 @@ class Sent:
 
 
 def _earlier(a: int, b: int) -> int:
+    """Return the earlier of two sequence numbers."""
     return a if sequence.le(a, b) else b

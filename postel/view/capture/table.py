@@ -1,8 +1,19 @@
-"""From frames to connections: one pass, no object per packet, memory for what is open.
+"""From frames to connections: one pass, without an object for each packet, with memory for what is open.
 
-Where nothing is special about a frame, and its segment is the next in order of an open connection, only
-counters move; all others take the longer way through `frame.segment` and `Connection.take`. A connection that
-is over is kept for 2MSL, for what comes late, and then told to ``over`` and forgotten.
+::
+
+                            ┌── plain, next in order ──► counters of the end            (short way)
+    frames ── Table.take ───┤
+                            └── all else ──► frame.segment ──► Connection.take          (long way)
+                                                                     │
+                                                                     └──► closer: Unusual, Replay
+
+Most frames of a large capture are plain: an IP header without options, then a segment of an open connection
+that is the next in order. Such a segment changes counters alone (`Connection.allow_short_way` tells when
+that holds); all others take the long way. Both ways count the same, and tests compare them.
+
+A connection that is over is kept for 2MSL, because segments may come late, then ``over`` is told of it, and
+it is forgotten. At most `MOST_OVER` wait so, and at most ``most`` connections are kept in all.
 """
 
 from collections import deque
@@ -43,8 +54,9 @@ _COPY_AT_ONCE: Final = 100  # µs
 
 
 class Seen(NamedTuple):
-    """A segment in its packet, for `Table.closer`: its end of its connection, and where in ``octets`` its IP
-    header is.
+    """Segment in its packet, for `Table.closer`.
+
+    ``end`` sent it; its IP header is at ``ip`` in ``octets``.
     """
 
     end: End
@@ -59,7 +71,7 @@ class Seen(NamedTuple):
 
     @property
     def traffic(self) -> int:
-        """IPv4's type of service, IPv6's traffic class."""
+        """IPv4's type of service, or IPv6's traffic class."""
         first, second = self.octets[self.ip : self.ip + 2]
         return second if first >> 4 == 4 else (first << 4 | second >> 4) & 0xFF
 
@@ -72,8 +84,9 @@ Brief: TypeAlias = Callable[[End, int, int, bytes, int, int, int, int, int, int]
 
 
 class Notice(NamedTuple):
-    """An ICMP error about a segment that ``end`` sent (RFC 792, RFC 4443), for `Table.notices`. ``octets``
-    are the IP packet with it.
+    """ICMP error about a segment that ``end`` sent (RFC 792, RFC 4443), for `Table.notices`.
+
+    ``octets`` are the IP packet with the error.
     """
 
     end: End
@@ -84,14 +97,20 @@ class Notice(NamedTuple):
 
 
 class Table:
-    """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those
-    that are left by `finish`; ``closer`` of each segment of connection ``only``, of the connections that are
-    in it, or of all where that is 0: these take much longer, unless ``brief`` is given, which is told of
-    plain segments first and says whether that was enough. ``notices`` is told of ICMP errors about
-    segments of these connections. With ``checksums``, a segment with a wrong checksum counts for Zeek's
-    letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a later packet begins
-    another. ``most``
-    connections are kept at once."""
+    """Connections of a capture: give `take` each chunk of frames, then call `finish`.
+
+    ``over`` is called with each connection when it is forgotten (``at_once``: when it is over), and by
+    `finish` with those that are left.
+
+    ``closer`` is called with each segment of the connections with the numbers in ``only``, of all where
+    that is 0. This takes much longer, unless ``brief`` is given: it is called first with a plain segment,
+    and says whether that was enough. ``notices`` is called with ICMP errors about segments of these
+    connections.
+
+    With ``checksums``, a segment with a wrong checksum counts for Zeek's letter ``c`` alone. With
+    ``zeek_timers`` connections end when Zeek's timers do, and a later packet begins another. At most
+    ``most`` connections are kept at once.
+    """
 
     def __init__(
         self,
@@ -106,6 +125,7 @@ class Table:
         zeek_timers: bool = False,
         most: int = MOST,
     ) -> None:
+        """Begin without connections."""
         self.packets: int = 0
         self.connections: int = 0
         self.now: int = 0
@@ -127,12 +147,12 @@ class Table:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many packets, by what they are, are in none of the connections."""
+        """Number of packets that are in none of the connections, by what they are."""
         left = self._fragments.left
         return {**self._others, **({_FRAGMENTS: left} if left else {})}
 
     def take(self, octets: bytes, frames: Iterable[Frame]) -> None:
-        """All frames of a chunk."""
+        """Read all frames of a chunk."""
         end_of, header_of = self._ends.get, plain_frame.HEADERS.get
         number, when, known, brief = self.packets, self.now, NOWHERE, self._brief
         for when, start, captured, original, link in frames:
@@ -186,7 +206,7 @@ class Table:
     def _locate(
         self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int
     ) -> None:
-        """The longer way: what isn't plain, and what changes more than counters."""
+        """Take a frame the long way: one that isn't plain, or changes more than counters."""
         end = start + captured
         place = network(link, octets, start, end)
         located = (
@@ -200,7 +220,7 @@ class Table:
             self._take(located, octets, end, original, number, when)
 
     def _join(self, other: Other, octets: bytes, end: int, original: int, number: int, when: int) -> None:
-        """A fragment, perhaps the last of a packet; all else is left out."""
+        """Take a fragment, perhaps the last of its packet; count anything else that isn't a segment."""
         if other.is_icmp and self._notices is not None:
             self._note_error(octets[other.ip : end], number, when)
         if not other.is_fragment:
@@ -212,7 +232,7 @@ class Table:
             self._take(located, joined, len(joined), original, number, when)
 
     def _note_error(self, octets: bytes, number: int, when: int) -> None:
-        """Tell of an ICMP error, where its quotation is of a connection that is known and watched."""
+        """Tell ``notices`` of an ICMP error that quotes a packet of a connection under watch."""
         with suppress(WireError):
             message = icmp.parse(ip.parse(octets), verify=False)
             quoted = icmp.quote(message.body) if message.is_error else None
@@ -224,6 +244,7 @@ class Table:
                 self._notices(Notice(end, number, when, octets, message))
 
     def _take(self, located: Located, octets: bytes, end: int, original: int, number: int, when: int) -> None:
+        """Take a segment the long way."""
         self.goes_back = self.goes_back or when < self.now
         self.now = max(self.now, when)
         self._forget_old()
@@ -266,11 +287,11 @@ class Table:
             self._tell(connection)
 
     def _is_copy(self, end: End, located: Located, flags: int, length: int, ident: int, when: int) -> bool:
-        """Whether the capture has this packet already: a mirror port, or several interfaces, saw it twice.
+        """Return whether the capture has this packet already, from a mirror port or another interface.
 
         A segment that is sent again has an identification of its own (RFC 6864, 4.1 asks for that where a
         packet may be fragmented, and systems that fill the field in do it always). Where it is 0, and in
-        IPv6, only the last segment of text can be told, by its time.
+        IPv6, only the last segment with data can be told, by its time.
         """
         is_new = located.seq == end.next and (length or flags & (SYN | FIN))
         if (
@@ -292,7 +313,7 @@ class Table:
         )
 
     def _end(self, located: Located, when: int) -> End:
-        """The end that sent it. A SYN with another number begins another connection between the same ends."""
+        """Return the end that sent a segment. A SYN with another number begins another connection."""
         end = self._ends.get(located.pair)
         opens = located.bits & (SYN | ACK) == SYN
         if end is None:
@@ -312,6 +333,7 @@ class Table:
         return end
 
     def _begin(self, located: Located, when: int) -> End:
+        """Begin a connection with its first segment."""
         while len(self._ends) >= 2 * self._most:
             self._forget(next(iter(self._ends.values())).connection)
         pair = located.pair
@@ -333,8 +355,9 @@ class Table:
         return end
 
     def _forget_old(self) -> None:
-        """What has been over, and silent, for 2MSL. It is looked at before a segment, so the size of chunks
-        makes no difference.
+        """Forget the connections that have been over, and silent, for 2MSL.
+
+        This is done before each segment of the long way, so that the size of chunks makes no difference.
         """
         lingering = self._lingering
         while lingering and (lingering[0][0] + _LINGER < self.now or len(lingering) > MOST_OVER):
@@ -349,6 +372,7 @@ class Table:
                 lingering.append((connection.last, connection))
 
     def _forget(self, connection: Connection) -> None:
+        """Remove a connection, and tell of it."""
         for end in connection.ends:
             pair = end.endpoint.address + end.other.endpoint.address
             pair += end.endpoint.port.to_bytes(2, "big") + end.other.endpoint.port.to_bytes(2, "big")
@@ -357,33 +381,37 @@ class Table:
         self._tell(connection)
 
     def _tell(self, connection: Connection) -> None:
+        """Call ``over`` with a connection, once."""
         if not connection.is_told:
             connection.is_told = True
             self._over(connection)
 
     def finish(self) -> None:
-        """Nothing more comes: tell of what is left, in the order in which it began."""
+        """Tell of all connections that are left, in the order in which they began. Call it at the end."""
         while self._ends:
             self._forget(next(iter(self._ends.values())).connection)
 
 
 def _is_likelier_server(port: int, other: int) -> bool:
-    """Whether a segment from ``port``, the first that was captured, is the server's. Of two likely ports, the
-    smaller is.
+    """Return whether ``port`` is that of a server, more likely than ``other``.
+
+    The first captured segment came from it. Of two ports that are likely, the smaller one is taken.
     """
     return port in LIKELY_SERVERS and (other not in LIKELY_SERVERS or port < other)
 
 
 def _stranger(link: int) -> Other:
+    """Return what a frame without IP counts as: that of a link that isn't understood is named."""
     name = LINK_NAMES.get(link, "" if is_known(link) else "an unknown link")
     return Other(f"frames of {name} without IP (link type {link})" if name else NO_IP)
 
 
 def _ident(octets: bytes, at: int) -> int:
-    """The identification of an IPv4 packet; 0 of an IPv6 packet, which has none."""
+    """Return the identification of an IPv4 packet; 0 for an IPv6 packet, which has none."""
     return octets[at + 4] << 8 | octets[at + 5] if octets[at] >> 4 == 4 else 0
 
 
 def _reversed(pair: bytes) -> bytes:
+    """Return the key of the other direction."""
     size = (len(pair) - 4) // 2
     return pair[size:-4] + pair[:size] + pair[-2:] + pair[-4:-2]

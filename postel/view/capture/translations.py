@@ -1,6 +1,4 @@
-"""What is said of connections and findings, in English and Chinese side by side; each finding with the rule
-behind it.
-"""
+"""Texts about connections and findings, in English and Chinese side by side; each finding with its rule."""
 
 from typing import Final
 
@@ -469,12 +467,15 @@ FINDINGS: Final = {
 
 
 def say(texts: tuple[str, ...], language: str, **values: object) -> str:
+    """Return the text in a language, of those in the order of `notes.LANGUAGES`, filled with ``values``."""
     return texts[notes.LANGUAGES.index(language)].format(**values)
 
 
 def rule(finding: Finding) -> str:
+    """Return the RFC and section behind a finding, "" where there is none."""
     return FINDINGS[finding.kind][0]
 
 
 def of_finding(finding: Finding, language: str) -> str:
+    """Return the text of a finding in a language."""
     return say(FINDINGS[finding.kind][1:], language, **finding.values)

@@ -1,9 +1,13 @@
-"""What is unusual in a connection, and the rule behind it: each thing once, with the packets that show it.
-The texts are in `words`.
+"""What is unusual in a connection, and the rule behind it. `translations` has the texts.
 
-A bystander sees neither the ends' memories nor their timers, so a finding says what the segments show: "sent
-again" where the same numbers went by twice, "after a timeout" where fewer than three duplicate ACKs had asked
-for it.
+A capture shows neither the ends' memories nor their timers, so a finding says what the segments show: "sent
+again" where the same numbers went by twice, "after a timeout" where fewer than three duplicate ACKs had
+asked for it. Where the capture can't tell (a window whose scale is unknown, say), nothing is found.
+
+For each segment, `Unusual.look` asks one function for each subject: its options and flags, its place in the
+stream, the window, the ACK, timestamps, and the marks of ECN. Each compares the segment with the `Eye` of
+both ends; `_remember` then updates that of the sender. What only the end of the connection shows is found
+by `_look_at_end`.
 """
 
 from contextlib import suppress
@@ -34,17 +38,21 @@ _PATIENCE: Final = 8  # ACKs after a CE mark that may still be older than it
 
 
 class Unusual:
-    """The closer look of a `Table`: give it ``Table(over, closer=unusual.look)``, and ask
-    ``unusual.of(connection)`` when it is over. A finding names up to ``most_packets``, and counts the others.
+    """Closer look of a `Table`, which finds what is unusual in its connections.
+
+    Give it ``Table(over, closer=unusual.look)``, and call ``unusual.of(connection)`` in ``over``. A finding
+    names up to ``most_packets``, and counts the others.
     """
 
     def __init__(self, most_packets: int = MOST_PACKETS) -> None:
+        """Begin without connections."""
         self._most_packets = most_packets
         self._cases: dict[int, Case] = {}
         # ``Table(over, closer=unusual.look, brief=unusual.look_briefly)`` is much faster
         self.look_briefly: Brief = partial(look_at_plain, self._cases)
 
     def look(self, seen: Seen) -> None:
+        """Look at a segment, after its connection took it."""
         connection = seen.end.connection
         if connection.is_told:
             return
@@ -74,7 +82,7 @@ class Unusual:
             case.compare_offers()
 
     def notice(self, notice: Notice) -> None:
-        """An ICMP error about a segment: for ``Table(over, notices=unusual.notice)``."""
+        """Take an ICMP error about a segment: for ``Table(over, notices=unusual.notice)``."""
         case = self._cases.get(notice.end.connection.number)
         if case is not None and notice.message.kind in _ICMP_FINDINGS:
             case.find(
@@ -86,7 +94,10 @@ class Unusual:
             )
 
     def of(self, connection: Connection) -> Story:
-        """All that was found, in the order of the packets, and how long things took; the case is closed."""
+        """Return all that was found, in the order of the packets, and how long things took.
+
+        The connection is forgotten then.
+        """
         case = self._cases.pop(connection.number, None)
         if case is None:
             return Story([], None)
@@ -95,6 +106,7 @@ class Unusual:
 
 
 def _options(seen: Seen) -> options.Bearer:
+    """Return the options of a segment, as far as they were captured and can be read."""
     bearer = options.Bearer()
     located = seen.located
     end = min(located.at + (located.bits >> 10 & 0x3C), seen.captured)
@@ -104,6 +116,7 @@ def _options(seen: Seen) -> options.Bearer:
 
 
 def _look_at_beginning(case: Case, seen: Seen) -> None:
+    """Look at the first segment: ports used again, and a connection that begins before the capture."""
     before = case.connection.before
     if (
         before is not None
@@ -116,6 +129,7 @@ def _look_at_beginning(case: Case, seen: Seen) -> None:
 
 
 def _look_at_flags(case: Case, seen: Seen) -> None:
+    """Look for flags that contradict each other, and for urgent data."""
     flags = seen.located.bits
     if flags & SYN and flags & (FIN | RST):
         case.find("contradictory flags", seen.end, seen.number)
@@ -129,6 +143,7 @@ def _look_at_flags(case: Case, seen: Seen) -> None:
 
 
 def _look_at_order(case: Case, seen: Seen) -> None:
+    """Look at the segment's place in the stream, and at its size."""
     end, sight = seen.end, seen.sight
     length = seen.length
     _withdraw_beyond(case, seen)
@@ -154,8 +169,9 @@ def _look_at_order(case: Case, seen: Seen) -> None:
 
 
 def _withdraw_beyond(case: Case, seen: Seen) -> None:
-    """What was acknowledged was within the window: the segment that opened it passed where the capture was
-    made a moment later.
+    """Forget segments that seemed to be beyond the window, where this segment acknowledges them.
+
+    The segment that opened the window passed the capture a moment later.
     """
     waiting = case.eyes[seen.end.other.side].beyond
     if waiting and seen.located.bits & ACK:
@@ -163,6 +179,7 @@ def _withdraw_beyond(case: Case, seen: Seen) -> None:
 
 
 def _look_at_retransmission(case: Case, seen: Seen) -> None:
+    """Tell why the segment was sent again: for nothing, after duplicate ACKs, SACKs or a timeout."""
     end, located, listener = seen.end, seen.located, case.eyes[seen.end.other.side]
     last = sequence.add(located.seq, seen.length + (located.bits & FIN != 0))
     if end.other.has_acknowledged(last):
@@ -176,7 +193,7 @@ def _look_at_retransmission(case: Case, seen: Seen) -> None:
 
 
 def _is_beyond_window(seen: Seen, window: int) -> bool:
-    """Its end lies to the right of what the other end has room for. False where the capture can't tell."""
+    """Return whether the segment ends beyond the other end's window. False where the capture can't tell."""
     other = seen.end.other
     shift = scale(other)
     if UNKNOWN in (other.ack, window, shift):
@@ -188,6 +205,7 @@ def _is_beyond_window(seen: Seen, window: int) -> bool:
 
 
 def _look_at_window(case: Case, seen: Seen) -> None:
+    """Look for zero windows, and for windows that open too little."""
     end, eye, window = seen.end, case.eyes[seen.end.side], seen.located.window
     if seen.located.bits & SYN:
         eye.widest = window
@@ -207,6 +225,7 @@ def _look_at_window(case: Case, seen: Seen) -> None:
 
 
 def _look_at_acknowledgement(case: Case, seen: Seen, bearer: options.Bearer) -> None:
+    """Count duplicate ACKs, and look for SACKs of data that came twice."""
     end, located, eye = seen.end, seen.located, case.eyes[seen.end.side]
     if not located.bits & ACK or located.bits & (SYN | FIN) or seen.length:
         return
@@ -223,6 +242,7 @@ def _look_at_acknowledgement(case: Case, seen: Seen, bearer: options.Bearer) -> 
 
 
 def _look_at_timestamps(case: Case, seen: Seen, bearer: options.Bearer) -> None:
+    """Look for timestamps that are missing, or go back."""
     end, eye = seen.end, case.eyes[seen.end.side]
     one, two = (each.offer for each in case.connection.ends)
     if one is None or two is None or ABSENT in (one.tsval, two.tsval):
@@ -237,6 +257,7 @@ def _look_at_timestamps(case: Case, seen: Seen, bearer: options.Bearer) -> None:
 
 
 def _look_at_marks(case: Case, seen: Seen) -> None:
+    """Look at the marks of ECN in the IP header (RFC 3168)."""
     end, other, bits = seen.end, seen.end.other, seen.located.bits
     mark = seen.traffic & 3
     if not mark and not case.eyes[end.side].ce:
@@ -259,6 +280,7 @@ def _look_at_marks(case: Case, seen: Seen) -> None:
 
 
 def _await_echo(case: Case, seen: Seen) -> None:
+    """Look whether an end echoes a CE mark within the next ACKs."""
     eye = case.eyes[seen.end.side]
     if not eye.ce or not seen.located.bits & ACK:
         return
@@ -273,6 +295,7 @@ def _await_echo(case: Case, seen: Seen) -> None:
 
 
 def _look_at_end(case: Case) -> None:
+    """Find what only the end of the connection shows."""
     connection = case.connection
     closing = connection.closing
     one, two = connection.ends
@@ -292,6 +315,7 @@ def _look_at_end(case: Case) -> None:
 
 
 def _remember(case: Case, seen: Seen) -> None:
+    """Keep what the next segments are compared with."""
     located, eye = seen.located, case.eyes[seen.end.side]
     case.speaker = seen.end
     if case.connection.reset_by is None:

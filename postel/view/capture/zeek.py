@@ -1,19 +1,18 @@
-"""A connection in Zeek's words: ``conn_state`` and ``history`` of its conn.log, for the packets that the
-capture has.
+"""Connection in Zeek's words: ``conn_state`` and ``history`` of its conn.log, for the captured packets.
 
-Zeek keeps a state for each end, the highest sequence number that it sent, and how far its octets can be put
-together. A letter of ``history`` is written when a segment shows it, in upper case for the originator:
+Zeek keeps a state for each end, the highest sequence number that the end sent, and how far its octets can
+be put together. A letter of ``history`` is written when a segment shows it, in upper case for the
+originator:
 
 - ``s``, ``h``, ``f``, ``r`` (SYN, SYN,ACK, FIN, RST alone): unless the last one of the end had the same
-  number. A FIN's number is that
-  behind its text.
-- ``i`` (FIN with RST), ``q`` (SYN with FIN or RST), ``d`` (text) and ``a`` (an ACK without text): once; these
-  two without SYN, FIN, RST.
-- ``c`` (wrong checksum), ``t`` (text again), ``w`` (zero window), ``g`` (a gap): at the 1st, 10th, 100th …
+  number. A FIN's number is the one after its data.
+- ``i`` (FIN with RST), ``q`` (SYN with FIN or RST), ``d`` (data) and ``a`` (an ACK without data): once; the
+  last two without SYN, FIN, RST.
+- ``c`` (wrong checksum), ``t`` (data again), ``w`` (zero window), ``g`` (a gap): at the 1st, 10th, 100th …
   time.
 
-``t`` is text that doesn't go beyond the highest number that the end sent. ``g`` is an ACK, while both ends
-are established, of text that wasn't captured whole. ``w`` is written for the end that says it, unless the
+``t`` is data that doesn't go beyond the highest number that the end sent. ``g`` is an ACK, while both ends
+are established, of data that wasn't captured whole. ``w`` is written for the end that says it, unless the
 other has closed. ``c`` needs checksums to be verified: a capture at the sending host has unfinished ones.
 ``x`` is never written. ``^``: the originator is the end that sent its first packet later.
 """
@@ -28,6 +27,8 @@ from postel.wire.segment import ACK, FIN, RST, SYN
 
 
 class _End(Enum):
+    """State of one end, as Zeek has it."""
+
     INACTIVE = auto()
     SYN_SENT = auto()
     SYN_ACK_SENT = auto()
@@ -61,13 +62,16 @@ _LARGE: Final = 1 << 20  # a SYN or RST may jump so far, and is believed
 
 
 class _Stream:
-    """What one end sent: the number of its SYN, the highest number, and how far the capture has all
-    octets.
+    """Data that one end sent, as Zeek puts it together.
+
+    ``start`` is the number of its SYN, ``highest`` the number after the highest octet, ``delivered`` the
+    number up to which the capture has all octets.
     """
 
     __slots__ = ("blocks", "delivered", "fin", "highest", "is_begun", "start")
 
     def __init__(self) -> None:
+        """Begin without segments."""
         self.is_begun = False
         self.start = 0
         self.highest = 0
@@ -76,6 +80,7 @@ class _Stream:
         self.blocks: tuple[tuple[int, int], ...] = ()  # captured beyond a gap, in order
 
     def begin(self, start: int, highest: int) -> None:
+        """Begin with the number of a SYN, or with the one before the first segment."""
         self.is_begun = True
         self.start = start
         self.highest = highest
@@ -84,7 +89,7 @@ class _Stream:
         self.blocks = ()
 
     def deliver(self, left: int, right: int) -> None:
-        """These octets were captured."""
+        """Take octets that were captured, from ``left`` to ``right``."""
         if sequence.le(right, self.delivered):
             return
         if sequence.gt(left, self.delivered):
@@ -94,6 +99,7 @@ class _Stream:
         self._join()
 
     def _add_block(self, left: int, right: int) -> None:
+        """Keep octets that were captured beyond a gap."""
         if self.blocks and self.blocks[-1][1] == left:
             self.blocks = (*self.blocks[:-1], (self.blocks[-1][0], right))
             return
@@ -101,12 +107,13 @@ class _Stream:
         self.blocks = tuple(sorted(blocks, key=lambda block: sequence.offset(block[0], self.delivered)))
 
     def _join(self) -> None:
+        """Deliver the blocks that the gap before them no longer holds back."""
         while self.blocks and sequence.le(self.blocks[0][0], self.delivered):
             self.delivered = sequence.latest(self.delivered, self.blocks[0][1])
             self.blocks = self.blocks[1:]
 
     def acknowledge(self, ack: int) -> int:
-        """The other end has everything before ``ack``: how many gaps that shows."""
+        """Deliver everything before ``ack``, which the other end has. Returns how many gaps that shows."""
         bound = self.fin if self.fin >= 0 and sequence.gt(ack, self.fin) else ack
         gaps = 0
         while sequence.lt(self.delivered, bound):
@@ -118,13 +125,12 @@ class _Stream:
 
 
 class Zeek:
-    """Told of each segment that may matter; the first that comes is told like any other, after the direction
-    is known.
-    """
+    """Words of one connection. `take` is called with each segment that may matter."""
 
     __slots__ = ("_before", "_counts", "_ends", "_numbers", "_streams", "history", "stream")
 
     def __init__(self, *, flipped: bool) -> None:
+        """Begin; ``flipped`` if the end that sent the first packet is the responder."""
         self.history = "^" if flipped else ""
         self.stream: list[bool] = [False, False]  # which end has sent data
         self._ends = [INACTIVE, INACTIVE]
@@ -136,8 +142,9 @@ class Zeek:
     def take(
         self, side: int, flags: int, seq: int, ack: int, window: int, length: int, *, is_whole: bool = True
     ) -> None:
-        """A segment from the originator (0) or the responder (1). ``is_whole``: all of its text was
-        captured.
+        """Take a segment of the originator (0) or the responder (1).
+
+        ``is_whole``: all of its data was captured.
         """
         self._begin(side, flags, seq, length)
         self._write(side, flags, seq, length)
@@ -157,7 +164,7 @@ class Zeek:
             self._streams[side].deliver(left, sequence.add(left, length))
 
     def catch_up(self, side: int, following: int, *, is_whole: bool) -> None:
-        """Text in order, up to ``following``, that was not told: it changed no more than numbers."""
+        """Take data in order, up to ``following``, of which `take` wasn't told: it changes numbers alone."""
         stream = self._streams[side]
         if stream.highest != following:
             if is_whole:
@@ -165,22 +172,28 @@ class Zeek:
             stream.highest = following
 
     def is_at(self, side: int, following: int) -> bool:
-        """Whether ``following`` is the number after the highest of this end for Zeek, too: then text from
-        there on changes no more than numbers. UNKNOWN is that of an end without segments.
+        """Return whether ``following`` is the number after the highest of this end for Zeek, too.
+
+        Then data from there on changes no more than numbers. UNKNOWN is the number of an end without
+        segments.
         """
         stream = self._streams[side]
         return stream.highest == following if stream.is_begun else following == UNKNOWN
 
     def has_gap(self, side: int) -> bool:
-        """Whether the capture lacks text before the highest number of this end; a FIN counts as one, too."""
+        """Return whether the capture lacks data before the highest number of this end.
+
+        The number of a FIN counts as missing, too.
+        """
         stream = self._streams[side]
         return stream.is_begun and stream.delivered != stream.highest
 
     def has_noted(self, side: int, letter: str) -> bool:
-        """Whether this letter, of those that are written once, is in ``history``."""
+        """Return whether this letter, of those that are written once, is in ``history``."""
         return (letter if side else letter.upper()) in self._counts
 
     def _begin(self, side: int, flags: int, seq: int, length: int) -> None:
+        """Begin the numbers of an end with its first segment, or with a SYN that has another number."""
         stream, state = self._streams[side], self._ends[side]
         if not stream.is_begun:
             behind = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
@@ -193,6 +206,7 @@ class Zeek:
             stream.begin(seq, seq)
 
     def _raise_highest(self, side: int, flags: int, seq: int, length: int) -> None:
+        """Raise the highest number of an end, or note ``t`` where its data doesn't go beyond that."""
         stream = self._streams[side]
         behind = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
         if flags & FIN:
@@ -210,7 +224,7 @@ class Zeek:
             self.note(side, "t")
 
     def acknowledge(self, side: int, ack: int) -> None:
-        """An ACK: of what wasn't captured, it shows a gap."""
+        """Take an ACK; of data that wasn't captured it shows a gap."""
         stream = self._streams[1 - side]
         if not stream.is_begun or abs(sequence.offset(ack, stream.highest)) > _LARGE << 10:
             return
@@ -220,9 +234,11 @@ class Zeek:
                 self.note(1 - side, "g")
 
     def _is_established(self, side: int) -> bool:
+        """Return whether an end is established, or was until it sent its FIN."""
         return ESTABLISHED in (self._ends[side], self._before[side] if self._ends[side] is CLOSED else None)
 
     def _write(self, side: int, flags: int, seq: int, length: int) -> None:
+        """Write the letter of a segment, if it is due."""
         if length:
             self.stream[side] = True
         kind = flags & (SYN | FIN | RST)
@@ -241,21 +257,24 @@ class Zeek:
             self.note(side, "a")
 
     def _note_number(self, side: int, letter: str, kind: str, number: int) -> None:
-        """One letter, unless the last segment of this kind had the same number."""
+        """Write one letter, unless the last segment of this kind had the same number."""
         written = kind if side else kind.upper()
         if self._numbers.get(written) != number:
             self._numbers[written] = number
             self.history += letter if side else letter.upper()
 
     def note(self, side: int, letter: str) -> None:
-        """One letter, if it is due."""
+        """Write one letter, if it is due."""
         written = letter if side else letter.upper()
         self._counts[written] = count = self._counts.get(written, 0) + 1
         if count == 1 or (letter not in _ONCE and str(count).strip("0") == "1"):
             self.history += written
 
     def _move(self, side: int, flags: int, length: int) -> None:
-        """Zeek's states, which aren't those of RFC 9293: any SYN of the responder establishes both ends."""
+        """Move the state of an end by a segment's flags.
+
+        Zeek's states aren't those of RFC 9293: any SYN of the responder opens both ends.
+        """
         ends, other = self._ends, 1 - side
         mine = ends[side]
         if mine is INACTIVE:
@@ -274,7 +293,7 @@ class Zeek:
                 self._set(side, RESET)
 
     def _move_first(self, side: int, flags: int, length: int) -> None:
-        """The first segment of an end, or one that still tells nothing about its state."""
+        """Move the state of an end with its first segment, or with one before which it had none."""
         ends, other = self._ends, 1 - side
         if flags & SYN and not side:
             self._set(side, SYN_ACK_SENT if flags & ACK else SYN_SENT)
@@ -291,14 +310,16 @@ class Zeek:
         self._set(side, ESTABLISHED if flags & ACK and ends[other] is ESTABLISHED else PARTIAL)
 
     def _set(self, side: int, state: _End) -> None:
+        """Set the state of an end, and keep the one before."""
         if state is not self._ends[side]:
             self._before[side] = self._ends[side]
             self._ends[side] = state
 
     def ends_at(self, began: int, last: int) -> int:
-        """When Zeek gives the connection up if no further packet comes, in microseconds, by the defaults of
-        its timers: a later packet begins another connection. The first packet was seen at ``began``, the
-        latest at ``last``.
+        """Return when Zeek gives the connection up if no further packet comes, in microseconds.
+
+        The first packet was seen at ``began``, the latest at ``last``. Zeek's timers have their defaults. A
+        later packet begins another connection.
         """
         originator, responder = self._ends
         if RESET in (originator, responder):
@@ -313,7 +334,7 @@ class Zeek:
 
     @property
     def state(self) -> str:
-        """``conn_state``."""
+        """``conn_state`` of the connection, as far as it came."""
         originator, responder = self._ends
         if RESET in (originator, responder):
             return self._reset(originator, responder)
@@ -324,6 +345,7 @@ class Zeek:
         return "S1" if originator is responder is ESTABLISHED else "OTH"
 
     def _reset(self, originator: _End, responder: _End) -> str:
+        """Return ``conn_state`` where an end was reset."""
         if responder is RESET:
             if originator in _OPENING or (originator is RESET and not any(self.stream)):
                 return "REJ"
@@ -336,6 +358,7 @@ class Zeek:
 
 
 def _closed(originator: _End, responder: _End) -> str:
+    """Return ``conn_state`` where an end has sent its FIN, and none a RST."""
     if originator is responder:
         return "SF"
     if originator is CLOSED:
