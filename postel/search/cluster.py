@@ -94,7 +94,7 @@ def _distributed() -> Any:  # noqa: ANN401 - a module
 
 
 @contextmanager
-def _client(distributed: Any, scheduler: str, jobs: int) -> Iterator[Any]:  # noqa: ANN401
+def _client(distributed: Any, scheduler: str, jobs: int) -> Iterator[Any]:  # noqa: ANN401 - a module
     """Connect to the scheduler, or make a cluster on this machine, for as long as the block runs."""
     if not scheduler:
         with (

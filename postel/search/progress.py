@@ -26,7 +26,7 @@ def shown(outcomes: Iterable[Outcome], *, done: int, failed: int, total: int) ->
 
 def _bar(outcomes: Iterable[Outcome], done: int, failed: int, total: int) -> Iterator[Outcome]:
     from rich.console import Console  # noqa: PLC0415 - an extra
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - an extra
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

@@ -59,8 +59,7 @@ class Loop:
         self.tell(Answer(test=item.nodeid))
         for line in self.orders:
             self.tell(_answer(item, Order(**json.loads(line))))
-        # Fixtures of the module and the session end with the last run
-        session._setupstate.teardown_exact(None)  # noqa: SLF001
+        session._setupstate.teardown_exact(None)  # noqa: SLF001 - fixtures of the module and the session end
         return True
 
     def _item(self, session: pytest.Session) -> pytest.Function:
@@ -88,15 +87,14 @@ def _answer(item: pytest.Function, order: Order) -> Answer:
     item.config.stash[RUN] = Run(order.seed, faults, trace=order.draws)
     item.config.option.postel_pcapng = order.pcapng or None
     item.user_properties.clear()
-    # Ends the fixtures of the test alone
-    reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
+    reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]  # a collector ends the fixtures of the test alone
     drawing = "".join(text for report in reports for title, text in report.sections if title == _DRAWING)
     return Answer(outcome=_outcome(item, order, reports), drawing=drawing if order.draws else "")
 
 
 def _outcome(item: pytest.Function, order: Order, reports: list[pytest.TestReport]) -> Outcome:
     """Make an outcome of the reports of a test's three phases."""
-    told: dict[str, Any] = next((value for name, value in item.user_properties if name == "postel"), {})  # type: ignore[misc]
+    told: dict[str, Any] = next((value for name, value in item.user_properties if name == "postel"), {})  # type: ignore[misc]  # the value is ours
     figures = {
         "faults": told.get("faults", ""),
         "virtual": told.get("virtual", 0),

@@ -114,7 +114,7 @@ class Loop(Routing, Sealed):
         """Make a loop in the time of ``world``."""
         self.world = world
         # The clock itself: it is read more often than all else
-        self._agenda: Agenda = world._agenda  # noqa: SLF001
+        self._agenda: Agenda = world._agenda  # noqa: SLF001 - of this package
         self.limit: int = NEVER
         self._reached = 0.0
         self.places: dict[Network | None, Place] = {}  # None: of the test's own tasks
@@ -153,17 +153,17 @@ class Loop(Routing, Sealed):
         """Call the timer ``due`` now, if it is the first and a pump's. Returns whether it was called."""
         handle: Any = due
         # Asyncio's own: what the handle calls, and how a turn calls it
-        pump = getattr(handle._callback, "__self__", None)  # noqa: SLF001
+        pump = getattr(handle._callback, "__self__", None)  # noqa: SLF001 - asyncio's own
         if not isinstance(pump, Pump) or self._scheduled[0] is not due:
             return False
         self._forget_first_timer()
-        handle._run()  # noqa: SLF001
+        handle._run()  # noqa: SLF001 - asyncio's own
         return True
 
     def _forget_first_timer(self) -> None:
         """Remove the first timer, as asyncio does when a timer is called or was cancelled."""
         handle: Any = heappop(self._scheduled)
-        handle._scheduled = False  # noqa: SLF001
+        handle._scheduled = False  # noqa: SLF001 - asyncio's own
 
     def reach(self, when: float) -> None:
         """Note that a timer for ``when`` is due, in seconds: it is now, but for rounding."""
@@ -218,8 +218,7 @@ class Loop(Routing, Sealed):
         """Tasks that aren't done, in the order in which they were made."""
         return [task for task in self._tasks if not task.done()]
 
-    # Those of asyncio.Task
-    def new_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401
+    def new_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401 - as asyncio's
         """Make a task. Asyncio calls this.
 
         The loop holds its tasks until they are done. Asyncio's own loop doesn't, so that a task to which
@@ -230,7 +229,7 @@ class Loop(Routing, Sealed):
         task.add_done_callback(self._task_ended, context=_EMPTY)
         return task
 
-    def _task_ended(self, task: Any) -> None:  # noqa: ANN401
+    def _task_ended(self, task: Any) -> None:  # noqa: ANN401 - as asyncio's
         self._tasks.pop(task, None)
 
     def waiting(self) -> list[str]:
@@ -281,8 +280,8 @@ class Loop(Routing, Sealed):
         self._held[network] = []
         self._watch_calls()
         for handle in self._handles_of(frozenset((network,))):
-            waiting = (network, handle, handle._callback, handle._args)  # noqa: SLF001
-            handle._callback, handle._args = self._held_back, waiting  # noqa: SLF001
+            waiting = (network, handle, handle._callback, handle._args)  # noqa: SLF001 - asyncio's own
+            handle._callback, handle._args = self._held_back, waiting  # noqa: SLF001 - asyncio's own
 
     def let_go(self, network: Network) -> None:
         """Let what waited go on, in its order."""
@@ -291,12 +290,12 @@ class Loop(Routing, Sealed):
     def _held_back(
         self,
         network: Network,
-        handle: Any,  # noqa: ANN401
+        handle: Any,  # noqa: ANN401 - as asyncio's
         callback: Callable[..., object],
         args: tuple[Any, ...],
     ) -> None:
         """Call a callback that is due, or keep it until the computer goes on."""
-        handle._callback, handle._args = callback, args  # noqa: SLF001
+        handle._callback, handle._args = callback, args  # noqa: SLF001 - asyncio's own
         if network in self._held:
             self._held[network].append(handle)
         else:
@@ -306,9 +305,8 @@ class Loop(Routing, Sealed):
         """Handles of callbacks on these networks, in the order in which they are called."""
         ready: list[Any] = [*self._ready]
         scheduled: list[Any] = self._scheduled
-        # Asyncio keeps it there
-        return [each for each in ready if each._context.get(current) in networks] + sorted(  # noqa: SLF001
-            [each for each in scheduled if each._context.get(current) in networks]  # noqa: SLF001
+        return [each for each in ready if each._context.get(current) in networks] + sorted(  # noqa: SLF001 - asyncio's own
+            [each for each in scheduled if each._context.get(current) in networks]  # noqa: SLF001 - asyncio's own
         )
 
     def _watch_calls(self) -> None:
@@ -318,7 +316,7 @@ class Loop(Routing, Sealed):
         """
         vars(self).update(call_soon=self._watched_call_soon, call_at=self._watched_call_at)
 
-    def _watched_call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # noqa: ANN401
+    def _watched_call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # noqa: ANN401 - as asyncio's
         network = current.get() if context is None else context.get(current)
         if network in self._dead:
             return _dropped(asyncio.Handle(callback, args, self, context))
@@ -330,8 +328,8 @@ class Loop(Routing, Sealed):
     def _watched_call_at(
         self,
         when: float,
-        callback: Any,  # noqa: ANN401
-        *args: Any,  # noqa: ANN401
+        callback: Any,  # noqa: ANN401 - as asyncio's
+        *args: Any,  # noqa: ANN401 - as asyncio's
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         network = current.get() if context is None else context.get(current)
@@ -340,9 +338,8 @@ class Loop(Routing, Sealed):
         return super().call_at(when, callback, *args, context=context)
 
 
-# As asyncio calls it
-def _make_task(loop: Any, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401
-    return loop.new_task(coro, **options)  # type: ignore[no-any-return]
+def _make_task(loop: Any, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401 - as asyncio's
+    return loop.new_task(coro, **options)  # type: ignore[no-any-return]  # asyncio calls it with any loop
 
 
 def _dropped(handle: H) -> H:

@@ -33,7 +33,7 @@ def connecting(original: Function, allowed: str) -> Function:
     It closes the socket, because programs close it only after an OSError.
     """
 
-    def connect(self: socket.socket, address: Any, /) -> Any:  # noqa: ANN401
+    def connect(self: socket.socket, address: Any, /) -> Any:  # noqa: ANN401 - as the original's
         if place_of_caller() is None:
             return original(self, address)
         self.close()
@@ -59,7 +59,7 @@ def sleeping(original: Function) -> Function:
 def looking_up(original: Function) -> Function:
     """Make a replacement of ``socket.getaddrinfo`` and its like. It allows what needs no name server."""
 
-    def look_up(host: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def look_up(host: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original's
         if place_of_caller() is not None and host not in _LOCAL and not _is_address(host):
             _refuse(
                 f"a blocking look-up of {host!r}",
@@ -105,7 +105,7 @@ class _Inline:
             self._waiting = [item, None]
             self._work()
 
-    def get(self) -> Any:  # noqa: ANN401
+    def get(self) -> Any:  # noqa: ANN401 - anyio's own
         """Give the worker its item, and then None, which ends it."""
         return self._waiting.pop(0)
 
@@ -113,7 +113,7 @@ class _Inline:
         """Do nothing."""
 
 
-def _is_address(host: Any) -> bool:  # noqa: ANN401
+def _is_address(host: Any) -> bool:  # noqa: ANN401 - whatever a caller may try
     try:
         ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host)
     except ValueError:

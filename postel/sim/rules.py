@@ -89,8 +89,7 @@ def dropping(*numbers: int) -> Rule:
         require_number("number", number, 1, NEVER, "1 or more")
     chosen = frozenset(numbers)
 
-    # The shape of a Rule
-    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001
+    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
         return DROP if number in chosen else None
 
     return rule
@@ -103,8 +102,7 @@ def deciding(verdicts: dict[int, Verdict]) -> Rule:
         require_number("number", number, 1, NEVER, "1 or more")
         require_kind("verdict", verdict, Verdict, "a Verdict, such as DROP or duplicate()")
 
-    # The shape of a Rule
-    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001
+    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
         return verdicts.get(number)
 
     return rule

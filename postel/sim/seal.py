@@ -142,8 +142,7 @@ def _chance() -> Iterator[tuple[Function, Function]]:
     hidden: Any = random
     for name in random.__all__:
         function = getattr(random, name)
-        # The generator of the module's functions
-        if getattr(function, "__self__", None) is hidden._inst:  # noqa: SLF001
+        if getattr(function, "__self__", None) is hidden._inst:  # noqa: SLF001 - the generator of the module's functions
             yield function, virtual.drawn(function, name)
     for _, function in [*_of(os, "urandom", "getrandom"), *_of(ssl, "RAND_bytes")]:
         yield function, virtual.octets(function)
@@ -161,7 +160,7 @@ def _methods() -> list[tuple[type, str, Function]]:
     ]
 
 
-def _of(module: Any, *names: str) -> list[tuple[str, Function]]:  # noqa: ANN401
+def _of(module: Any, *names: str) -> list[tuple[str, Function]]:  # noqa: ANN401 - a module
     """Functions of these names that the module has on this system."""
     return [(name, getattr(module, name)) for name in names if hasattr(module, name)]
 
@@ -182,8 +181,7 @@ def _own_name(name: str = "") -> str:
     place = place_of_caller()
     if place is None:
         return _GETFQDN(name)
-    # What stands for the own name
-    return name if name not in ("", "0.0.0.0", "::") else place.name  # noqa: S104
+    return name if name not in ("", "0.0.0.0", "::") else place.name  # noqa: S104 - stands for the own name
 
 
 def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
@@ -210,14 +208,14 @@ def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
 def _now(cls: type[dt.datetime], tz: dt.tzinfo | None = None) -> dt.datetime:
     place = place_of_caller()
     if place is None:
-        return _ORIGINAL["now"].__get__(None, cls)(tz)  # type: ignore[no-any-return]
+        return _ORIGINAL["now"].__get__(None, cls)(tz)  # type: ignore[no-any-return]  # a method of C, without a type
     return cls.fromtimestamp(place.wall(), tz)
 
 
 def _utcnow(cls: type[dt.datetime]) -> dt.datetime:
     place = place_of_caller()
     if place is None:
-        return _ORIGINAL["utcnow"].__get__(None, cls)()  # type: ignore[no-any-return]
+        return _ORIGINAL["utcnow"].__get__(None, cls)()  # type: ignore[no-any-return]  # a method of C, without a type
     if sys.version_info >= (3, 12):
         warnings.warn(
             "datetime.datetime.utcnow() is deprecated: use dt.datetime.now(datetime.UTC)",

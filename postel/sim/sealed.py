@@ -50,33 +50,33 @@ class Sealed(asyncio.SelectorEventLoop):
                 f"a wait for descriptor {number} of the machine", "sockets that the world's computers open"
             )
 
-    async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+    async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
         """Raise CallError."""
         _refuse(
             "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
         )
 
-    async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+    async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
         """Raise CallError."""
         _refuse(
             "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
         )
 
-    async def create_unix_connection(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+    async def create_unix_connection(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
         """Raise CallError."""
         _refuse(
             "a Unix socket", "a TCP connection between the world's computers, or to 127.0.0.1 on the same one"
         )
 
-    async def create_unix_server(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+    async def create_unix_server(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
         """Raise CallError."""
         _refuse("a Unix socket", "a TCP server on 127.0.0.1 of the computer")
 
-    async def connect_read_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+    async def connect_read_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
         """Raise CallError."""
         _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
 
-    async def connect_write_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+    async def connect_write_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
         """Raise CallError."""
         _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
 

@@ -158,8 +158,7 @@ class Simulation:
 
     # Computers
 
-    # Those of World.host
-    def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401
+    def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401 - those of World.host
         """Make a computer, which other computers find by its name.
 
         Without addresses it gets the next free ones of 10.0.0.0/8 and fd00::/64. Settings are those of
@@ -368,9 +367,8 @@ class Simulation:
         return task.result()
 
     def _turn_until(self, ending: "asyncio.Future[None]") -> None:
-        # Needs more of the system than a world does: threads, ctypes
-        from postel.sim.seal import seal  # noqa: PLC0415
-        from postel.sim.watchdog import Interrupted, Watchdog  # noqa: PLC0415
+        from postel.sim.seal import seal  # noqa: PLC0415 - needs threads and ctypes
+        from postel.sim.watchdog import Interrupted, Watchdog  # noqa: PLC0415 - needs threads and ctypes
 
         watchdog = Watchdog(self.loop, self._real_time_limit)
         try:

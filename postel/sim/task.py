@@ -53,15 +53,14 @@ class SimulatedTask(asyncio.Task[T]):
         self._log_destroy_pending = False
         loop, running = self.get_loop(), asyncio.current_task(self.get_loop())
         if running is not None:
-            # "Extending asyncio" names these two for it
-            asyncio.tasks._leave_task(loop, running)  # noqa: SLF001
-        asyncio.tasks._enter_task(loop, self)  # noqa: SLF001
+            asyncio.tasks._leave_task(loop, running)  # noqa: SLF001 - named in "Extending asyncio"
+        asyncio.tasks._enter_task(loop, self)  # noqa: SLF001 - named in "Extending asyncio"
         try:
             self.context.run(_close, self.get_coro())
         finally:
-            asyncio.tasks._leave_task(loop, self)  # noqa: SLF001
+            asyncio.tasks._leave_task(loop, self)  # noqa: SLF001 - named in "Extending asyncio"
             if running is not None:
-                asyncio.tasks._enter_task(loop, running)  # noqa: SLF001
+                asyncio.tasks._enter_task(loop, running)  # noqa: SLF001 - named in "Extending asyncio"
         asyncio.Future.cancel(self)
 
 
@@ -73,7 +72,7 @@ def _close(coroutine: Any) -> None:  # noqa: ANN401 - a coroutine, or whatever a
         except RuntimeError as error:
             if "ignored GeneratorExit" not in str(error):
                 return
-        except BaseException:  # noqa: BLE001
+        except BaseException:  # noqa: BLE001 - lost with the computer
             return
         else:
             return

@@ -26,7 +26,7 @@ def of_program(
     return _joined(frames) or _joined(_waiting(main))
 
 
-def _waiting(coroutine: Any) -> Iterable[tuple[FrameType, int, int]]:  # noqa: ANN401
+def _waiting(coroutine: Any) -> Iterable[tuple[FrameType, int, int]]:  # noqa: ANN401 - a coroutine
     """The frames of a coroutine that waits, down to the innermost coroutine that it awaits."""
     while (frame := getattr(coroutine, "cr_frame", None)) is not None:
         yield frame, frame.f_lasti, frame.f_lineno

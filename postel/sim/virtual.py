@@ -28,7 +28,7 @@ def place_of_caller(depth: int = 2) -> Place | None:
     loop = asyncio._get_running_loop()  # noqa: SLF001 - documented for loops
     if not isinstance(loop, Loop) or not loop.is_sealed:
         return None
-    caller = sys._getframe(depth)  # noqa: SLF001
+    caller = sys._getframe(depth)  # noqa: SLF001 - documented
     if caller.f_code.co_name == "<module>" or caller.f_globals.get("__name__", "").partition(".")[0] in _FREE:
         return None
     return loop.places.get(current.get()) or loop.places[None]
@@ -36,11 +36,11 @@ def place_of_caller(depth: int = 2) -> Place | None:
 
 def is_importing() -> bool:
     """Whether the running task is in the middle of an import. Its calls are no part of the run."""
-    frame = sys._getframe(1)  # noqa: SLF001
+    frame = sys._getframe(1)  # noqa: SLF001 - documented
     while frame is not None and frame.f_code.co_name != "_run_once":
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back  # type: ignore[assignment]  # None at the end
     return False
 
 
@@ -86,7 +86,7 @@ def broken_down(original: Function, position: int, wrap: Callable[[float], Any])
 def drawn(original: Function, name: str) -> Function:
     """Make a replacement of a function of the module `random`."""
 
-    def draw(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def draw(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original's
         place = place_of_caller()
         return original(*args, **options) if place is None else getattr(place.random, name)(*args, **options)
 
@@ -106,7 +106,7 @@ def octets(original: Function) -> Function:
 def seeded(original: Function) -> Function:
     """Make a replacement of ``random.Random.seed``. A generator without a seed gets one from its place."""
 
-    def seed(self: Any, a: Any = None, version: int = 2) -> None:  # noqa: ANN401
+    def seed(self: Any, a: Any = None, version: int = 2) -> None:  # noqa: ANN401 - as the original's
         if a is None and (place := place_of_caller()) is not None and self is not place.random:
             a = place.random.getrandbits(128)
         original(self, a, version)

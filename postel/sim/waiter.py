@@ -30,7 +30,7 @@ class Waiter(BaseSelector):
         self._readable: dict[int, None] = {}  # descriptors of wires
         self._world = world
         # The world's own, without the checks of its arguments
-        self._agenda, self._running = world._agenda, world._running  # noqa: SLF001
+        self._agenda, self._running = world._agenda, world._running  # noqa: SLF001 - of this package
         self._loop: Any = loop
         self._real = DefaultSelector()  # the loop's own pipe, and descriptors of sockets in the world
         self._keys: dict[int, SelectorKey] = {}
@@ -51,8 +51,7 @@ class Waiter(BaseSelector):
 
     # The selector
 
-    # As in BaseSelector
-    def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401
+    def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
         """Wait for a wire, or for a descriptor of the system."""
         if not _is_wire(fileobj):
             self._descriptors += 1
@@ -60,7 +59,7 @@ class Waiter(BaseSelector):
         key = self._keys[fileobj] = SelectorKey(fileobj, fileobj, events, data)
         return key
 
-    def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
+    def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
         """Wait no longer."""
         if _is_wire(fileobj):
             return self._keys.pop(fileobj)
@@ -68,7 +67,7 @@ class Waiter(BaseSelector):
         self._descriptors -= 1
         return key
 
-    def get_key(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
+    def get_key(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
         """Key of what is waited for. Raises KeyError."""
         return self._keys[fileobj] if _is_wire(fileobj) else self._real.get_key(fileobj)
 
@@ -115,9 +114,9 @@ class Waiter(BaseSelector):
             key = self._keys.get(descriptor)
             reader = None if key is None else key.data[0]
             # A handle of asyncio, which the loop would call in its turn
-            if reader is None or reader._cancelled:  # noqa: SLF001
+            if reader is None or reader._cancelled:  # noqa: SLF001 - asyncio's own
                 return False
-            reader._run()  # noqa: SLF001
+            reader._run()  # noqa: SLF001 - asyncio's own
         return True
 
     def _ready(self) -> list[tuple[SelectorKey, int]]:

@@ -68,5 +68,5 @@ def _step(code: CodeType, frame: FrameType | None) -> str:
     return f"in {code.co_qualname} at {code.co_filename}{line}"
 
 
-def _first(thing: object, *names: str) -> Any:  # noqa: ANN401
+def _first(thing: object, *names: str) -> Any:  # noqa: ANN401 - an attribute of any kind
     return next((found for name in names if (found := getattr(thing, name, None)) is not None), None)

@@ -116,7 +116,7 @@ def _is_debugged(frame: FrameType) -> bool:
     return any(above.f_code.co_filename.endswith(_DEBUGGERS) for above, _ in traceback.walk_stack(frame))
 
 
-def _stack(loop: Any, frame: FrameType | None) -> list[str]:  # noqa: ANN401
+def _stack(loop: Any, frame: FrameType | None) -> list[str]:  # noqa: ANN401 - a `postel.sim.loop.Loop`
     """Lines with the task that runs, and its calls down to where it is."""
     running = asyncio.current_task(loop)
     lines = [waiting.task(running, loop.computer_of)] if running is not None else []

@@ -34,7 +34,7 @@ class Wire(Link):
         self._is_in_front = False
         self._is_held = False
         # The world's own: a packet leaves at once, if no other has to leave first
-        self._running, self._node = world._running, world._one(host)  # noqa: SLF001
+        self._running, self._node = world._running, world._one(host)  # noqa: SLF001 - of this package
 
     def attached(self, routes: Routes) -> None:
         """Stand in front of the host, once the network uses the wire.

@@ -77,8 +77,7 @@ class Script:
             raise self._raised(error) from error
         self._check()
 
-    # As assert
-    def require(self, holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001
+    def require(self, holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001 - as assert
         """Raise CheckFailed unless the rule holds."""
         require(holds, rule, section, happened)
 

@@ -79,31 +79,31 @@ class Checked(Congestion):
     def acknowledged(self, octets: int, now: int) -> None:
         """Call the controller's method, then check."""
         self._begin_call()
-        super().acknowledged(octets, now)  # type: ignore[safe-super]
+        super().acknowledged(octets, now)  # type: ignore[safe-super]  # a controller is among the bases
         self._end_call(f"acknowledged(octets={octets})")
 
     def lost(self, flight: int, now: int) -> None:
         """Call the controller's method, then check."""
         self._begin_call()
-        super().lost(flight, now)  # type: ignore[safe-super]
+        super().lost(flight, now)  # type: ignore[safe-super]  # a controller is among the bases
         self._end_call(f"lost(flight={flight})")
 
     def recovered(self, flight: int, now: int) -> None:
         """Call the controller's method, then check."""
         self._begin_call()
-        super().recovered(flight, now)  # type: ignore[safe-super]
+        super().recovered(flight, now)  # type: ignore[safe-super]  # a controller is among the bases
         self._end_call(f"recovered(flight={flight})")
 
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
         """Call the controller's method, then check."""
         self._begin_call()
-        super().timed_out(flight, now, again=again)  # type: ignore[safe-super]
+        super().timed_out(flight, now, again=again)  # type: ignore[safe-super]  # a controller is among the bases
         self._end_call(f"timed_out(flight={flight}, again={again})")
 
     def idled(self, now: int) -> None:
         """Call the controller's method, then check."""
         self._begin_call()
-        super().idled(now)  # type: ignore[safe-super]
+        super().idled(now)  # type: ignore[safe-super]  # a controller is among the bases
         self._end_call("idled()")
 
     def marked(self, flight: int, now: int) -> None:
@@ -181,7 +181,7 @@ class Transfer:
 
     def _receives(self, subject: Subject, event: Event, now: int) -> None:
         if isinstance(event, Acceptable):
-            subject.accept()  # type: ignore[union-attr]
+            subject.accept()  # type: ignore[union-attr]  # a listener
         elif isinstance(event, Readable) and isinstance(subject, Connection):
             self.arrived += len(subject.receive(1 << 20, now))
 

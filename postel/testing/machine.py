@@ -97,8 +97,7 @@ class PairMachine(RuleBasedStateMachine):
         iss=st.tuples(st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF)),
         together=st.booleans(),
     )
-    # Drawn by Hypothesis
-    def open(self, data: st.DataObject, iss: tuple[int, int], together: bool) -> None:  # noqa: FBT001
+    def open(self, data: st.DataObject, iss: tuple[int, int], together: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         """Open both ends, the far one passively unless ``together``."""
         self.ends = self.connections(data.draw(self.configs()), iss)
         self.ends[0].open_active(0)

@@ -104,7 +104,7 @@ def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN4
         return
 
     @wraps(inner)
-    def example(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def example(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the test's
         __tracebackhide__ = True
         with _make(
             item, getattr(item.callspec, "params", {}).get("world") if hasattr(item, "callspec") else None
@@ -113,7 +113,7 @@ def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN4
             found = inner(*args, **options)
             return simulation.run(found) if inspect.iscoroutine(found) else found
 
-    example.makes_worlds = True  # type: ignore[attr-defined]
+    example.makes_worlds = True  # type: ignore[attr-defined]  # a mark on a function
     hypothesis.inner_test = example
 
 

@@ -51,7 +51,7 @@ class Post:
         for name in names:
             self.world.host(name)
             self.open(name)
-        self.world.paths(**{"delay": 10 * MILLISECOND, **settings})  # type: ignore[arg-type]
+        self.world.paths(**{"delay": 10 * MILLISECOND, **settings})  # type: ignore[arg-type]  # settings by name
 
     def open(self, name: str) -> None:
         """Open the socket of a host: at first, and after a restart."""

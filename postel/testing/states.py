@@ -235,7 +235,7 @@ class Scene:
 
         It is for several segments that come at once.
         """
-        self.connection.segment_arrives(self.segment(flags, data, **fields), self.now)  # type: ignore[arg-type]
+        self.connection.segment_arrives(self.segment(flags, data, **fields), self.now)  # type: ignore[arg-type]  # fields by name
         check(self.tcb)
 
     def ignores(self, flags: int, data: bytes = b"", **fields: Field) -> bool:
