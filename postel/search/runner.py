@@ -12,7 +12,7 @@ from postel.search.records import CRASHED, Answer, Order, Outcome
 
 _PATIENCE: Final = 10  # seconds until a process that was told to end is killed
 _CRASH: Final = "Fatal Python error"
-_WORDS: Final = 4000  # characters of what follows it
+_WORDS: Final = 4000  # characters after it that are kept
 
 
 class Runner:

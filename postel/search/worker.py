@@ -20,7 +20,7 @@ from postel.search.records import FAILED, PASSED, SEPARATOR, SKIPPED, Answer, Or
 from postel.sim.faults import Fault
 from postel.testing.plugin import RUN, Run
 
-_DRAWING: Final = "postel: connections"  # the section of a report that `postel.testing.failure` calls so
+_DRAWING: Final = "postel: connections"  # a section that `postel.testing.failure` writes
 
 
 class Unsuitable(Exception):
@@ -40,7 +40,7 @@ class Loop:
         self.orders = orders
         self.tell = tell
         self.has_begun: bool = False
-        self.problem: str = ""  # of the collection
+        self.problem: str = ""
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note why the file of the test can't be imported. Pytest calls it."""

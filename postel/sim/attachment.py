@@ -143,8 +143,8 @@ class Attachment:
     def _end(self, error: LinkError) -> None:
         """End, because the link has ended. Raises its error where no function was given for that."""
         while self.host.next_packet(self._clock.now) is not None:
-            pass  # events are told once the packets are out
-        self._tell_events(self._clock.now)  # a connection that the last packets ended hears of that first
+            pass  # the host tells events only after the packets before them
+        self._tell_events(self._clock.now)  # connections that the last packets ended get these events first
         self._junction.release()
         self.error = error
         with suppress(OSError):
@@ -153,7 +153,7 @@ class Attachment:
             raise error
         self._ended(error)
 
-    # In front of a host of the world, of which the world has nothing more to carry
+    # The stack in front of a host of the world: nothing passes here, because the link has all packets
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
         """Lose the packet: no path leads to a host on a link."""

@@ -54,7 +54,7 @@ class Barriers:
         """Begin without barriers."""
         self._barriers: list[Barrier] = []
         self._known: dict[tuple[str, str], list[Barrier]] = {}  # by sender and receiver
-        self.any_stands: bool = False  # what `bool` says too; asked for every packet
+        self.any_stands: bool = False
 
     def __bool__(self) -> bool:
         """Whether any barrier stands."""
@@ -124,7 +124,10 @@ class Barriers:
 
     def _changed(self) -> None:
         self._known.clear()
-        while self._barriers and self._barriers[0].kind in ("repair", "release"):  # of barriers that are gone
+        while self._barriers and self._barriers[0].kind in (
+            "repair",
+            "release",
+        ):  # ended barriers that are gone
             del self._barriers[0]
         self.any_stands = bool(self._barriers)
 

@@ -34,7 +34,7 @@ class Carrier:
         self.interruptions: Interruptions = Interruptions(agenda, witness)
         self._barriers = self.interruptions.barriers
         self.changes: PathChanges = PathChanges()
-        self.default: PathSettings | None = None  # of the path between any two hosts that have none
+        self.default: PathSettings | None = None  # settings for hosts that no path joins
         self._seed = seed
         self._agenda = agenda
         self._witness = witness
@@ -144,7 +144,7 @@ class Carrier:
         if receiver is not None:
             return receiver if receiver in node.paths or self._join_by_default(node, receiver) else None
         for neighbour in node.paths if self.default is None else [*node.paths, *self.nodes.values()]:
-            if destination in neighbour.host.routes.own:  # by `Host.add_address`
+            if destination in neighbour.host.routes.own:  # `Host.add_address` added it
                 return (
                     neighbour if neighbour in node.paths or self._join_by_default(node, neighbour) else None
                 )

@@ -31,7 +31,7 @@ _OVER: Final = (
     State.CLOSING,
     State.LAST_ACK,
 )  # states of connections that are over for the program
-_LINGER: Final = 2.0  # seconds
+_LINGER: Final = 2.0  # seconds in which the network of a computer may close its connections
 
 
 class Owner(Protocol):

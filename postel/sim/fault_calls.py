@@ -44,8 +44,8 @@ class FaultCalls:
         self._interruptions = carrier.interruptions
         self._changes = carrier.changes
         self._active: dict[ActiveFault, None] = {}
-        self._most_active = _FEW_FAULTS  # listed, until those that ended are forgotten
-        self._begun_by: Fault | None = None  # a scheduled fault, on behalf of which the calls come
+        self._most_active = _FEW_FAULTS  # with so many in the list, those that ended are forgotten
+        self._begun_by: Fault | None = None  # the scheduled fault that calls just now
 
     # Between hosts
 

@@ -22,7 +22,7 @@ FaultKind = Literal["partition", "hold", "flap", "path", "crash", "pause", "slow
 Setting = int | float | bool | str
 
 KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
-_BETWEEN: Final = ("partition", "hold", "flap", "path")  # kinds that have two sides
+_BETWEEN: Final = ("partition", "hold", "flap", "path")  # kinds between hosts
 _NO_END: Final = ("clock",)
 _TIMES: Final = ("up", "down", "each", "by", "delay", "jitter", "hold")
 _POSITIVE: Final = ("up", "down", "each")

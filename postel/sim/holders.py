@@ -54,7 +54,7 @@ class Holders:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._replacements: dict[int, Function] = {}  # by the id of the original
-        self._originals: dict[int, Function] = {}  # by that of the original, and by that of the replacement
+        self._originals: dict[int, Function] = {}  # by the ids of the original and of the replacement
         self._found: list[HeldFunction] = []
         self._known: dict[str, ModuleType] = {}
 

@@ -79,8 +79,8 @@ from postel.times import NEVER, SECOND
 T = TypeVar("T")
 H = TypeVar("H", bound=asyncio.Handle)
 Ts = TypeVarTuple("Ts")
-_EMPTY: Final = Context()  # of no network
-_MOST_KILLS: Final = 100  # rounds, where tasks that end make new ones
+_EMPTY: Final = Context()  # callbacks with it belong to no network
+_MOST_KILLS: Final = 100  # rounds of `kill`, where tasks that end make new ones
 
 
 def run(main: Coroutine[Any, Any, T], world: World) -> T:
@@ -113,11 +113,11 @@ class Loop(Routing, Sealed):
     def __init__(self, world: World) -> None:
         """Make a loop in the time of ``world``."""
         self.world = world
-        # The clock itself: it is read more often than all else
+        # The clock itself, without a property: it is read very often
         self._agenda: Agenda = world._agenda  # noqa: SLF001 - of this package
         self.limit: int = NEVER
         self._reached = 0.0
-        self.places: dict[Network | None, Place] = {}  # None: of the test's own tasks
+        self.places: dict[Network | None, Place] = {}  # None is for the test's own tasks
         self.is_sealed: bool = False
         self.computer_of: waiting.Named = waiting.of_no_computer
         self._waiter = Waiter(world, self)
@@ -179,7 +179,7 @@ class Loop(Routing, Sealed):
             future.set_result(func(*args))
         except (KeyboardInterrupt, SystemExit):
             raise
-        except StopIteration as error:  # which a future refuses
+        except StopIteration as error:  # a future refuses this one
             refused = RuntimeError(f"{func!r} raised StopIteration")
             refused.__cause__ = error
             future.set_exception(refused)

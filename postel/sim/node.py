@@ -60,7 +60,7 @@ class Node:
         self._observer = observer
         self._on_crash: Callable[[], None] | None = None
         self.is_crashed = False
-        self.pauses: dict[ActiveFault, None] = {}  # its causes
+        self.pauses: dict[ActiveFault, None] = {}  # the faults that pause it
         self.slowness: dict[ActiveFault, int] = {}  # how long a packet takes, by cause: the last one counts
         self.takes_at_once = True
         self.waiting: deque[Undelivered] = deque()  # packets that came while it is paused
@@ -120,6 +120,6 @@ class Node:
         self.stack = stack
         self.hears_later = hears_later
         self.rings = getattr(stack, "rings", False)
-        # What a driver's calls to the host ring for is the driver's to do
+        # A driver serves its host by itself: its calls need not ring
         self.host.bell.is_rung, self.host.bell.rung = False, None if self.rings else self._rung
         self._on_crash = on_crash

@@ -16,9 +16,9 @@ from postel.errors import require_kind, require_number
 from postel.links.course import ANY_BIT
 from postel.times import NEVER
 
-BY_PATH: Final = -1  # as the path would have it
+BY_PATH: Final = -1  # the path decides
 _MOST_COPIES: Final = 1 << 16
-_LAST_BIT: Final = 8 * 65535 - 1  # of the longest packet
+_LAST_BIT: Final = 8 * 65535 - 1  # number of the last bit of the longest packet
 
 
 class Verdict(NamedTuple):
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
 Rule = Callable[[int, bytes, str, int], Verdict | None]
 
-PASS: Final = Verdict()  # no further rule is asked; the path's own dice still fall
+PASS: Final = Verdict()  # no further rule is asked; the path decides
 DROP: Final = Verdict(copies=0)
 
 

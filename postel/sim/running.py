@@ -31,7 +31,7 @@ class Running:
         """Begin without hosts."""
         self.nodes: dict[Host, Node] = {}
         self.attachments: list[Attachment] = []
-        self.rung: list[Bell] = []  # of the hosts that were called since they were pumped
+        self.rung: list[Bell] = []  # bells of the hosts that were called since they were pumped
         self._watched: dict[Node, None] = {}  # the stack in front of these hosts doesn't ring
         self._agenda = agenda
         self._carrier = carrier
@@ -81,7 +81,7 @@ class Running:
         if self.rung or self._watched or node.pauses:
             return False
         self._carrier.send(node, octets)
-        if self.rung:  # a rule made calls
+        if self.rung:  # a rule called hosts
             self.pump()
         return True
 
@@ -99,7 +99,7 @@ class Running:
             rung, self.rung[:] = self.rung[:], []
             try:
                 self._answer({bell.owner for bell in rung})
-            except BaseException:  # an application's: the others wait for the next pump
+            except BaseException:  # of an application: the other hosts wait for the next pump
                 self.rung += rung
                 raise
 
@@ -226,11 +226,11 @@ class Running:
     def _pump(self, node: Node) -> None:
         """Send what the host has to send and tell its application what happened, until neither is left."""
         bell = node.host.bell
-        bell.is_rung = True  # until all is done
+        bell.is_rung = True  # calls from here on need not ring
         try:
             if not node.pauses:
                 self._drain(node)
-        except BaseException:  # an application's: what is left waits for the next pump
+        except BaseException:  # of an application: what is left waits for the next pump
             bell.is_rung = False
             bell.ring()
             raise
@@ -251,7 +251,7 @@ class Running:
             while (told := node.stack.next_event()) is not None:
                 is_told = True
                 if node.application is not None:
-                    node.application(told[0], told[1], now)  # it may restart the host: another stack is here
+                    node.application(told[0], told[1], now)  # may restart the host, so that the stack is new
                     if node.pauses:
                         return
         deadline = node.stack.next_timeout()

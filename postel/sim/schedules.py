@@ -12,7 +12,7 @@ from postel.times import MILLISECOND
 Settings = dict[str, object]
 DRAWN: Final[tuple[FaultKind, ...]] = ("partition", "crash")  # where the caller names no kinds
 BETWEEN: Final = ("partition", "hold", "flap", "path")
-SETTINGS: Final[dict[FaultKind, list[Settings]]] = {  # the mildest first
+SETTINGS: Final[dict[FaultKind, list[Settings]]] = {  # of each kind, the mildest first
     "flap": [{"up": up, "down": down} for up in ("1s", "100ms") for down in ("100ms", "1s")],
     "path": [
         {"loss": 0.1},

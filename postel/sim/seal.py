@@ -76,7 +76,9 @@ class _Seal:
     def __init__(self) -> None:
         self._users = 0
         self._holders = Holders()
-        self._attributes: list[tuple[type, str, Function]] = []  # of classes, and what they are meanwhile
+        self._attributes: list[
+            tuple[type, str, Function]
+        ] = []  # class, name of a method, and its replacement
         self._before: list[tuple[type, str, Any]] = []
 
     def begin(self) -> None:

@@ -11,7 +11,7 @@ from postel.errors import CallError
 from postel.links import memory
 
 Ts = TypeVarTuple("Ts")
-FIRST_WIRE: Final = 1 << 40  # from here on: numbers of wires, which no kernel gives
+FIRST_WIRE: Final = 1 << 40  # descriptor of the first wire: no kernel gives such numbers
 
 
 class HasDescriptor(Protocol):

@@ -85,7 +85,7 @@ _SIGNALS: Final = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1")
     if hasattr(signal, name)
 )
-_PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own tasks
+_PATIENCE: Final = 60 * SECOND  # virtual time in which the test's own tasks must end
 
 
 class Simulation:
@@ -453,7 +453,7 @@ class Simulation:
             *[computer.switch_off() for computer in self.computers.values() if computer.is_running]
         )
         self._end_tasks()
-        # Else what the frames hold, such as streams, would end when the loop can no longer end it
+        # Streams that these frames hold must end before the loop is closed
         clear_frames(self._shown)
         self._shown = None
         self.loop.close()

@@ -20,8 +20,8 @@ class SkewedClock:
         self.offset: int = 0
         self._world = world
         self._drift = 0.0
-        self._since = 0  # when the drift was set: the world's time …
-        self._reading = 0.0  # … and what the monotonic clock showed then
+        self._since = 0  # the world's time when the drift was set
+        self._reading = 0.0  # what the monotonic clock showed at that time
 
     @property
     def drift(self) -> float:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from postel.aio.network import Network, current
 
 T = TypeVar("T")
-_MOST_AWAITS: Final = 100  # at which a coroutine may wait while it is closed
+_MOST_AWAITS: Final = 100  # how often a coroutine may refuse to end while it is closed
 
 
 class SimulatedTask(asyncio.Task[T]):
@@ -65,7 +65,7 @@ class SimulatedTask(asyncio.Task[T]):
 
 
 def _close(coroutine: Any) -> None:  # noqa: ANN401 - a coroutine, or whatever a task was made of
-    """Whatever its ``finally`` blocks raise is lost with the computer."""
+    """End a coroutine at once. What its ``finally`` blocks raise is lost with the computer."""
     for _ in range(_MOST_AWAITS):
         try:
             coroutine.close()

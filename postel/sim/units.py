@@ -37,7 +37,7 @@ _SHOWN: Final = (
     ("m", 1),
     ("s", 3),
     ("ms", 3),
-)  # the first unit that needs no more than so many decimals is shown
+)  # units with decimals: the first unit that needs no more decimals is shown
 _BANDWIDTHS: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Tbit": 10**12}
 _SIZES: Final = {
     "B": 1,

@@ -16,7 +16,7 @@ from postel.sim.place import Place
 Function = Callable[..., Any]
 _FREE: Final = frozenset(
     {"_pytest", "pytest", "pluggy", "hypothesis", "xdist", "execnet", "coverage"}
-)  # which measure real time
+)  # tools that measure real time
 
 
 def place_of_caller(depth: int = 2) -> Place | None:
@@ -63,7 +63,7 @@ def by_clock(
         place = place_of_caller()
         if place is None:
             return original(which)
-        return wall(place) if which == 0 else monotonic(place)  # 0: CLOCK_REALTIME
+        return wall(place) if which == 0 else monotonic(place)  # CLOCK_REALTIME is 0
 
     return clock_gettime
 

@@ -16,9 +16,9 @@ from postel.times import HOUR, NEVER, SECOND
 
 # The loop's clock shows the middle of the world's microsecond: rounding never makes it an earlier one
 HALF: Final = 0.5
-TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
+TOLERANCE: Final = 0.1  # microseconds by which rounding may miss that middle
 _LONGEST_JUMP: Final = HOUR
-_MOST_TURNS: Final = 200_000  # of the loop, at one moment of the world
+_MOST_TURNS: Final = 200_000  # turns of the loop at one moment of the world
 
 
 class Waiter(BaseSelector):
@@ -27,15 +27,15 @@ class Waiter(BaseSelector):
     def __init__(self, world: World, loop: Any) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
         """Make the selector of ``loop``."""
         self._wires: list[Wire] = []
-        self._readable: dict[int, None] = {}  # descriptors of wires
+        self._readable: dict[int, None] = {}  # descriptors of wires that have packets
         self._world = world
         # The world's own, without the checks of its arguments
         self._agenda, self._running = world._agenda, world._running  # noqa: SLF001 - of this package
         self._loop: Any = loop
         self._real = DefaultSelector()  # the loop's own pipe, and descriptors of sockets in the world
         self._keys: dict[int, SelectorKey] = {}
-        self._descriptors = 0  # of the system; one is the loop's own pipe
-        self.turns: int = 0  # of the loop
+        self._descriptors = 0  # how many of the system are registered; one is the loop's own pipe
+        self.turns: int = 0  # turns of the loop and calls of pumps
         self._moment = -1
         self._turns = 0
 

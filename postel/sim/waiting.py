@@ -12,7 +12,7 @@ _MOST_FRAMES: Final = 8
 _PROGRAM: Final = program.__file__  # its step is the same in every task of a computer, and left out
 _MOST_TASKS: Final = 200
 
-Named = Callable[["asyncio.Task[Any]"], str]  # the computer that a task belongs to; "" for a task of the test
+Named = Callable[["asyncio.Task[Any]"], str]  # name of a task's computer; "" for the test
 
 
 def of_no_computer(task: "asyncio.Task[Any]") -> str:

@@ -21,7 +21,7 @@ _STUCK: Final = 10.0  # seconds in which the loop made no turn
 _DEBUGGERS: Final = ("pdb.py", "bdb.py", "pydevd.py")
 _SIGNAL: Final[Any] = getattr(
     signal, "SIGVTALRM", None
-)  # of all signals the one that test runners leave alone
+)  # the only suitable signal that test runners leave alone
 
 
 class Interrupted(KeyboardInterrupt):
@@ -44,10 +44,10 @@ class Watchdog:
         self._limit = limit
         self._stuck = min(_STUCK, limit)
         self._began = self._moved = monotonic()
-        self._turns = -1  # of the loop, at the last look
-        self._has_turned = False  # since the look before
+        self._turns = -1  # number of the loop's turns at the last look
+        self._has_turned = False  # whether the loop made a turn between the last two looks
         self._looks_late = 0
-        self._is_asked = False  # to end by itself, at its next turn
+        self._is_asked = False  # whether the loop was told to end at its next turn
         self._ended = threading.Event()
         self._thread = threading.get_ident()
         self._uses_signal = _SIGNAL is not None and threading.current_thread() is threading.main_thread()
@@ -77,7 +77,7 @@ class Watchdog:
             if self._has_turned:
                 self._moved = monotonic()
                 if self._moved - self._began < self._limit:
-                    continue  # all is well
+                    continue
             if self._uses_signal:
                 signal.pthread_kill(self._thread, _SIGNAL)
             elif self._is_stuck(sys._current_frames().get(self._thread)):  # noqa: SLF001 - documented

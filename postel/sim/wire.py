@@ -63,7 +63,7 @@ class Wire(Link):
         self._arrived.clear()
         self._leaving.clear()
         if self._descriptor >= 0:
-            self._readable[self._descriptor] = None  # so that the network hears of its end
+            self._readable[self._descriptor] = None  # the network is to find out that the wire has ended
 
     def _require_host(self) -> None:
         if self._has_crashed:

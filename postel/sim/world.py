@@ -109,7 +109,7 @@ class World(FaultCalls):
         agenda = Agenda()
         carrier = Carrier(seed, agenda, witness, is_observed=observer is not None)
         super().__init__(agenda, carrier, Running(agenda, carrier, witness))
-        self._given = 0  # how many addresses were tried for hosts that were given none
+        self._given = 0  # how many addresses were tried for hosts without given ones
         if default_path is not None:
             require_kind("default_path", default_path, dict, "settings of a Path, as {'delay': '10ms'}")
             self.paths(**default_path)
@@ -271,7 +271,7 @@ class World(FaultCalls):
 
         It is made when the first packet takes it. Raises ArgumentError.
         """
-        Path(Random(0), **settings)  # which checks them
+        Path(Random(0), **settings)  # checks the settings
         self._carrier.default = settings
 
     def attach(

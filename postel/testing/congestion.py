@@ -23,7 +23,7 @@ from postel.times import MINUTE
 
 __all__ = ["CheckFailed", "check_congestion"]
 
-# of what was in flight: RFC 8511 keeps as much of CUBIC's window after a mark, and nothing keeps more
+# Share of the octets in flight: RFC 8511 keeps as much of CUBIC's window after a mark
 LARGEST_SHARE: Final = 0.85
 ABC_LIMIT: Final = 8  # segments of one ACK that count where nothing paces (RFC 9406, 4.3); RFC 3465 has 2
 ROUNDS: Final = 30

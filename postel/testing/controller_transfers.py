@@ -14,7 +14,7 @@ from postel.times import MILLISECOND, SECOND
 
 BANDWIDTH: Final = 10_000_000  # bits a second
 PATIENCE: Final = 120 * SECOND
-MOST_AGAIN: Final = 0.2  # of what is sent, that goes again over a queue that is too short for it
+MOST_AGAIN: Final = 0.2  # share of all octets that may be retransmissions where the queue is too short
 BLOCK: Final = bytes(64 * 1024)
 
 

@@ -14,7 +14,7 @@ from postel.view.flow import Flow
 from postel.view.trace import Trace
 
 _MOST_CONNECTIONS: Final = 3
-_MOST_ROWS: Final = 60  # of a ladder
+_MOST_ROWS: Final = 60  # rows of a ladder
 _FOLDER: Final = ".postel"
 
 

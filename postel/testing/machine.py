@@ -22,7 +22,7 @@ from dataclasses import replace
 try:
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-except ImportError as _missing:  # pragma: no cover - told in a process of its own
+except ImportError as _missing:  # pragma: no cover - tested in a process of its own
     raise ImportError(
         "postel.testing.machine needs Hypothesis, of the extra \"test\": pip install 'postel[test]'"
     ) from _missing
@@ -42,7 +42,7 @@ _SIDES = st.sampled_from([0, 1])
 _PICKS = st.integers(0, 1 << 30)
 # Only an abort ends a connection early
 _PATIENT = replace(DEFAULT, msl=SECOND, user_timeout=8 * HOUR, syn_received_timeout=8 * HOUR)
-_ROUNDS = 200_000  # of healing: more is a pair that never falls silent
+_ROUNDS = 200_000  # steps of healing: a pair that needs more never falls silent
 
 
 class PairMachine(RuleBasedStateMachine):

@@ -30,7 +30,7 @@ from postel.wire.segment import SYN, Segment, encode_for
 
 Watched = Observer | PacketObserver
 MEMORY: Final = 1.05  # how much more of a host's memory there may be with an observer: 5 %
-MOST_FAULTS: Final = 10  # that one error tells
+MOST_FAULTS: Final = 10  # faults in one error message
 
 _NEAR, _FAR, _PORT = "10.0.0.1", "10.0.0.2", 80
 _HALF_OPEN: Final = 200

@@ -42,7 +42,7 @@ PLAIN = replace(
     DEFAULT, timestamps=False, sack=False, window_scaling=False, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE
 )
 Field = int | tuple[tuple[int, int], ...] | tuple[tuple[int, bytes], ...] | None
-OPEN_ENDED = 1000  # segments: more in one drain is a storm
+OPEN_ENDED = 1000  # segments: a connection that sends more at once never stops
 
 
 @dataclass
@@ -349,7 +349,7 @@ _APART = {
     *("config", "observer", "memory"),
     *("segments_sent", "segments_arrived", "throttled", "challenge_after", "keep_alives_until"),
     *("texts_sent", "texts_arrived", "last_data_at", "last_ack_at"),
-    *("wl1", "wl2"),  # which segment told the window: of interest only where the window is
+    *("wl1", "wl2"),  # which segment gave the window
     *("controller", "recovery", "is_sender"),  # they are made when they are first needed
     *("search", "proven", "tried", "tried_end"),  # what is known of the path MTU
 }
