@@ -30,10 +30,10 @@ autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 toc_object_entries_show_parents = "hide"
 
-pygments_dark_style = "github-dark"
 html_theme = "furo"
 html_title = "Postel"
 html_static_path = [str(Path(__file__).parent / "static")]
+html_favicon = str(Path(__file__).parent / "static" / "icon.svg")
 html_css_files = ["postel.css"]
 html_js_files = [("from-file.js", {"priority": 250})]
 html_show_sourcelink = False

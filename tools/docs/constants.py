@@ -45,5 +45,8 @@ class WithoutPrivateNames(ast.NodeTransformer):
 
 def readable(expression: str, module: str) -> str:
     """An expression of a module, with the definitions of private constants in place of their names."""
-    tree = ast.parse(expression, mode="eval").body
-    return ast.unparse(WithoutPrivateNames(sys.modules[module]).visit(tree))
+    before = ast.unparse(ast.parse(expression, mode="eval"))
+    after = ast.unparse(
+        WithoutPrivateNames(sys.modules[module]).visit(ast.parse(expression, mode="eval").body)
+    )
+    return expression if after == before else after

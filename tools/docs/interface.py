@@ -28,7 +28,7 @@ WITHOUT_PAGE = 3  # methods at most of a class that is described on the page of 
 NOT_ALL_ARGUMENTS = 8  # fields of a record from which on its signature would only repeat their list
 
 KINDS = ("Classes", "Events", "Functions", "Constants", "Types for annotations", "Errors", "Modules")
-SENTENCE = re.compile(r"(.+?[.:;])(?: [A-Z`(]|$)")
+SENTENCE = re.compile(r"(.+?\.)(?: [A-Z`(]|$)")
 
 
 class Undocumented(Exception):
@@ -180,7 +180,7 @@ def assignments(module: str) -> dict[str, Assignment]:
     lines = text.splitlines()
     return {
         f"{prefix}{target}": Assignment(
-            _code(getattr(node, "annotation", None)), _code(node.value), _comment(node, comments, lines)
+            _code(getattr(node, "annotation", None)), _value(text, node), _comment(node, comments, lines)
         )
         for prefix, node, target in _assigned(ast.parse(text))
     }
@@ -200,6 +200,12 @@ def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.Assign | ast.AnnAssig
 
 def _code(node: ast.expr | None) -> str:
     return "" if node is None else ast.unparse(node)
+
+
+def _value(text: str, node: ast.Assign | ast.AnnAssign) -> str:
+    """As it is written, with the underscores of its numbers, if it is on one line."""
+    written = "" if node.value is None else ast.get_source_segment(text, node.value) or ""
+    return _code(node.value) if "\n" in written else written
 
 
 def _comments(text: str) -> dict[int, str]:

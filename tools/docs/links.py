@@ -14,6 +14,7 @@ from sphinx.util.nodes import make_refnode
 from tools.docs.interface import homes, public_paths
 
 NAME = re.compile(r"((?:postel\.)?[A-Z]\w+(?:\.\w+)*|postel(?:\.\w+)+)(?:\(.*\))?")
+LONG = 30  # characters
 NOT_LINKED = (nodes.reference, nodes.title, pending_xref)
 
 
@@ -99,6 +100,14 @@ def link_names(app: Sphinx, tree: nodes.document, page: str) -> None:
             literal.replace_self(link)
 
 
+def mark_long(_app: Sphinx, tree: nodes.document, _page: str) -> None:
+    """Mark long literals in tables: they may break anywhere, and others not."""
+    for table in tree.findall(nodes.table):
+        for literal in table.findall(nodes.literal):
+            if len(literal.astext()) > LONG:
+                literal["classes"].append("long")
+
+
 def _is_within(node: nodes.Node | None, kinds: tuple[type, ...]) -> bool:
     while node is not None:
         if isinstance(node, kinds):
@@ -111,3 +120,4 @@ def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.add_post_transform(ResolveNames)
     app.connect("doctree-resolved", link_names)
+    app.connect("doctree-resolved", mark_long)

@@ -12,11 +12,14 @@ page and its translation; anchors in a form that Sphinx can check.
 import os
 import re
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 FENCE = re.compile(r"^ *(```|~~~)")
 LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
 ANCHOR = re.compile(r'<a id="([^"]+)"></a>(`[^`]+`)')
+CHINESE_LINE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3400-\u9fff\[`A-Za-z0-9])")
 HEADING = re.compile(r"^## +(.+)$")
 ENTRY = re.compile(r"^[-*] +\[([^\]]+)\]\(([^)#:\s]+\.md)\)")
 LEXERS = {".py": "python", ".toml": "toml", ".sh": "sh", ".md": "md", "": "text"}
@@ -89,11 +92,13 @@ class Pages:
 
     def page(self, source: Path) -> str:
         """The text of a Markdown page, with its links changed to the places of the copies."""
-        lines = [
-            self._linked(ANCHOR.sub(r"[\2]{#\1}", line), source) if is_prose else line
-            for line, is_prose in outside_of_fences(source.read_text(encoding="utf-8"))
+        lines = outside_of_fences(source.read_text(encoding="utf-8"))
+        parts = [
+            (is_prose, "".join(line for line, _ in part))
+            for is_prose, part in groupby(lines, key=itemgetter(1))
         ]
-        text = self._with_translation("".join(lines), source)
+        texts = [self._prose(part, source) if is_prose else part for is_prose, part in parts]
+        text = self._with_translation("".join(texts), source)
         if source.parent == self.root and source.stem.startswith("README"):
             text = text.replace("# Postel\n", f"# {READMES[source.name]}\n", 1)
         if source == self.root / "docs" / "index.md":
@@ -101,14 +106,18 @@ class Pages:
         text += self.appended.get(self._places[source], "")
         return NOT_FOR_READERS + text if self._places[source].startswith("source/") else text
 
-    def _linked(self, line: str, source: Path) -> str:
+    def _prose(self, text: str, source: Path) -> str:
+        """Prose of a page as the site needs it. A line's end within Chinese isn't a space."""
+        return self._linked(ANCHOR.sub(r"[\2]{#\1}", CHINESE_LINE.sub("", text)), source)
+
+    def _linked(self, text: str, source: Path) -> str:
         def changed(match: re.Match[str]) -> str:
             target = Path(os.path.normpath(source.parent / match[2]))
             if not target.exists():
                 raise MissingPage(f"{source}: there is no {match[2]}")
             return match[1] + self._between(source, target) + match[3]
 
-        return LINK.sub(changed, line)
+        return LINK.sub(changed, text)
 
     def _between(self, source: Path, target: Path) -> str:
         start = Path(self.place_of(source)).parent
