@@ -216,7 +216,7 @@ def test_follow_tells_why_of_the_last_packet_too(tmp_path: Path, capsys: pytest.
     path = tmp_path / "refused.pcap"
     path.write_bytes(Tape().left(SYN, 0).right(RST | ACK, 0, 1).pcap())
     assert main(["explain", str(path), "--follow", "--why", "--lang", "en"]) == DONE
-    assert "it refuses the SYN" in capsys.readouterr().out
+    assert "this end refuses the SYN" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("with_it", [["--conn", "1"], ["--html", "page.html"]])

@@ -76,7 +76,7 @@ def test_a_scan_is_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> No
     lines = told(capsys, file)
     assert len(lines) == 1 + 4 + 1
     (scan,) = [line for line in lines if line.startswith("10.9.9.9")]
-    assert "30 ports of 1 hosts: 30 connections without text, all refused" in scan
+    assert "30 ports of 1 hosts: 30 connections without data, all refused" in scan
     assert len(told(capsys, file, "--unfold")) == 1 + 34
 
 
@@ -117,7 +117,7 @@ def test_selection_and_order(
 
 def test_the_whole_in_three_lines(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     span, again, closed = told(capsys, file, "--summary")
-    assert "93 packets, 93 of them of 34 TCP connections with 334 octets of text" in span
+    assert "93 packets, 93 of them in 34 TCP connections with 334 octets of data" in span
     assert again == "sent again: 1 segments, 1.08% of the packets"
     assert closed == "closed: refused 30, four-way 3, open 1"
 

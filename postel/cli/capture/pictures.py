@@ -15,7 +15,7 @@ from postel.view.capture.page import MOST_DRAWN, MOST_PACKETS, Drawn
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
 
-_LARGEST: Final = 5000  # packets of one connection
+_LARGEST: Final = 5000  # so many packets of one connection are drawn
 
 
 class Choice:

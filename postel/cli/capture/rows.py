@@ -13,7 +13,7 @@ from typing import IO, Final
 
 from postel.view.capture import report
 
-_IN_MEMORY: Final = 1 << 22  # octets
+_IN_MEMORY: Final = 1 << 22  # so many octets of rows are kept in memory, more in a file
 _NOWHERE: Final = -1
 
 
@@ -24,7 +24,7 @@ class Told:
     row: report.Row
     json: str
     findings: list[str]
-    group: str = ""  # of connections that are alike
+    group: str = ""  # the name of the connections that are alike
 
 
 def storage() -> SpooledTemporaryFile[bytes]:
@@ -42,8 +42,8 @@ class Rows:
         """Begin without rows; ``file`` is closed by the caller."""
         self.widths: list[int] = report.widths([heads])
         self._file = file
-        self._places = array("q")  # by number, from 1
-        self._keys: dict[int, int] = {}  # of those that aren't in the order of their numbers
+        self._places = array("q")  # where each row is in the file, by its number from 1
+        self._keys: dict[int, int] = {}  # the keys of rows that aren't in the order of their numbers
 
     def keep(self, number: int, told: Told, key: int = 0) -> None:
         """Keep the row of a connection. ``key`` is its place among the others; without one, its number is."""

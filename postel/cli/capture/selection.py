@@ -15,7 +15,9 @@ Key = tuple[int, int]
 
 _KEYS: Final[dict[str, Callable[[Connection], int]]] = {
     "began": lambda connection: connection.began,
-    "duration": lambda connection: connection.began - connection.last,  # the longest first, and so on
+    "duration": lambda connection: (
+        connection.began - connection.last
+    ),  # negative, so that the longest is first
     "octets": lambda connection: -sum(end.data for end in connection.ends),
     "packets": lambda connection: -sum(end.packets for end in connection.ends),
     "again": lambda connection: -sum(end.retransmissions for end in connection.ends),
@@ -26,14 +28,16 @@ _WORDS: Final = {closing.value.replace(" ", "-").lower(): closing for closing in
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the selection."""
-    group = parser.add_argument_group("selection", "of the connections that are told of; all must hold")
-    group.add_argument("--only", choices=("unusual",), help="those with a finding")
+    group = parser.add_argument_group(
+        "selection", "of the connections that are listed; all conditions must hold"
+    )
+    group.add_argument("--only", choices=("unusual",), help="connections with a finding")
     group.add_argument(
         "--host",
         metavar="ADDRESS",
         action="append",
         default=[],
-        help="one end has this address; may be repeated",
+        help="connections of which one end has this address; may be repeated",
     )
     group.add_argument(
         "--port",
@@ -41,13 +45,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         action="append",
         default=[],
-        help="one end has this port; may be repeated",
+        help="connections of which one end has this port; may be repeated",
     )
     group.add_argument(
-        "--closed", choices=sorted(_WORDS), action="append", default=[], help="closed so; may be repeated"
+        "--closed",
+        choices=sorted(_WORDS),
+        action="append",
+        default=[],
+        help="connections that closed in this way; may be repeated",
     )
     group.add_argument(
-        "--sort", choices=sorted(_KEYS), help="largest first; default: in the order in which they began"
+        "--sort", choices=sorted(_KEYS), help="the largest first; default: in the order in which they began"
     )
 
 

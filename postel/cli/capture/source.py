@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", nargs="+", help="pcap or pcapng, also compressed; - for standard input"
     )
     parser.add_argument(
-        "--conn", metavar="N", type=int, default=0, help="this connection alone, drawn as a ladder"
+        "--conn", metavar="N", type=int, default=0, help="only this connection, drawn as a ladder"
     )
     unfolding(parser)
     parser.add_argument(

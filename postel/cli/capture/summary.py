@@ -11,7 +11,7 @@ from postel.view.capture import Connection, report, translations
 from postel.view.capture.connection import Closing
 from postel.wire.address import to_text
 
-LEAST_ALIKE: Final = 10  # connections, to be told of in one line
+LEAST_ALIKE: Final = 10  # so many connections that are alike are told of in one line
 _MOST_PORTS: Final = 65_536
 _OF_SCANS: Final = (Closing.UNANSWERED, Closing.REFUSED, Closing.HALF_OPEN, Closing.RESET_BY_OPENER)
 

@@ -11,7 +11,7 @@ from postel.view.capture.sent import UNKNOWN
 from postel.wire import options
 from postel.wire.segment import ABSENT, AE
 
-MOST_PACKETS: Final = 12  # that a finding names in text
+MOST_PACKETS: Final = 12  # a finding names so many packets in text
 ANY: Final = 1 << 16  # more payload than a packet holds
 _MOST_WAITING: Final = 64
 
@@ -20,7 +20,7 @@ _MOST_WAITING: Final = 64
 class Finding:
     """Something unusual in a connection: its kind, the end that did it, and the packets that show it.
 
-    ``kind`` is a key of `translations.FINDINGS`, whose text ``values`` fill. ``count`` is the number of
+    ``kind`` is a key of `translations.FINDINGS`; ``values`` fill its text. ``count`` is the number of
     packets, of which ``packets`` has the first.
     """
 
@@ -60,27 +60,27 @@ class Eye:
         """Begin without segments."""
         self.ack = UNKNOWN
         self.number = 0  # the packet with its last segment
-        self.window = UNKNOWN  # as on the wire
-        self.shift = UNKNOWN  # by how many bits it is shifted, as `measures.scale` tells
-        self.room = UNKNOWN  # octets of the window; UNKNOWN where the capture can't tell
+        self.window = UNKNOWN  # in its last segment, as on the wire
+        self.shift = UNKNOWN  # the window is shifted by so many bits (`measures.scale`)
+        self.room = UNKNOWN  # the window in octets; UNKNOWN where the capture can't tell
         self.most = ANY  # the largest payload that the other end's MSS allows
         self.widest = 0
         self.duplicates = 0
-        self.sacked: tuple[tuple[int, int], ...] = ()  # by its last ACK
+        self.sacked: tuple[tuple[int, int], ...] = ()  # the SACK blocks of its last ACK
         self.tsval = ABSENT
-        self.ce = 0  # the packet with a mark that waits for an answer
+        self.ce = 0  # the packet with a CE mark that this end hasn't echoed yet
         self.since_ce = 0
-        self.length = 0  # of its last segment
-        self.kind = 0  # its flags
+        self.length = 0  # octets of payload in its last segment
+        self.kind = 0  # the flags of its last segment
         self.opening = 0  # the packet with its last SYN or SYN,ACK
-        self.offer: options.Bearer | None = None  # of its last SYN
+        self.offer: options.Bearer | None = None  # the options of its last SYN
         self.fin = 0  # the packet with its first FIN
         self.is_cut = False  # the snap length cut off some of its payload
-        self.beyond: list[
-            tuple[int, int]
-        ] = []  # numbers behind segments beyond the window, unless they are acknowledged; and the packets
-        self.stands = False  # it sent a RST, after which the connection didn't go on
-        self.reset_beyond = 0  # the packet with a RST outside the window, unless that ended the connection
+        # Segments that seem to be beyond the window, until they are acknowledged: the number after each, and
+        # its packet
+        self.beyond: list[tuple[int, int]] = []
+        self.stands = False  # it sent a RST, and the connection hasn't gone on since
+        self.reset_beyond = 0  # the packet with a RST outside the window
 
 
 @dataclass(slots=True)

@@ -36,17 +36,14 @@ class Closing(Enum):
     HALF_CLOSED = "half-closed"
     UNCONFIRMED = "last ACK missing"
     FOUR_WAY = "four-way"
-    THREE_WAY = "three-way"  # FIN; FIN and ACK in one; ACK
+    THREE_WAY = "three-way"  # the second FIN acknowledges the first
     SIMULTANEOUS = "simultaneous"
     RESET_BY_OPENER = "RST by opener"
     RESET_BY_OTHER = "RST by other"
 
 
-_SIGNED: Final = {
-    "mptcp": 30,
-    "ao": 29,
-    "md5": 19,
-}  # options that both SYNs have: RFC 8684, RFC 5925, RFC 2385
+# Options that are in force if both SYNs have them: RFC 8684, RFC 5925, RFC 2385
+_SIGNED: Final = {"mptcp": 30, "ao": 29, "md5": 19}
 _OVER: Final = (
     *(Closing.REFUSED, Closing.FOUR_WAY, Closing.THREE_WAY, Closing.SIMULTANEOUS),
     *(Closing.RESET_BY_OPENER, Closing.RESET_BY_OTHER),
@@ -84,8 +81,8 @@ class End(Sent):
         self.endpoint: Endpoint = endpoint
         self.side: int = side
         self.packets: int = 0
-        self.octets: int = 0  # of whole frames
-        self.ip_octets: int = 0  # of IP packets
+        self.octets: int = 0  # of its frames, with all headers
+        self.ip_octets: int = 0  # of its IP packets, with their headers
         # Whether its next segment may take the short way, because it changes counters alone: an ACK without
         # payload; payload that the capture has whole; payload of which the snap length cuts some off.
         self.plain_acks: bool = False
@@ -95,7 +92,7 @@ class End(Sent):
         self.is_uneven: bool = False  # an ACK of the other end may show Zeek a gap
         self.last: int = 0
         self.shift: int = UNKNOWN
-        self.fin: int = UNKNOWN  # the number behind its FIN
+        self.fin: int = UNKNOWN  # the number after its FIN
         self.syns: int = 0
         self.resets: int = 0
         self.syn_flags: int = 0
@@ -179,22 +176,22 @@ class Connection:
         self.before: Before | None = None
         self.began = now
         self.syn_sent: int = UNKNOWN
-        self.syn_last: int = UNKNOWN  # the latest before the handshake was complete
+        self.syn_last: int = UNKNOWN  # the time of the latest SYN before the handshake was complete
         self.syn_acked: int = UNKNOWN
         self.syn_ack_last: int = UNKNOWN
-        self.opened: int = UNKNOWN  # when the handshake was complete
-        self.round_trip: int = 0  # of the handshake, from the SYN that was answered; 0 where it wasn't seen
+        self.opened: int = UNKNOWN  # the time when the handshake was complete
+        self.round_trip: int = 0  # from the SYN that was answered to the ACK; 0 where one is missing
         self._phases: int = 0  # bits of `completeness`
         self.first_fin: End | None = None
         self.early: str | None = None  # what became of TCP Fast Open: asked, given, sent, accepted, refused
         self.merged: bool = False  # the second FIN acknowledged the first
         self.fins_cross: bool = False
         self.reset_by: End | None = None
-        self.speaks_on: bool = False  # the end that sent the RST sent something else after it
+        self.speaks_on: bool = False  # the end that sent the RST sent another segment after it
         self.copies: int = 0  # packets that the capture has more than once
         self.zeek: Zeek = Zeek(flipped=flipped)
-        self.is_watched = False  # none of its segments may take the short way
-        self.lingers = False  # over, but kept for what comes late
+        self.is_watched = False  # `Table.closer` is told of its segments
+        self.lingers = False  # it is over, and kept for segments that come late
         self.is_told = False
         self.is_forgotten = False
 
@@ -257,7 +254,7 @@ class Connection:
     def acknowledge(self, end: End, ack: int, now: int) -> None:
         """Take the ACK of a segment that took the short way, where its number isn't that of the last ACK."""
         other = end.other
-        if other.next - ack & MASK > WIDEST:  # the capture doesn't have all of the text, or not yet
+        if other.next - ack & MASK > WIDEST:  # the capture lacks data, or has it only later
             self._acknowledge_unseen(end, ack, now)
         elif ack - end.ack & MASK < HALF:
             end.ack = ack

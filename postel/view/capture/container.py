@@ -17,11 +17,11 @@ from typing import Final, NamedTuple, TypeAlias
 
 LARGEST: Final = 1 << 24  # octets of a packet or a block
 MOST_INTERFACES: Final = 1 << 16
-_CHUNK: Final = 1 << 17  # stays in the processor's cache until its packets are read
+_CHUNK: Final = 1 << 17  # so few stay in the processor's cache until their packets are read
 _MICROSECONDS: Final = 1_000_000
 
-# When (µs), where it starts in the chunk, how many octets were captured, how many there were, and the type of
-# its link
+# A frame's time in microseconds, where it starts in the chunk, how many octets of it were captured, how many
+# it had, and the type of its link
 Frame: TypeAlias = tuple[int, int, int, int, int]
 
 _PCAP_MAGICS: Final = {  # byte order, units of time in a microsecond, octets of a packet's header
@@ -32,7 +32,7 @@ _PCAP_MAGICS: Final = {  # byte order, units of time in a microsecond, octets of
     b"\x34\xcd\xb2\xa1": ("<", 1, 24),  # "modified": with interface, protocol and direction
     b"\xa1\xb2\xcd\x34": (">", 1, 24),
 }
-# the minor version of pcap before which the two lengths stood the other way round; in this one, in some files
+# Before this minor version of pcap the two lengths are the other way round, in this one in some files.
 _SWAPPED: Final = 3
 _PCAP_HEADER: Final = 24
 _SECTION_HEADER: Final = b"\x0a\x0d\x0d\x0a"
@@ -73,7 +73,7 @@ class Reader:
         self._file = file
         self._broken = ""
         self._octets = b""
-        self._offset = 0  # in the file, of the chunk's first octet
+        self._offset = 0  # where the chunk begins in the file
 
     def chunks(self) -> Iterator[tuple[bytes, list[Frame]]]:
         """Yield the file in pieces: octets, and where in them the frames are, as `Table.take` takes both."""
@@ -109,9 +109,8 @@ class Reader:
             order, units, header = _PCAP_MAGICS[magic]
             minor, link = Struct(f"{order}6xH12xI").unpack_from(self._octets)
             self._drop(_PCAP_HEADER)
-            return Pcap(
-                order, units, header, link & 0xFFFF, minor
-            )  # the bits above tell of a frame check sequence
+            # The upper 16 bits of the link tell of a frame check sequence, which doesn't matter here.
+            return Pcap(order, units, header, link & 0xFFFF, minor)
         self.damage = Damage(0, self._broken or _stranger(self._octets))
         return None
 
@@ -234,7 +233,7 @@ class Pcapng:
         self.needed: int = 0
         self.broken: str = ""
         self._interfaces: list[Interface] = []
-        self._now = 0  # of the last packet with a time: a simple packet has none
+        self._now = 0  # the time of the last packet that had one
         self._set_order("<")
 
     def _set_order(self, order: str) -> None:
@@ -271,7 +270,7 @@ class Pcapng:
                     or end > size
                     or length_at(octets, end - 4)[0] != length
                 ):
-                    break  # isn't an enhanced packet, or isn't sound
+                    break  # `_other` reads this block, or finds what is wrong with it
                 link, _, units, epoch = interfaces[number]
                 ticks = high << 32 | low
                 self._now = when = (

@@ -15,11 +15,8 @@ from postel.view.capture.container import Damage, Frame, Reader
 _MAGICS: Final = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _PEEKED: Final = 6
 _LONGEST: Final = 1 << 17
-_ZSTD: Final = (
-    ("compression.zstd", "ZstdFile"),
-    ("backports.zstd", "ZstdFile"),
-    ("pyzstd", "ZstdFile"),
-)  # the first is Python's from 3.14 on
+# Modules that read zstd, and their classes. The first is part of Python 3.14 and later.
+_ZSTD: Final = (("compression.zstd", "ZstdFile"), ("backports.zstd", "ZstdFile"), ("pyzstd", "ZstdFile"))
 
 
 def plain(file: BufferedIOBase) -> BufferedIOBase:

@@ -7,7 +7,7 @@ from typing import Final
 
 from postel.times import SECOND
 
-MOST: Final = 256  # packets at once; of more, the oldest is given up
+MOST: Final = 256  # so many packets wait at once; of more, the oldest is given up
 _PATIENCE: Final = 60 * SECOND  # RFC 8200, 4.5
 _LARGEST: Final = 65_535
 _FRAGMENT: Final = 44
@@ -24,7 +24,7 @@ class _Waiting:
     def __init__(self, began: int) -> None:
         """Begin with the first fragment that comes, at ``began`` microseconds."""
         self.began = began
-        self.count = 0  # of its fragments
+        self.count = 0  # how many of its fragments have come
         self.head = b""
         self.parts: dict[int, bytes] = {}
         self.size = 0
@@ -35,7 +35,7 @@ class Fragments:
 
     def __init__(self) -> None:
         """Begin without any."""
-        self.left: int = 0  # how many fragments are of packets that never became whole, so far
+        self.left: int = 0  # how many fragments are of packets that aren't whole
         self._waiting: dict[bytes, _Waiting] = {}
 
     def take(self, octets: bytes, ip: int, end: int, now: int) -> bytes:

@@ -17,18 +17,16 @@ _GRE: Final = 47
 _ICMP: Final = (1, 58)
 _IN_IP: Final = (4, 41)  # IPv4 or IPv6 follows
 _MOST_TUNNELS: Final = 4
-_VXLAN: Final = (4789, 8472)  # and the port of Linux before it had one
+_VXLAN: Final = (4789, 8472)  # IANA's port, and that of Linux before there was one
 _GENEVE: Final = 6081
 _GTP_U: Final = 2152
 _GTP_PACKET: Final = 255
 _ERSPAN_2: Final = 0x88BE
 _ERSPAN_3: Final = 0x22EB
 
-_SIZED: Final = (
-    0,
-    43,
-    60,
-)  # IPv6: hop-by-hop options, routing, destination options: a length in units of eight octets
+# IPv6's extension headers with a length in units of eight octets: hop-by-hop options, routing, and
+# destination options
+_SIZED: Final = (0, 43, 60)
 _FRAGMENT: Final = 44
 _AUTHENTICATION: Final = 51
 
@@ -66,7 +64,7 @@ class Other(NamedTuple):
     is_icmp: bool = False
 
 
-CUT: Final = Other("packets whose headers were cut off")
+CUT: Final = Other("packets with headers that were cut off")
 DAMAGED: Final = Other("packets with a header that can't be")
 FRAGMENTS_OF_OTHERS: Final = "fragments of other protocols"
 NO_IP: Final = "frames without IP"
@@ -81,7 +79,7 @@ _NAMES: Final = {
     112: "VRRP",
     132: "SCTP",
 }
-OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP))  # which hold no TCP
+OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP))  # they hold no TCP
 
 
 def segment(octets: bytes, ip: int, end: int, whole: int, tunnels: int = 0) -> Located | Other:
@@ -108,9 +106,8 @@ def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
         return DAMAGED
     if fragment & 0x3FFF:
         return Other(FRAGMENTS_OF_OTHERS, ip, protocol == TCP)
-    whole = (
-        ip + total if total else whole
-    )  # 0: the sender left it to its device, and was captured before that
+    if total:  # 0 where the sender's device fills it in, and the capture was made before that
+        whole = ip + total
     at = ip + header
     if protocol == _AUTHENTICATION and at + 8 <= end:
         protocol, at = octets[at], at + 4 * octets[at + 1] + 8
@@ -185,9 +182,8 @@ def _in_gre(octets: bytes, at: int, end: int) -> int:
     acknowledgement = version == 1 and octets[at + 1] & 0x80 != 0  # RFC 2637
     behind = at + 4 + 4 * (checksum_or_routing + key + sequence + acknowledgement)
     if kind == _ERSPAN_2:
-        return layers.ethernet(
-            octets, behind + 8 * sequence, end
-        )  # without a sequence number it is of type I, which has no header
+        # ERSPAN of type I has no sequence number in GRE's header, and no header of its own.
+        return layers.ethernet(octets, behind + 8 * sequence, end)
     if kind == _ERSPAN_3:
         has_more = behind + 12 <= end and octets[behind + 11] & 1
         return layers.ethernet(octets, behind + (20 if has_more else 12), end)

@@ -23,7 +23,7 @@ COOKED_2: Final = 276
 _PPP_SERIAL: Final = 50
 _PPP_ETHERNET: Final = 51
 _PPP_WITH_DIRECTION: Final = 204
-_RAW: Final = (RAW, 12, 14, 228, 229)  # what some systems write for it; IPv4 alone, IPv6 alone
+_RAW: Final = (RAW, 12, 14, 228, 229)  # 12 and 14 are what some systems write; IPv4 alone, IPv6 alone
 
 NOWHERE: Final = -1
 IPV4: Final = 0x0800
@@ -182,12 +182,12 @@ def _wifi(octets: bytes, start: int, end: int, *, is_padded: bool = False) -> in
     if start + 24 > end:
         return NOWHERE
     control, flags = octets[start], octets[start + 1]
-    if (
-        control & 0x0F != 0x08 or control & 0x40 or flags & 0x40
-    ):  # not of version 0 and data; without data; protected
+    is_data = control & 0x0F == 0x08  # of version 0
+    is_null, is_protected = control & 0x40, flags & 0x40
+    if not is_data or is_null or is_protected:
         return NOWHERE
     at = start + 24 + 6 * (flags & 3 == 3)
-    if control & 0x80:  # QoS
+    if control & 0x80:  # with a field for quality of service
         at += 2 + 4 * (flags & 0x80 != 0)
     if is_padded:
         at += -(at - start) % 4
@@ -212,10 +212,10 @@ def _has_padding(octets: bytes, start: int, end: int) -> bool:
     while further & 1 << 31 and fields + 4 <= end:
         further = int.from_bytes(octets[fields : fields + 4], "little")
         fields += 4
-    if not present & 2:  # no field of flags
+    if not present & 2:  # there is no field of flags
         return False
     fields += 8 * (present & 1)
-    if present & 1:  # the timestamp before it is aligned
+    if present & 1:  # a timestamp of eight octets is before it, aligned
         fields += -(fields - 8 - start) % 8
     return fields < end and octets[fields] & 0x20 != 0
 

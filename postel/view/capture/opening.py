@@ -12,7 +12,7 @@ LEAST_MSS: Final = {4: 536, 16: 1220}
 
 
 def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
-    """Look at a SYN or SYN,ACK, whose options are in ``bearer``."""
+    """Look at a SYN or SYN,ACK; ``bearer`` has its options."""
     end, flags, number = seen.end, seen.located.bits, seen.number
     crosses = not flags & ACK and end.other.syns and end.other.ack == UNKNOWN
     if crosses and end.side:
@@ -43,7 +43,7 @@ def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> N
     end, eye, other = seen.end, case.eyes[seen.end.side], case.eyes[seen.end.other.side]
     if seen.located.bits & ACK:
         if not eye.kind & ACK:
-            return  # its SYN again, but as the answer to the other's: the opening is simultaneous
+            return  # a simultaneous open: the SYN again, as the answer to the other's
         is_answered = other.kind & (SYN | ACK) == ACK and case.speaker is end.other
         case.find("SYN,ACK again after its ACK" if is_answered else "SYN,ACK again", end, seen.number)
         return

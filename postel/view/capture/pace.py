@@ -24,7 +24,7 @@ from postel.view.capture.sent import AHEAD, COPY, KEEP_ALIVE, NEW, OVERTAKEN, PR
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, FIN, RST, SYN
 
-STALL: Final = 300 * MILLISECOND  # a shorter silence is not told of
+STALL: Final = 300 * MILLISECOND  # a shorter silence is no finding
 _MOST_SAMPLES: Final = 2000
 _MOST_OUTSTANDING: Final = 256
 
@@ -58,15 +58,15 @@ class _Half:
 
     def __init__(self) -> None:
         """Begin without segments."""
-        # Numbers behind segments that went by once, and when: a list, since an empty deque takes 0.6 kB
+        # Numbers after segments that went by once, and when. A list: an empty deque takes 0.6 kB.
         self.outstanding: list[tuple[int, int]] = []
         self.round_trips: array[int] = array("q")
-        self.segments = 0  # that took sequence numbers
-        self.flight = 0  # the most octets that were under way
+        self.segments = 0  # how many took sequence numbers
+        self.flight = 0  # the most octets that were in flight
         self.full = 0  # how many segments filled the other end's window
-        self.window = UNKNOWN  # that it advertises, in octets; UNKNOWN where the capture can't tell
+        self.window = UNKNOWN  # the advertised window in octets; UNKNOWN where the capture can't tell
         self.shut_since = UNKNOWN
-        self.shut_time = 0  # with a zero window
+        self.shut_time = 0  # how long it advertised a zero window
 
 
 class Pace:
@@ -80,12 +80,15 @@ class Pace:
         self.connection: Connection = connection
         self.stalls: list[Silence] = []
         self.longest: Silence | None = None
-        self.answers: array[int] = array("q")  # from the last text of the opener to the first of the other's
+        # How long each answer took: from the opener's last data to the first of the other end
+        self.answers: array[int] = array("q")
         self.last: int = UNKNOWN  # when the latest segment passed
-        self.patience: int = UNKNOWN  # after so many microseconds a segment ends no silence that is told of
+        self.patience: int = (
+            UNKNOWN  # a silence of up to so many microseconds is neither a stall nor the longest
+        )
         self._halves = (_Half(), _Half())
-        self._was_reset = False  # by the last segment
-        self._asked = UNKNOWN  # when the opener sent text that has no answer yet
+        self._was_reset = False  # the last segment was a RST
+        self._asked = UNKNOWN  # when the opener sent data that has no answer yet
 
     def look(self, seen: Seen) -> None:
         """Take a segment."""
@@ -154,7 +157,7 @@ class Pace:
         other, text = end.other, seen.length
         if sight in (RETRANSMISSION, OVERTAKEN):
             if self._was_reset:
-                return "", end  # it tries again after it was refused
+                return "", end  # the end tries again after it was refused
             return ("window" if self._halves[other.side].window == 0 else "wire"), (
                 other if self._halves[other.side].window == 0 else end
             )
@@ -190,7 +193,7 @@ class Pace:
         half = self._halves[end.side]
         half.segments += 1
         if sight is RETRANSMISSION or sight is OVERTAKEN:
-            half.outstanding.clear()  # Karn: an ACK may be of either (RFC 6298, 3)
+            half.outstanding.clear()  # Karn's algorithm: the ACK may be of either segment (RFC 6298, 3)
         elif (sight is NEW or sight is AHEAD) and len(half.outstanding) < _MOST_OUTSTANDING:
             half.outstanding.append((sequence.add(seen.located.seq, size), seen.when))
         if not seen.length:
@@ -222,7 +225,7 @@ class Pace:
             half.shut_time += seen.when - half.shut_since
             half.shut_since = UNKNOWN
 
-    # What it comes to
+    # Results
 
     @property
     def duration(self) -> int:

@@ -14,7 +14,7 @@ from postel.view.flow import Flow
 from postel.view.svg import ladder, palette
 
 MOST_DRAWN: Final = 200  # connections
-MOST_PACKETS: Final = 20_000  # in all that is drawn
+MOST_PACKETS: Final = 20_000  # in all ladders together
 _STYLE: Final = """
 body { padding-top: 28px }
 h1 { margin-bottom: 18px }

@@ -11,12 +11,14 @@ from typing import Any, Final, NamedTuple
 from postel.view.capture import layers
 from postel.wire.segment import ACK, CWR, ECE, PSH
 
-IPV4: Final = 0x45  # its version, and a header of 20 octets
+IPV4: Final = 0x45  # the version, and a header of 20 octets
 IPV6: Final = 0x60
 TCP: Final = 6
-WAY: Final = 0x3FFF00FF  # of IPv4's fragment, TTL and protocol what has to be that of a whole
-NEVER: Final = 1 << 17  # a header larger than any packet
-HEADERS: Final = {  # their lengths, by the bits beside them: of segments that neither begin nor end anything
+# Bits of fragment offset, TTL and protocol that tell a whole TCP packet: DF bit and TTL don't matter.
+WAY: Final = 0x3FFF00FF
+NEVER: Final = 1 << 17  # a header that is larger than any packet, so that the payload's length is negative
+# Lengths of TCP headers, by the 16 bits with length and flags, of segments without SYN, FIN, RST and URG
+HEADERS: Final = {
     size << 12 | ACK | push | congestion: 4 * size
     for size in range(5, 16)
     for push in (0, PSH)
@@ -35,13 +37,11 @@ class Shape(NamedTuple):
 
     at: int
     ip: int
-    least: int  # octets that must have been captured
+    least: int
     least_6: int
     unpack: Callable[[bytes, int], tuple[Any, ...]]
     unpack_6: Callable[[bytes, int], tuple[Any, ...]]
-    kinds: Container[
-        int
-    ]  # what the two octets at ``at`` may be: the link's type of an IP packet, or anything where it has none
+    kinds: Container[int]
 
 
 _TYPES: Final = frozenset((layers.IPV4, layers.IPV6))
@@ -50,10 +50,9 @@ _ANYTHING: Final = range(1 << 16)
 
 def _shape(at: int, ip: int, kinds: Container[int] = _TYPES) -> Shape:
     """Return the shape of a link's frames."""
-    gap = ip - at - 2  # between type and IP
-    four = Struct(
-        f"!H{gap}xBxHHI2x12sIIHH"
-    )  # type; version, length, ID, fragment to protocol, addresses and ports; numbers, bits, window
+    gap = ip - at - 2  # octets between the type and the IP header
+    # Type; version, length, ID, fragment to protocol, addresses and ports; numbers, bits, window
+    four = Struct(f"!H{gap}xBxHHI2x12sIIHH")
     six = Struct(f"!2x{gap}x4xHBx36sIIHH")
     return Shape(at, ip, at + four.size, at + six.size, four.unpack_from, six.unpack_from, kinds)
 
@@ -66,6 +65,5 @@ SHAPES: Final = {
     layers.NULL: _shape(2, 4, _ANYTHING),
     layers.LOOP: _shape(2, 4, _ANYTHING),
 }
-NONE: Final = Shape(
-    0, 0, 1 << 32, 1 << 32, SHAPES[layers.RAW].unpack, SHAPES[layers.RAW].unpack_6, ()
-)  # of other links: nothing is plain
+# The shape of other links, in which no frame is plain
+NONE: Final = Shape(0, 0, 1 << 32, 1 << 32, SHAPES[layers.RAW].unpack, SHAPES[layers.RAW].unpack_6, ())

@@ -19,14 +19,14 @@ from postel.wire.segment import ABSENT
 DUPLICATES: Final = 3  # RFC 5681, 3.2
 CE: Final = 3
 _BARE: Final = 20  # octets of a TCP header without options
-_STAMPED: Final = 32  # with two NOPs and timestamps
-_NONE: Final[tuple[tuple[int, int], ...]] = ()  # SACK blocks
+_STAMPED: Final = 32  # octets of a TCP header with two NOPs and timestamps
+_NONE: Final[tuple[tuple[int, int], ...]] = ()  # no SACK blocks
 _OTHERS: Final = -2  # in place of a timestamp
 _TWO_WORDS: Final = Struct("!II").unpack_from
 _THREE_WORDS: Final = Struct("!III").unpack_from
 _TIMESTAMPS: Final = 0x0101080A  # two NOPs, then kind and length (RFC 7323, 3.2)
 _SACK: Final = 0x01010500  # two NOPs, then kind and length (RFC 2018, 3)
-_LEAST_SACK: Final = 12  # octets of that with one block
+_LEAST_SACK: Final = 12  # octets of two NOPs and a SACK option with one block
 
 
 def look_at_plain(  # noqa: C901 - much of the time of `explain --why` is spent here, and calls take time

@@ -13,8 +13,9 @@ from postel.view.capture.table import Seen
 _OF_THE_CAPTURE: Final = frozenset(  # findings that tell how the capture was made
     ("cut", "offload: sender", "offload: receiver", "offload", "over the MSS")
 )
-_NEARER: Final = 4  # a round trip so many times as long as the other tells at which end the capture was made
-_SURELY_AWAY: Final = 300  # µs: two shorter round trips tell nothing
+# The capture was made at one end if the round trip to the other is so many times as long.
+_NEARER: Final = 4
+_SURELY_AWAY: Final = 300  # µs; where both round trips are shorter, they tell nothing
 
 
 def is_unusual(story: Story) -> bool:

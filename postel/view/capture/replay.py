@@ -33,8 +33,8 @@ from postel.view.trace import Trace
 from postel.wire import ip
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, parse_leniently
 
-MOST: Final = 100_000  # packets, as a Trace keeps them
-_MOST_WAITING: Final = 4096  # segments for their ACK; older ones are taken for lost
+MOST: Final = 100_000  # as many packets as a Trace keeps
+_MOST_WAITING: Final = 4096  # so many segments wait for their ACK; older ones are taken for lost
 _LARGEST: Final = 65_000  # octets of a segment that an IP packet can hold
 
 
@@ -54,9 +54,9 @@ class _Passed:
     ack: int
     flags: int
     end: int
-    arrives: bool = True  # its text, SYN and FIN did
-    after: int = 0  # where it crossed others: the number of the last of these
-    is_heard: bool = True  # its ACK was
+    arrives: bool = True  # its data, SYN and FIN arrived
+    after: int = 0
+    is_heard: bool = True  # its ACK arrived
 
 
 class Replay:
@@ -137,7 +137,7 @@ def _packet(seen: Seen) -> bytes:
     octets = (octets + bytes(located.end - located.at - len(octets)))[:_LARGEST]
     try:
         parse_leniently(octets, 0, len(octets))
-    except WireError:  # its options contradict each other: the ladder does without
+    except WireError:  # its options contradict each other, so the ladder leaves them out
         octets = (
             octets[:12]
             + bytes((0x50 | octets[12] & 1,))
@@ -193,9 +193,8 @@ def _wait(one: _Passed, mine: list[_Passed]) -> None:
     """Let a segment wait for its ACK. Segments that it repeats didn't arrive."""
     if mine and sequence.lt(one.seq, mine[-1].end):
         for other in mine:
-            is_answer = (
-                one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)
-            )  # the SYN again, for a SYN that crossed it
+            # A SYN,ACK repeats its end's SYN where the other end's SYN crossed that.
+            is_answer = one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)
             if sequence.le(one.seq, other.seq) and sequence.ge(one.end, other.end) and not is_answer:
                 other.arrives = False
         mine[:] = [other for other in mine if other.arrives]
@@ -210,7 +209,7 @@ def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:
 
 
 def _judge_acknowledgements(passed: list[_Passed]) -> None:
-    """Judge which ACKs arrived: not one whose SYN or FIN comes again before the next ACK."""
+    """Judge which ACKs arrived: none of a SYN or FIN that comes again before the next ACK."""
     again: dict[End, int] = {}
     repeated = _repeated(passed)
     for one in reversed(passed):
@@ -264,7 +263,7 @@ class _Machines:
         self.is_new = True
         self.under_way: list[_Passed] = []
         self.was_open = _was_open(passed)
-        self.fins: dict[End, int] = {}  # the number behind each end's FIN
+        self.fins: dict[End, int] = {}  # the number after each end's FIN
         self.syns: dict[End, int] = {}
 
     def take(self, one: _Passed, trace: Trace) -> None:

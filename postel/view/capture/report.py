@@ -20,7 +20,8 @@ _CAN_WAIT: Final = ("handshake", "options", "zeek")
 _INDENT: Final = " " * 6
 _NARROWEST: Final = 30
 UNLIMITED: Final = 1 << 20  # columns
-LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)  # of the columns, for rows that come one by one
+# Widths of the columns where rows are printed as they come, so that the widest isn't known
+LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)
 
 
 def heads(language: str) -> Row:

@@ -10,7 +10,7 @@ from postel.view.capture.sent import UNKNOWN, WIDEST
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, SYN
 
-_LONGEST: Final = 80  # letters of a RST's text
+_LONGEST: Final = 80  # so many letters of a RST's text are told
 
 
 def look_at_reset(case: Case, seen: Seen) -> None:
@@ -91,7 +91,7 @@ def _reason_while_opening(case: Case, seen: Seen) -> str:
         )
         return "reset: not of the SYN" if seen.located.bits & ACK and is_of_other else "reset: while opening"
     if not end.syns:
-        return "reset: no such connection"  # whether it ever had it can't be told
+        return "reset: no such connection"  # whether it ever had the connection isn't known
     if last.kind & SYN and end.is_known and last.ack == sequence.add(end.first, 1):
         return "reset: of a SYN,ACK"
     return "reset: unacceptable ACK"

@@ -20,9 +20,8 @@ from postel.wire.segment import FIN, RST, SYN
 
 UNKNOWN: Final = -1
 WIDEST: Final = 1 << 30  # no window is wider: RFC 7323, 2.3
-AT_ONCE: Final = (
-    3 * MILLISECOND
-)  # a hole that is filled sooner was made by reordering, where the round trip isn't known
+# A hole that is filled sooner was made by reordering, where no round trip is known; tshark takes the same.
+AT_ONCE: Final = 3 * MILLISECOND
 _LATEST_FAST: Final = 20 * MILLISECOND  # after the last ACK, for a fast retransmission
 _DUPLICATES: Final = 2
 _MOST_HOLES: Final = 64
@@ -32,19 +31,18 @@ class Sight(Enum):
     """What a segment is, compared with the segments that were captured before it."""
 
     NEW = "new"
-    EMPTY = "empty"  # takes no sequence number
+    EMPTY = "empty"  # it takes no sequence number
     KEEP_ALIVE = "keep-alive"  # RFC 9293, 3.8.4: at most one octet, just before the next number
     PROBE = "probe"  # RFC 9293, 3.8.6.1: one octet, while the other end's window is zero
     RETRANSMISSION = "retransmission"
-    OVERTAKEN = "overtaken"  # fills a hole so soon that the network reordered it
+    OVERTAKEN = "overtaken"  # it fills a hole so soon that the network reordered it
     AHEAD = "ahead"  # there is a hole before it
-    OUTSIDE = "outside"  # of any window
+    OUTSIDE = "outside"  # it is outside of any window
     COPY = "copy"  # the capture has this very packet already
 
 
-NEW, EMPTY, KEEP_ALIVE, PROBE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE, COPY = (
-    Sight  # a global is found sooner than an enum's member
-)
+# Python finds a global sooner than an enum's member.
+NEW, EMPTY, KEEP_ALIVE, PROBE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE, COPY = Sight
 
 
 class Hole(NamedTuple):
@@ -87,15 +85,14 @@ class Sent:
         self.first: int = UNKNOWN
         self.low: int = UNKNOWN
         self.next: int = UNKNOWN
-        self.next_at: int = 0  # when `next` moved last
+        self.next_at: int = 0  # the time when `next` moved last
         self.is_known: bool = False
         self.ack: int = UNKNOWN
         self.ack_at: int = 0
-        self.duplicates: int = 0  # ACKs without text that repeat `ack` and the window
-        self.window: int = UNKNOWN  # in its last segment, as it stands there
-        self.probe: int = (
-            UNKNOWN  # the number of a window probe's octet, until it is known whether there was room for it
-        )
+        self.duplicates: int = 0  # ACKs without payload that repeat `ack` and the window
+        self.window: int = UNKNOWN  # in its last segment, as on the wire
+        # The number of a window probe's octet, until it is known whether there was room for it
+        self.probe: int = UNKNOWN
         self.retransmissions: int = 0
         self.holes: tuple[Hole, ...] = ()
         self.idents: int = (1 << 64) - 1  # IPv4's identifications of its last four packets, 16 bits each
@@ -155,7 +152,9 @@ class Sent:
             self._advance(seq, size, length, now)
             return AHEAD if offset else NEW
         was_late = self._is_late(seq, other, at_once, now)
-        follows_a_probe = length > 1 and offset == -1  # only the octet of a probe is sent again
+        follows_a_probe = (
+            length > 1 and offset == -1
+        )  # only the probe's octet is sent again; tshark doesn't count it
         counts = not follows_a_probe and (was_late or self._counts_at_once(seq, size, length, other))
         return self._see_again(seq, size, length, flags, now, was_late=was_late, counts=counts)
 

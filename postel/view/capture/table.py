@@ -38,19 +38,16 @@ from postel.wire.address import Endpoint
 from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, RST, SYN
 
-MOST: Final = 1_000_000  # connections at once; where there are more, the oldest is told as it is
-MOST_OVER: Final = (
-    4096  # connections that are over, kept for late segments; of more, the oldest is told early
-)
-_LINGER: Final = 4 * MINUTE  # 2MSL
+MOST: Final = 1_000_000  # connections at once; of more, the oldest is told as it is
+MOST_OVER: Final = 2048  # connections that are over and kept; of more, the oldest is told early
+_LINGER: Final = 4 * MINUTE  # 2MSL: so long a connection that is over is kept for late segments
 _FLAGS: Final = 0x1FF
 _IDENTS: Final = (1 << 64) - 1  # the identifications of an end's last four packets
 _NO_IDENT: Final = 0xFFFF
-_COPY_WITHIN: Final = (
-    10 * MILLISECOND
-)  # a copy comes so soon; the shortest retransmission timeout of any system is longer
+# A copy comes within this time. The shortest retransmission timeout of any system is longer.
+_COPY_WITHIN: Final = 10 * MILLISECOND
 _FRAGMENTS: Final = "fragments of TCP packets that aren't whole"
-_COPY_AT_ONCE: Final = 100  # µs
+_COPY_AT_ONCE: Final = 100  # µs; where there is no identification, a copy comes within this time
 
 
 class Seen(NamedTuple):
@@ -61,7 +58,7 @@ class Seen(NamedTuple):
 
     end: End
     sight: Sight
-    number: int  # of the packet in the capture, from 1
+    number: int  # the packet's number in the capture, from 1
     when: int
     octets: bytes
     ip: int
@@ -90,7 +87,7 @@ class Notice(NamedTuple):
     """
 
     end: End
-    number: int  # of the packet in the capture, from 1
+    number: int  # the packet's number in the capture, from 1
     when: int
     octets: bytes
     message: IcmpMessage
@@ -364,7 +361,7 @@ class Table:
             connection = lingering.popleft()[1]
             if connection.is_forgotten:
                 continue
-            if not connection.is_over:  # its RST didn't end it
+            if not connection.is_over:  # the connection went on after its RST
                 connection.lingers = False
             elif connection.last + _LINGER < self.now or len(lingering) >= MOST_OVER:
                 self._forget(connection)

@@ -66,8 +66,8 @@ SENTENCES: Final = {
     "shut": ("zero window of {end} for {time}", "{end} 零窗口 {time}"),
     "span": (
         (
-            "{span}, {packets} packets, {tcp} of them of {connections} TCP connections with "
-            "{octets} octets of text"
+            "{span}, {packets} packets, {tcp} of them in {connections} TCP connections with "
+            "{octets} octets of data"
         ),
         "{span}，{packets} 个分组，其中 {tcp} 个属于 {connections} 个 TCP 连接，共 {octets} 字节数据",
     ),
@@ -78,8 +78,8 @@ SENTENCES: Final = {
     "closed so": ("closed: {closings}", "关闭方式：{closings}"),
     "alike": (
         (
-            "{opener} → {ports} ports of {hosts} hosts: {count} connections without text, all {closing}; "
-            "--unfold tells of each"
+            "{opener} → {ports} ports of {hosts} hosts: {count} connections without data, all {closing}; "
+            "--unfold lists each"
         ),
         (
             "{opener} → {hosts} 台主机的 {ports} 个端口：{count} 个无数据的连接，"
@@ -115,14 +115,14 @@ FINDINGS: Final = {
     ),
     "SYN after a stray ACK": (
         "RFC 9293, 3.5.1, figure 10",
-        "the SYN is sent again: what answered it was of another connection",
+        "the SYN is sent again: the segment that answered it belongs to another connection",
         "重发 SYN：对它的应答属于另一个连接",
     ),
     "SYN again after its answer": (
         "RFC 6298, 2.1 and 5",
         (
-            "the SYN is sent again although a SYN,ACK is in the capture: that was lost after the capture, or "
-            "came too late"
+            "the SYN is sent again although a SYN,ACK is in the capture: it was lost behind the place of the "
+            "capture, or came too late"
         ),
         "捕获中已有 SYN,ACK，却仍重发 SYN：它在捕获点之后丢失，或到达太晚",
     ),
@@ -134,25 +134,25 @@ FINDINGS: Final = {
     "SYN,ACK again after its ACK": (
         "RFC 6298, 5.4",
         (
-            "the SYN,ACK is sent again although its ACK is in the capture: that was lost, came too late, or "
-            "wasn't accepted yet"
+            "the SYN,ACK is sent again although its ACK is in the capture: the ACK was lost, came too late, "
+            "or wasn't accepted yet"
         ),
         "捕获中已有对 SYN,ACK 的确认，却仍重发：确认在捕获点之后丢失、到达太晚，或尚未被接受",
     ),
     "SYN with less": (
         "RFC 9293, 3.1 (MUST-6)",
-        "the SYN is tried again without {options}: something on the way may drop SYNs with these",
+        "the SYN is sent again without {options}: a device on the way may drop SYNs with these options",
         "重试的 SYN 去掉了 {options}：途中可能有设备丢弃带这些选项的 SYN",
     ),
     "all options gone": (
         "RFC 7323, 1.3; RFC 9293, 3.1 (MUST-6)",
-        "none of {options} came back in the SYN,ACK: an old peer, or a middlebox took them out",
+        "the SYN,ACK has none of {options}: the peer is old, or a middlebox removed them",
         "SYN,ACK 中没有 {options}：对方很旧，或被中间设备剥除",
     ),
     "not offered": (
         "RFC 7323, 2.2 and 3.2; RFC 2018, 2",
-        "the SYN,ACK has {options}, which the SYN didn't offer: one of them was changed on the way",
-        "SYN,ACK 含有 SYN 未提出的 {options}：途中有人改过",
+        "the SYN,ACK has {options}, which the SYN didn't offer: one of both was changed on the way",
+        "SYN,ACK 含有 SYN 未提出的 {options}：其中之一在途中被修改",
     ),
     "no MSS": (
         "RFC 9293, 3.7.1 (MUST-15)",
@@ -166,8 +166,8 @@ FINDINGS: Final = {
     ),
     "over the MSS": (
         "RFC 9293, 3.7.1 (MUST-16)",
-        "{length} octets where the peer takes {mss}: captured before the device cuts (offload), or a fault",
-        "报文段 {length} 字节，而对方的 MSS 是 {mss}：在网卡分段（offload）之前捕获，或是错误",
+        "{length} octets, and the peer's MSS is {mss}: a device cuts or joins segments (offload), or a fault",
+        "报文段 {length} 字节，而对方的 MSS 是 {mss}：网卡分段或合并（offload），或是错误",
     ),
     "data in SYN": (
         "RFC 9293, 3.10.7.2; RFC 7413, 2",
@@ -181,7 +181,7 @@ FINDINGS: Final = {
     ),
     "half-open": (
         "RFC 9293, 3.10.7.4; RFC 4987, 2",
-        "the SYN,ACK was never acknowledged: it stayed in SYN-RECEIVED",
+        "the SYN,ACK was never acknowledged: this end stayed in SYN-RECEIVED",
         "SYN,ACK 一直没有被确认：停在 SYN-RECEIVED",
     ),
     "unanswered": (
@@ -191,12 +191,12 @@ FINDINGS: Final = {
     ),
     "begins in the middle": (
         "RFC 9293, 3.5",
-        "its SYN isn't in the capture: options and window scale are unknown",
+        "the SYN isn't in the capture: options and window scale are unknown",
         "捕获中没有 SYN：选项和窗口扩大因子未知",
     ),
     "ports again": (
         "RFC 6191, 2; RFC 9293, 3.6.1 (MAY-2)",
-        "a new connection between the same ports, {seconds} s after the last: within TIME-WAIT",
+        "a new connection between the same ports, {seconds} s after the last one: within TIME-WAIT",
         "距上一个连接 {seconds} 秒又使用相同端口：仍在 TIME-WAIT 期间",
     ),
     # stream
@@ -212,7 +212,7 @@ FINDINGS: Final = {
     ),
     "SACK recovery": (
         "RFC 6675, 4; RFC 8985, 6.2",
-        "sent again since SACKs told that later data had arrived",
+        "sent again because SACKs told that later data had arrived",
         "SACK 表明后面的数据已到达，因此重传",
     ),
     "spurious": (
@@ -228,12 +228,12 @@ FINDINGS: Final = {
     ),
     "overtaken": (
         "RFC 9293, 3.10.7.4 (SHLD-31)",
-        "overtaken on the way: it comes after later data",
+        "overtaken on the way: the segment comes after later data",
         "途中被超越：晚于后面的数据到达",
     ),
     "outside the window": (
         "RFC 9293, 3.10.7.4, first check; RFC 5961, 5",
-        "outside the receive window: the receiver drops it and acknowledges",
+        "outside the receive window: the receiver drops the segment and sends an ACK",
         "在接收窗口之外：接收方丢弃并回 ACK",
     ),
     "zero window": (
@@ -259,7 +259,7 @@ FINDINGS: Final = {
     ),
     "timestamp goes back": (
         "RFC 7323, 5.2",
-        "the timestamp goes back: PAWS drops this as old",
+        "the timestamp goes back: PAWS drops the segment as old",
         "时间戳倒退：PAWS 会视为旧报文段丢弃",
     ),
     "urgent": (
@@ -274,7 +274,7 @@ FINDINGS: Final = {
     ),
     "no ACK bit": (
         "RFC 9293, 3.10.7.4, fifth check",
-        "no ACK bit: the receiver drops it",
+        "no ACK bit: the receiver drops the segment",
         "没有 ACK 位：接收方丢弃",
     ),
     # ECN
@@ -308,7 +308,7 @@ FINDINGS: Final = {
     # closing
     "half-closed": (
         "RFC 9293, 3.6",
-        "sends on after it has acknowledged the peer's FIN: half-closed",
+        "this end sends on after it has acknowledged the peer's FIN: half-closed",
         "确认对方 FIN 之后继续发送：半关闭",
     ),
     "simultaneous close": (
@@ -318,22 +318,22 @@ FINDINGS: Final = {
     ),
     "reset: refused": (
         "RFC 9293, 3.5.2, group 1",
-        "reset: it refuses the SYN, as a closed port does",
+        "reset: this end refuses the SYN, as a closed port does",
         "复位：拒绝 SYN，如同关闭的端口",
     ),
     "reset: unacceptable ACK": (
         "RFC 9293, 3.5.2, group 2",
-        "reset: it was sent an ACK for what it hasn't sent: an old connection, or a half-open one",
+        "reset: this end got an ACK for data that it hasn't sent: of an old connection, or a half-open one",
         "复位：收到对未发送内容的 ACK：旧连接或半打开连接",
     ),
     "reset: of a SYN,ACK": (
         "RFC 9293, 3.5.2, group 2; 3.10.7.1",
-        "reset: it sent the SYN, and doesn't want the SYN,ACK: a scan does so, and a program that has ended",
+        "reset: this end sent the SYN and rejects the SYN,ACK, as a scan does, or a program that has ended",
         "复位：它发出 SYN，却不要 SYN,ACK：扫描如此，已结束的程序也如此",
     ),
     "reset: not of the SYN": (
         "RFC 9293, 3.10.7.3, first and second check",
-        "a RST whose ACK isn't that of the SYN: the other end drops it",
+        "a RST with an ACK that isn't that of the SYN: the other end drops the RST",
         "RST 的 ACK 并不对应该 SYN：对方会丢弃",
     ),
     "reset: while opening": (
@@ -343,22 +343,22 @@ FINDINGS: Final = {
     ),
     "reset: no such connection": (
         "RFC 9293, 3.5.2, group 1; 3.10.7.1",
-        "reset: it answers a segment of a connection that it doesn't have, or no longer",
+        "reset: this end answers a segment of a connection that it doesn't have, or no longer has",
         "复位：应答一个报文段，它没有或已不再有该连接",
     ),
     "reset: text after CLOSE": (
         "RFC 9293, 3.6.1 (MAY-1, SHLD-3)",
-        "reset: data came after it had sent its FIN, and no program is left to read it",
+        "reset: data came after this end had sent its FIN, and no program is left to read it",
         "复位：发出 FIN 之后仍有数据到来，已没有程序读取",
     ),
     "reset: after its FIN": (
         "RFC 9293, 3.6; 3.10.5",
-        "reset after its own FIN: it doesn't wait for the other end to close",
+        "reset after its own FIN: this end doesn't wait for the other end to close",
         "复位：在自己的 FIN 之后，不再等待对方关闭",
     ),
     "reset: again": (
         "RFC 9293, 3.10.7.1",
-        "reset once more: it answers what came after the first",
+        "reset once more: this end answers a segment that came after the first RST",
         "再次复位：应答第一个 RST 之后到来的报文段",
     ),
     "reset: abort": (
@@ -371,7 +371,7 @@ FINDINGS: Final = {
     ),
     "reset: after the close": (
         "RFC 9293, 3.10.7.1",
-        "reset after both had closed: something came late",
+        "reset after both ends had closed: a segment came late",
         "双方关闭之后的复位：有迟到的报文段",
     ),
     "reset: text": ("RFC 9293, 3.5.3 (SHLD-2)", "the RST carries text: {text}", "RST 带有文本：{text}"),
@@ -402,18 +402,18 @@ FINDINGS: Final = {
     # waiting
     "stall: wire": (
         "RFC 6298, 5",
-        "waits for the wire, {seconds} s at the longest: segments of this end were lost, or slow to arrive",
-        "等待线路，最长 {seconds} 秒：本端的报文段丢失或到达缓慢",
+        "the connection waits for the wire, up to {seconds} s: segments of this end were lost, or slow",
+        "连接等待线路，最长 {seconds} 秒：本端的报文段丢失或到达缓慢",
     ),
     "stall: program": (
         "",
-        "waits for the program of this end, {seconds} s at the longest",
-        "等待本端程序，最长 {seconds} 秒",
+        "the connection waits for the program of this end, up to {seconds} s",
+        "连接等待本端程序，最长 {seconds} 秒",
     ),
     "stall: window": (
         "RFC 9293, 3.8.6",
-        "waits for the window of this end, {seconds} s at the longest: its program doesn't read",
-        "等待本端窗口，最长 {seconds} 秒：本端程序没有读取",
+        "the connection waits for the window of this end, up to {seconds} s: its program doesn't read",
+        "连接等待本端窗口，最长 {seconds} 秒：本端程序没有读取",
     ),
     # the capture itself
     "one direction": (
@@ -423,8 +423,8 @@ FINDINGS: Final = {
     ),
     "missing": (
         "",
-        "octets that were acknowledged and aren't in the capture: {octets}",
-        "已被确认、但不在捕获中的字节：{octets}",
+        "{octets} octets were acknowledged and aren't in the capture",
+        "有 {octets} 字节已被确认，但不在捕获中",
     ),
     "cut": (
         "",
@@ -458,10 +458,10 @@ FINDINGS: Final = {
     "copies": (
         "",
         (
-            "{copies} packets are in the capture more than once, as a mirror port or several interfaces make "
-            "them: they count once"
+            "{copies} packets are copies of others, made by a mirror port or by capturing on several "
+            "interfaces: they don't count"
         ),
-        "{copies} 个分组在捕获中重复出现（镜像端口或多个接口）：只计一次",
+        "{copies} 个分组是其他分组的副本（镜像端口或多个接口）：不计入",
     ),
 }
 

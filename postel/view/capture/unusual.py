@@ -2,7 +2,7 @@
 
 A capture shows neither the ends' memories nor their timers, so a finding says what the segments show: "sent
 again" where the same numbers went by twice, "after a timeout" where fewer than three duplicate ACKs had
-asked for it. Where the capture can't tell (a window whose scale is unknown, say), nothing is found.
+asked for it. Where the capture can't tell (a window of unknown scale, for example), nothing is found.
 
 For each segment, `Unusual.look` asks one function for each subject: its options and flags, its place in the
 stream, the window, the ACK, timestamps, and the marks of ECN. Each compares the segment with the `Eye` of
@@ -34,7 +34,7 @@ _ICMP_FINDINGS: Final = {
     icmp.UNREACHABLE: "ICMP: unreachable",
     icmp.TIME_EXCEEDED: "ICMP: time exceeded",
 }
-_PATIENCE: Final = 8  # ACKs after a CE mark that may still be older than it
+_PATIENCE: Final = 8  # so many ACKs after a CE mark may have been sent before it arrived
 
 
 class Unusual:

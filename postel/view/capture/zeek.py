@@ -32,19 +32,18 @@ class _End(Enum):
     INACTIVE = auto()
     SYN_SENT = auto()
     SYN_ACK_SENT = auto()
-    PARTIAL = auto()  # has sent, but its opening wasn't seen
+    PARTIAL = auto()  # it has sent segments, but its SYN wasn't captured
     ESTABLISHED = auto()
-    CLOSED = auto()  # has sent its FIN
+    CLOSED = auto()  # it has sent its FIN
     RESET = auto()
 
 
-INACTIVE, SYN_SENT, SYN_ACK_SENT, PARTIAL, ESTABLISHED, CLOSED, RESET = (
-    _End  # a global is found sooner than an enum's member
-)
+# Python finds a global sooner than an enum's member.
+INACTIVE, SYN_SENT, SYN_ACK_SENT, PARTIAL, ESTABLISHED, CLOSED, RESET = _End
 
 _UNSEEN: Final = (INACTIVE, PARTIAL)
 _OPENING: Final = (SYN_SENT, SYN_ACK_SENT)
-LIKELY_SERVERS: Final = frozenset(  # Zeek's likely_server_ports, as far as they are TCP's
+LIKELY_SERVERS: Final = frozenset(  # those of Zeek's likely_server_ports that are TCP's
     (
         *(21, 22, 25, 53, 79, 80, 81, 88, 135, 139, 143, 389, 443, 445, 502, 563, 585, 587, 614, 631, 636),
         *(989, 990, 992, 993, 995, 1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5222, 5223, 5269),
@@ -58,7 +57,7 @@ _CLOSE_DELAY: Final = 5 * SECOND  # tcp_close_delay
 _PARTIAL_CLOSE_DELAY: Final = 3 * SECOND  # tcp_partial_close_delay
 _ATTEMPT_DELAY: Final = 5 * SECOND  # tcp_attempt_delay
 _INACTIVITY: Final = 5 * MINUTE  # tcp_inactivity_timeout
-_LARGE: Final = 1 << 20  # a SYN or RST may jump so far, and is believed
+_LARGE: Final = 1 << 20  # a SYN or RST with a number farther away sets the highest number
 
 
 class _Stream:
@@ -77,7 +76,7 @@ class _Stream:
         self.highest = 0
         self.delivered = 0
         self.fin = -1  # the number of its FIN
-        self.blocks: tuple[tuple[int, int], ...] = ()  # captured beyond a gap, in order
+        self.blocks: tuple[tuple[int, int], ...] = ()  # what was captured beyond a gap, in order
 
     def begin(self, start: int, highest: int) -> None:
         """Begin with the number of a SYN, or with the one before the first segment."""

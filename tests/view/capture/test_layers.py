@@ -148,7 +148,7 @@ def test_what_is_no_tcp_is_counted() -> None:
     assert left_out(400, b"?") == {"frames of an unknown link without IP (link type 400)": 1}
     assert left_out(105, b"\x08\x41" + bytes(60)) == {"frames of 802.11 without IP (link type 105)": 1}
     assert left_out(101, INNER[:30], b"\x41" + INNER[1:]) == {
-        "packets whose headers were cut off": 1,
+        "packets with headers that were cut off": 1,
         "packets with a header that can't be": 1,
     }
 

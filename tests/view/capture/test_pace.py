@@ -181,4 +181,4 @@ def test_the_longest_stall_is_told_of() -> None:
         tape.wait(pause).left(DATA, 1 + number, 1, b"x").right(ACK, 1, 2 + number)
     finding = tape.findings()["stall: program"]
     assert (finding.count, finding.values["seconds"]) == (3, "2.001")
-    assert "2.001 s at the longest" in translations.of_finding(finding, "en")
+    assert "up to 2.001 s" in translations.of_finding(finding, "en")
