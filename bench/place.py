@@ -54,7 +54,8 @@ numbers = itertools.count(1)
 
 class Stack(NamedTuple):
     """``script`` serves on the descriptor that it is given; without an ``interpreter`` it is a program
-    itself. ``module`` is what a program of it imports, from ``folder`` if that is given."""
+    itself. ``module`` is what a program of it imports, from ``folder`` if that is given.
+    """
 
     title: str
     script: str
