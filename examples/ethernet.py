@@ -1,5 +1,4 @@
-"""ARP over a toy Ethernet: two networks with a host on each and a router between them, in virtual time and in
-asyncio.
+"""ARP over a toy Ethernet: two networks with a router between them, in virtual time and in asyncio.
 
 The links resolve the addresses of neighbours (RFC 826), ask again by a timer, and keep a few packets for each
 neighbour meanwhile (RFC 1122, 2.3.2). They carry IPv4 alone.
@@ -148,14 +147,11 @@ class Ethernet(Link):
 
     def _ask(self, address: bytes, now: int) -> None:
         own = self._routes.source_for(address)
-        self._transmit(
-            BROADCAST, ARP, ARP_PACKET.pack(*ARP_KIND, REQUEST, self.mac, own, bytes(6), address), now
-        )
+        request = ARP_PACKET.pack(*ARP_KIND, REQUEST, self.mac, own, bytes(6), address)
+        self._transmit(BROADCAST, ARP, request, now)
 
     def _arp_arrives(self, packet: bytes, now: int) -> None:
-        """RFC 826: what is known already is always brought up to date; what is new is learned from packets
-        for this host alone.
-        """
+        """Update a known neighbour; learn a new one only from packets for this host (RFC 826)."""
         *kind, operation, mac, sender, _, target = ARP_PACKET.unpack(packet)
         if tuple(kind) != ARP_KIND or sender in self._routes.own:
             return
@@ -176,9 +172,7 @@ class Ethernet(Link):
 
 
 class Router:
-    """Forwards packets between its ports, as soon as they arrive. ``ports`` are wires, with the router's
-    interface on each.
-    """
+    """Forwards packets between its ports, which are wires with an interface of the router on each."""
 
     def __init__(self, ports: Iterable[tuple[Wire, str]]) -> None:
         self.ports: list[tuple[Ethernet, IPv4Network]] = []
@@ -199,13 +193,8 @@ class Router:
 def with_one_hop_less(packet: bytes) -> bytes:
     """RFC 1141: the checksum of the header grows by what the TTL falls."""
     total = int.from_bytes(packet[10:12], "big") + 0x100
-    return (
-        packet[:8]
-        + bytes([packet[8] - 1])
-        + packet[9:10]
-        + (total + (total >> 16) & 0xFFFF).to_bytes(2, "big")
-        + packet[12:]
-    )
+    checksum = (total + (total >> 16) & 0xFFFF).to_bytes(2, "big")
+    return packet[:8] + bytes([packet[8] - 1]) + packet[9:10] + checksum + packet[12:]
 
 
 def network(

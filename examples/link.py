@@ -1,6 +1,4 @@
-"""A link of one's own: IP packets in UDP datagrams, as a tunnel between two programs, here between two hosts
-of one.
-"""
+"""A link of your own: a tunnel of IP packets in UDP datagrams, here between two hosts of one program."""
 
 import asyncio
 import errno
@@ -51,13 +49,9 @@ async def main() -> None:
     near.bind(("127.0.0.1", 0))
     far.connect(near.getsockname())
     near.connect(far.getsockname())
-    async with (
-        aio.attach(Host("10.0.0.1/24"), UdpTunnel(near)) as client,
-        aio.attach(Host("10.0.0.2/24"), UdpTunnel(far)) as server,
-    ):
-        await server.start_server(
-            lambda _, writer: writer.writelines([b"hello through the tunnel"]) or writer.close(), port=80
-        )
+    ends = [aio.attach(Host(f"10.0.0.{n}/24"), UdpTunnel(end)) for n, end in enumerate((near, far), start=1)]
+    async with ends[0] as client, ends[1] as server:
+        await server.start_server(lambda _, writer: writer.write(b"hello") or writer.close(), port=80)
         reader, _ = await client.open_connection("10.0.0.2", 80)
         print((await reader.read()).decode())
 

@@ -1,5 +1,4 @@
-"""A client that repeats a POST pays twice, although it never has two requests under way: `python
-examples/pay_twice.py`.
+"""A client that repeats a POST pays twice, although it never has two requests under way at once.
 
 The client waits 5 seconds for an answer, closes its connection, and only then asks again over another. When
 nothing from it arrives for 3 seconds, its request isn't lost: TCP retransmits it, even after the client has
