@@ -30,7 +30,7 @@ callbacks that are ready. It would wait in the selector. Here the selector lets 
                  call the pump of that host, or the timer, if it is a pump's
                       |
                       v
-                 callbacks are ready? -- no --> let the world run further
+                 a callback is ready, or another timer is due? -- no --> let the world run further
                       | yes
                       v
                     return

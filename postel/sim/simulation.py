@@ -19,7 +19,7 @@
 Theory of operation
 -------------------
 
-A simulation joins four parts, each of which can be used alone::
+A simulation joins four parts::
 
     Simulation
       |-- World       hosts, paths, faults, the clock         (postel.sim.world)
