@@ -137,6 +137,7 @@ class Table:
         self._zeek_timers = zeek_timers
         self._most = most
         self.goes_back: bool = False  # some packets are older than others before them
+        self._latest = 0
         self._fragments = Fragments()
         self._others: dict[str, int] = {}
         self._ends: dict[bytes, End] = {}
@@ -152,7 +153,7 @@ class Table:
         """Read all frames of a chunk."""
         end_of, header_of = self._ends.get, plain_frame.HEADERS.get
         number, when, known, brief = self.packets, self.now, NOWHERE, self._brief
-        for when, start, captured, original, link in frames:
+        for when, start, captured, original, link in self._timed(frames):
             number += 1
             if link != known:
                 known, shape = link, self._shapes.get(link, plain_frame.NONE)
@@ -200,6 +201,15 @@ class Table:
                 self._locate(octets, number, when, start, captured, original, link)
         self.packets = number
 
+    def _timed(self, frames: Iterable[Frame]) -> list[Frame]:
+        """Return the frames; `goes_back` is set if one of them is older than one before it."""
+        frames = list(frames)
+        times = [frame[0] for frame in frames]
+        if times:
+            self.goes_back = self.goes_back or times[0] < self._latest or times != sorted(times)
+            self._latest = max(self._latest, times[-1])
+        return frames
+
     def _locate(
         self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int
     ) -> None:
@@ -242,7 +252,6 @@ class Table:
 
     def _take(self, located: Located, octets: bytes, end: int, original: int, number: int, when: int) -> None:
         """Take a segment the long way."""
-        self.goes_back = self.goes_back or when < self.now
         self.now = max(self.now, when)
         self._forget_old()
         one = self._end(located, when)

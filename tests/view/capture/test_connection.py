@@ -169,6 +169,12 @@ def test_of_many_that_are_over_the_oldest_is_told_early() -> None:
     assert len(found) == MOST_OVER + 3
 
 
+def test_time_that_goes_back_is_noticed_in_plain_segments_too() -> None:
+    tape = Tape().handshake().left(DATA, 1, 1, b"x").right(ACK, 1, 2).left(DATA, 2, 1, b"y")
+    assert not read(tape.right(ACK, 1, 3).pcap())[2].goes_back
+    assert read(tape.wait(-20).left(DATA, 3, 1, b"z").pcap())[2].goes_back
+
+
 def test_memory_is_for_what_is_open() -> None:
     """Of ten times as many connections, one after another, no more is kept; who watches one keeps nothing of
     others.
