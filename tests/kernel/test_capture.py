@@ -261,11 +261,8 @@ def test_still_open(namespace: Any, captured: Any, family: int) -> None:
 
 
 @contextmanager
-def relayed(near: Any, far: Any) -> Iterator[None]:
-    """A bad road between two namespaces: not every kernel has `netem`. What is lost on it was captured
-    before.
-    """
-    ends = [Faulty(near.tun, random.Random(1), loss=0.04), Faulty(far.tun, random.Random(2), loss=0.04)]
+def relayed(*ends: Any) -> Iterator[None]:
+    """Carry packets between two links, since not every kernel has `netem`. They are captured before losses."""
     stop = threading.Event()
 
     def carry() -> None:
@@ -296,8 +293,11 @@ def far() -> Iterator[Any]:
 
 
 def test_losses(namespace: Any, far: Any, captured: Any) -> None:
+    bad = (
+        Faulty(link, random.Random(seed), loss=0.04) for seed, link in enumerate((namespace.tun, far.tun), 1)
+    )
     with (
-        relayed(namespace, far),
+        relayed(*bad),
         captured("postel0") as file,
         far.stream(4) as listener,
         namespace.stream(4) as stream,
@@ -510,35 +510,23 @@ def test_the_client_s_program_is_slow_to_read(namespace: Any, captured: Any, fam
 def test_the_wire_is_slow(namespace: Any, far: Any, captured: Any) -> None:
     """Everything is lost for a while: what was sent is sent again."""
     lossy = Faulty(namespace.tun, random.Random(1))
-    stop = threading.Event()
-
-    def carry() -> None:
-        ends = [lossy, far.tun]
-        while not stop.is_set():
-            select.select(ends, [], [], 0.05)
-            for source, target in (ends, ends[::-1]):
-                with suppress(BlockingIOError):
-                    while octets := source.receive(0):
-                        target.send(octets, b"", 0)
-
-    carrying = threading.Thread(target=carry)
-    carrying.start()
-    try:
-        with captured("postel0") as file, far.stream(4) as listener, namespace.stream(4) as stream:
-            listener.bind((FAR, 80))
-            listener.listen()
-            stream.settimeout(PATIENCE)
-            stream.connect((FAR, 80))
-            with listener.accept()[0] as other:
-                other.settimeout(PATIENCE)
-                lossy.incoming.loss = 1.0
-                stream.sendall(b"question")
-                time.sleep(SLOW)
-                lossy.incoming.loss = 0.0
-                assert other.recv(100) == b"question"
-    finally:
-        stop.set()
-        carrying.join()
+    with (
+        relayed(lossy, far.tun),
+        captured("postel0") as file,
+        far.stream(4) as listener,
+        namespace.stream(4) as stream,
+    ):
+        listener.bind((FAR, 80))
+        listener.listen()
+        stream.settimeout(PATIENCE)
+        stream.connect((FAR, 80))
+        with listener.accept()[0] as other:
+            other.settimeout(PATIENCE)
+            lossy.incoming.loss = 1.0
+            stream.sendall(b"question")
+            time.sleep(SLOW)
+            lossy.incoming.loss = 0.0
+            assert other.recv(100) == b"question"
     assert stories(file).keys() == {"wire client"}
 
 
