@@ -262,7 +262,7 @@ def test_still_open(namespace: Any, captured: Any, family: int) -> None:
 
 @contextmanager
 def relayed(*ends: Any) -> Iterator[None]:
-    """Carry packets between two links, since not every kernel has `netem`. They are captured before losses."""
+    """Carry packets between two links: not every kernel has `netem`. They are captured before losses."""
     stop = threading.Event()
 
     def carry() -> None:

@@ -62,21 +62,20 @@ class Sent:
     """
 
     __slots__ = (
-        *(
-            "ack",
-            "ack_at",
-            "data",
-            "duplicates",
-            "first",
-            "holes",
-            "idents",
-            "is_known",
-            "low",
-            "next",
-            "next_at",
-            "probe",
-        ),
-        *("retransmissions", "window"),
+        "ack",
+        "ack_at",
+        "data",
+        "duplicates",
+        "first",
+        "holes",
+        "idents",
+        "is_known",
+        "low",
+        "next",
+        "next_at",
+        "probe",
+        "retransmissions",
+        "window",
     )
 
     def __init__(self) -> None:
