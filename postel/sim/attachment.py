@@ -6,10 +6,11 @@ from typing import Final, Protocol
 
 from postel.errors import LinkDown, LinkError
 from postel.host.datagrams import DatagramSocket
-from postel.host.host import Host, HostEvent
+from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.links.contract import Link
 from postel.links.junction import Junction
+from postel.sim.stand_in import Nothing
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.times import NEVER
@@ -33,13 +34,12 @@ class Clock(Protocol):
         ...
 
 
-class Attachment:
+class Attachment(Nothing):
     """Host on a link, as `World.attach` makes it.
 
-    ``error`` is the reason why nothing passes any more, and None until then.
+    ``error`` is the reason why nothing passes any more, and None until then. The world sees a stack that
+    loses every packet, because all packets pass over the link and all times are kept by `turn`.
     """
-
-    rings = True
 
     def __init__(
         self,
@@ -152,26 +152,6 @@ class Attachment:
         if self._ended is None:
             raise error
         self._ended(error)
-
-    # The stack in front of a host of the world: nothing passes here, because the link has all packets
-
-    def packet_arrives(self, octets: bytes, now: int) -> None:
-        """Lose the packet: no path leads to a host on a link."""
-
-    def next_packet(self, now: int) -> bytes | None:
-        """Return None: packets leave by the link, and not by a path."""
-        return None
-
-    def next_event(self) -> HostEvent | None:
-        """Return None: `turn` tells of events."""
-        return None
-
-    def next_timeout(self) -> int:
-        """Return NEVER: `turn` sets its own timer."""
-        return NEVER
-
-    def handle_timeout(self, now: int) -> None:
-        """Do nothing: `turn` sets its own timer."""
 
     def crashed(self) -> None:
         """Release the link, because the host was restarted.

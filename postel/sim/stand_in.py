@@ -72,9 +72,9 @@ class StandIn:
 
 
 class Nothing:
-    """Stack in the place of a host that has crashed. It takes every packet, and answers none."""
+    """Stack that loses every packet, as a host that has crashed."""
 
-    has_output: Final = False
+    has_output: bool = False
     rings = True
 
     def packet_arrives(self, octets: bytes, now: int) -> None:

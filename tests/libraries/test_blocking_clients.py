@@ -11,7 +11,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from postel import blocking
 from postel.blocking import BlockingNetwork
 from postel.host.host import Host
 from postel.links import pair
+from tests.blocking.servers import Pages, serving
 
 SERVER, CLIENT = "10.7.0.2", "10.7.0.1"
 PATIENCE = 60  # seconds
@@ -36,41 +36,6 @@ def both() -> Iterator[tuple[BlockingNetwork, BlockingNetwork]]:
         blocking.attach(Host(f"{SERVER}/24"), right, names=names) as server,
     ):
         yield client, server
-
-
-@contextmanager
-def serving(network: BlockingNetwork, make: Any, tls: ssl.SSLContext | None = None) -> Iterator[Any]:
-    with network.replacing_sockets():
-        server = make()
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class Pages(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._answer(f"{self.path} for {self.client_address[0]}".encode())
-
-    def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers["content-length"]))[::-1])
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        pass
 
 
 @pytest.fixture
