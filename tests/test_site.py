@@ -1,6 +1,5 @@
 """How the pages of the documentation's site are made; tests/browser/test_docs.py opens them."""
 
-import types
 from pathlib import Path
 
 import pytest
@@ -79,16 +78,13 @@ def test_every_public_name_is_on_a_page(tmp_path: Path) -> None:
     assert [name.path for name in own if f":: {name.name}\n" not in text] == []
 
 
-def test_a_public_name_without_a_text_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_name_without_a_text_is_an_error(tmp_path: Path) -> None:
     def silent() -> None: ...
 
-    module = types.ModuleType("postel.silent", "A module.")
-    module.silent, module.__all__ = silent, ["silent"]  # type: ignore[attr-defined]
-    monkeypatch.setitem(interface.sys.modules, "postel.silent", module)
-    monkeypatch.setattr(interface, "modules", lambda: ["postel.silent"])
-    monkeypatch.setattr(interface, "homes", lambda: {"postel.silent.silent": "postel.silent.silent"})
-    with pytest.raises(interface.Undocumented, match=r"postel\.silent\.silent"):
-        interface.Interface(tmp_path, readable).write()
+    made = interface.Interface(tmp_path, readable)
+    list(made._described(interface.Name("postel", "silent", silent)))
+    with pytest.raises(interface.Undocumented, match=r"postel\.silent"):
+        made.write()
 
 
 def test_a_list_of_attributes_becomes_a_list() -> None:

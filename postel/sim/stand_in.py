@@ -74,8 +74,12 @@ class StandIn:
 class Nothing:
     """Stack that loses every packet, as a host that has crashed."""
 
-    has_output: bool = False
     rings = True
+
+    @property
+    def has_output(self) -> bool:
+        """Return False: there is no packet and no event."""
+        return False
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
         """Lose the packet."""
