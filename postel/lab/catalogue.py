@@ -12,7 +12,19 @@ from types import ModuleType
 from typing import Any, Final
 
 from postel.errors import ArgumentError
-from postel.lab import close, compare, data, handshake, numbers, queues, waiting
+from postel.lab import (
+    abrupt,
+    close,
+    compare,
+    congestion,
+    data,
+    handshake,
+    numbers,
+    queues,
+    timers,
+    waiting,
+    wrapping,
+)
 from postel.lab.bench import Bench
 from postel.lab.interference import Interference
 from postel.lab.scene import Scene
@@ -21,7 +33,19 @@ from postel.lab.verdict import Verdict
 
 Experiment = Callable[[Bench], Verdict]
 
-_MODULES: Final[tuple[ModuleType, ...]] = (handshake, numbers, queues, data, close, waiting, compare)
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    handshake,
+    numbers,
+    queues,
+    data,
+    wrapping,
+    timers,
+    congestion,
+    close,
+    waiting,
+    abrupt,
+    compare,
+)
 
 
 @dataclass(frozen=True, slots=True)

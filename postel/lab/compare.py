@@ -1,11 +1,14 @@
 """Experiments that set TCP beside UDP, and beneath DNS and HTTP."""
 
+from dataclasses import replace
+
 from postel.lab.bench import Bench
 from postel.lab.data import of_data
 from postel.lab.packet_kinds import arrived, has_data, is_fin, is_syn
 from postel.lab.scene import PORT, End, Postbox
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS, dropping
+from postel.tcp.config import DEFAULT
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.address import Endpoint, parse
 
@@ -115,3 +118,32 @@ def one_connection_many_requests(bench: Bench, requests: int = 3) -> Verdict:
         counts.append((pages, syns, len(scene.segments())))
     (pages, syns, few), (_, others, many) = counts
     return decide(shown=pages == requests and syns == 1 and others == requests and few < many)
+
+
+def head_of_line(bench: Bench) -> Verdict:
+    """Lose the first of five messages by UDP and by TCP, and check when the program is given the others."""
+    texts = [b"%d" % number * 1000 for number in range(1, 6)]
+    datagrams = bench.scene("udp")
+    box = datagrams.server.postbox(PORT)
+    sender = datagrams.client.postbox(remote=Endpoint(parse(datagrams.server.address), PORT))
+    datagrams.world.rules.append(dropping(1))
+    for text in texts:
+        sender.send(text)
+    datagrams.run(SECOND)
+    at_once = [(when, data) for when, data, _ in box.received] == [
+        (datagrams.way, text) for text in texts[1:]
+    ]
+    stream = bench.scene("tcp", config=replace(DEFAULT, nagle=False))
+    client, peer = stream.open()
+    stream.run(SECOND)
+    stream.treat(of_data, DROP)
+    began = stream.world.now
+    for text in texts:
+        client.send(text)
+        stream.run(0)
+    stream.run(SECOND)
+    first = peer.received[0] if peer.received else (0, b"")
+    others = [packet for packet in stream.segments("client") if has_data(packet) and packet.sent_at == began]
+    waited = [packet.arrived_at < first[0] for packet in others if arrived(packet)]
+    held = len(waited) == 4 and all(waited) and first == (began + 3 * stream.way, b"".join(texts))
+    return decide(shown=at_once and held)

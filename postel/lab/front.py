@@ -51,10 +51,14 @@ class Front(StandIn):
 
     def next_packet(self, now: int) -> bytes | None:
         """Return the host's next packet, and note the variables; None where it has none."""
-        octets = super().next_packet(now)
+        octets = self._next(now)
         if octets is not None:
             self._note(octets, arrived=False)
         return octets
+
+    def _next(self, now: int) -> bytes | None:
+        """Return the host's next packet that really leaves."""
+        return super().next_packet(now)
 
     def opens(self, connection: Connection, now: int) -> None:
         """Note that a user called connect and nothing was sent yet; subclasses change numbers here."""
@@ -131,6 +135,73 @@ class CountsFromTheClock(Front):
 
     def opens(self, connection: Connection, now: int) -> None:
         """Replace the initial sequence number of the connection by the clock."""
-        snd = connection._tcb.snd  # noqa: SLF001 - no program may choose these numbers
-        for name in ("nxt", "max", "up", "una", "iss"):
-            setattr(snd, name, seq.add(getattr(snd, name), (now >> 2) - snd.iss))
+        _begin_at(connection, now >> 2)
+
+
+class NeverProbes(Front):
+    """Host without window probes: nothing leaves it while the peer's window is closed, but bare ACKs."""
+
+    def _next(self, now: int) -> bytes | None:
+        """Return the host's next packet that doesn't probe a closed window."""
+        octets = super()._next(now)
+        while octets is not None and self._probes(octets, now):
+            octets = super()._next(now)
+        return octets
+
+    def _probes(self, octets: bytes, now: int) -> bool:
+        """Say whether a packet carries data into a closed window."""
+        connection = self.connection_of(octets, arrived=False)
+        if connection is None or connection.status(now).send_window:
+            return False
+        return len(parse(octets, _PORTS, len(octets)).data) > 0
+
+
+class DropsWhenFull(Front):
+    """Server without SYN cookies: it drops a SYN while ``MOST`` half-open connections exist."""
+
+    MOST: Final = 2
+
+    def packet_arrives(self, octets: bytes, now: int) -> None:
+        """Pass a packet to the host, unless it is a SYN and the queue is full."""
+        if (
+            octets[9] == PROTOCOL
+            and parse(octets, _PORTS, len(octets)).flags & (SYN | ACK) == SYN
+            and self.host.statistics()["half_open"] >= self.MOST
+        ):
+            self.trace.packet_dropped("half_open_full", octets, now)
+            return
+        super().packet_arrives(octets, now)
+
+
+# Changes of sequence numbers, which no program may choose
+
+
+class BeginsBeforeWrap(Front):
+    """Host that opens a connection with an initial sequence number 3,000 below 2**32."""
+
+    def opens(self, connection: Connection, now: int) -> None:
+        """Replace the initial sequence number of the connection."""
+        _begin_at(connection, -3000)
+
+
+def _begin_at(connection: Connection, number: int) -> None:
+    """Let a connection that has sent nothing yet begin at ``number``, modulo 2**32."""
+    _move(connection, number - connection.variables()["ISS"], "snd", "nxt", "max", "up", "una", "iss")
+
+
+def skip_numbers(sender: Connection, receiver: Connection, count: int) -> None:
+    """Move both ends on by ``count`` numbers, as if so many octets had been sent and acknowledged.
+
+    Nothing may be in flight from ``sender`` to ``receiver``.
+    """
+    _move(sender, count, "snd", "una", "nxt", "max", "up", "wl2")
+    _move(receiver, count, "rcv", "nxt")
+    _move(receiver, count, "snd", "wl1")
+    _move(receiver, count, "timestamps", "last_ack_sent")
+
+
+def _move(connection: Connection, count: int, part: str, *names: str) -> None:
+    """Add ``count`` to sequence numbers, modulo 2**32, in a part of a connection's control block."""
+    variables = getattr(connection._tcb, part)  # noqa: SLF001 - no public call chooses sequence numbers
+    for name in names:
+        setattr(variables, name, seq.add(getattr(variables, name), count))

@@ -1,6 +1,7 @@
 """Experiments on a server's queues between SYN and accept, and on what happens when they are full."""
 
 from postel.lab.bench import Bench
+from postel.lab.front import DropsWhenFull, Front
 from postel.lab.packet_kinds import is_reset
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
@@ -59,3 +60,17 @@ def backlog_full(bench: Bench, backlog: int = 2) -> Verdict:
     cookies = half.server.host.statistics().get("dropped_half_open_full", 0) > 0
     no_reset = not any(is_reset(packet) for scene in (accepting, half) for packet in scene.segments())
     return decide(shown=waits and late.is_open and cookies and honest.is_open and no_reset)
+
+
+def syn_flood(bench: Bench, server: type[Front] = DropsWhenFull) -> Verdict:
+    """Fill the half-open queue, and connect from another host: to a server with SYN cookies, and without."""
+    opened = []
+    for title, front in (("queue alone", server), ("cookies", Front)):
+        scene = bench.scene(title, fronts=(Front, front))
+        _flood(scene, DropsWhenFull.MOST)
+        honest = scene.client.connect(scene.server)
+        scene.run(20 * SECOND)
+        opened.append((honest.is_open, scene.peer(honest).is_open))
+    shut_out = opened[0] == (False, False)
+    served = opened[1] == (True, True)
+    return decide(shown=shut_out and not served, refuted=served, formerly=shut_out)

@@ -22,6 +22,7 @@ from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, EndOfStream, Event, Opened, Readable, Urgent
 from postel.tcp.state import CLOSED, ESTABLISHED, State
+from postel.tcp.status import Status
 from postel.times import HOUR, MINUTE, NEVER
 from postel.view import Trace
 from postel.view.packet import Packet
@@ -99,6 +100,12 @@ class End:
     def ends(self) -> tuple[Endpoint, Endpoint] | None:
         """Local and remote endpoint, None without a connection."""
         return None if self.connection is None else (self.connection.local, self.connection.remote)
+
+    def status(self) -> Status | None:
+        """Return the figures of the connection at present; None where there is none any more."""
+        if self.connection is None or self.state is CLOSED:
+            return None
+        return self.connection.status(self.machine.scene.world.now)
 
     def send(self, data: bytes, *, urgent: bool = False) -> None:
         """Send ``data``, perhaps as urgent."""

@@ -8,29 +8,36 @@ from postel.lab.bench import Bench
 from postel.lab.close import close_in_turn, of_bare_ack
 from postel.lab.data import of_data
 from postel.lab.packet_kinds import arrived, is_fin, is_reset
-from postel.lab.scene import Scene
+from postel.lab.scene import Machine, Scene
 from postel.lab.verdict import Verdict, decide
-from postel.sim import DROP, PASS, echo
-from postel.tcp.config import DEFAULT
+from postel.sim import DROP, PASS, deliver_after, echo
+from postel.tcp.config import DEFAULT, Config
 from postel.tcp.state import CLOSED, TIME_WAIT
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
+from postel.wire.segment import FIN, Segment
 
+_SIDES = ("client", "server")
 _AT_ONCE = replace(DEFAULT, msl=0)
 _OLD, _NEW = b"o" * 33_000, b"n" * 33_000
 _JUMBO = 9000  # MTU: a few large segments bring the sequence numbers far ahead of the clock of initial ones
 
 
 def server_first_to_closed(bench: Bench) -> Verdict:
-    """Close from the client first, and check that the server is CLOSED before it, by 2MSL."""
-    scene = bench.scene()
-    close_in_turn(scene)
-    ends = [machine.ends[0] for machine in (scene.client, scene.server) if machine.ends]
-    if len(ends) < 2:
-        return decide(shown=False)
-    client, peer = (scene.entered(end, CLOSED) for end in ends)
-    last = [packet for packet in scene.segments("client") if arrived(packet)][-1]
-    way = last.arrived_at - last.sent_at
-    return decide(shown=peer < client < NEVER and client - peer == 2 * scene.client.config.msl - way)
+    """Close from either side first, and check that the other side is CLOSED before it, by 2MSL."""
+    late = [first for first in _SIDES if not _passive_is_earlier(bench.scene(f"{first} first"), first)]
+    return decide(shown=not late)
+
+
+def _passive_is_earlier(scene: Scene, first: str) -> bool:
+    """Close from one side first; return whether the other one is CLOSED before it, by 2MSL."""
+    close_in_turn(scene, first=first)
+    one, other = (scene.client, scene.server)[:: 1 if first == "client" else -1]
+    if not one.ends or not other.ends:
+        return False
+    active, passive = scene.entered(one.ends[0], CLOSED), scene.entered(other.ends[0], CLOSED)
+    last = [packet for packet in scene.segments(first) if arrived(packet)][-1:]
+    ways = [packet.arrived_at - packet.sent_at for packet in last]
+    return passive < active < NEVER and [2 * one.config.msl - (active - passive)] == ways
 
 
 def last_ack_lost(bench: Bench) -> Verdict:
@@ -168,3 +175,83 @@ def _wait_begins(scene: Scene, first: str, *, pause: int = SECOND) -> Listener |
     scene.wait(lambda: one.state is TIME_WAIT)
     scene.run(pause)
     return listener
+
+
+def why_two_msl(bench: Bench, msl: int = SECOND) -> Verdict:
+    """Let the last ACK be lost and the repeated FIN take nearly an MSL, with TIME-WAIT of one MSL and of two.
+
+    In the third run the repeated FIN is lost, too, and the next one comes after 2MSL.
+    """
+    one = _meets_late_fin(bench.scene("one MSL", config=_waiting(msl // 2)), msl)
+    two = _meets_late_fin(bench.scene("two MSL", config=_waiting(msl)), msl)
+    lost = _meets_late_fin(bench.scene("lost again", config=_waiting(msl)), msl, losses=1)
+    return decide(shown=not one and two, exception=not lost)
+
+
+def _waiting(half: int) -> Config:
+    """Return a configuration of which TIME-WAIT lasts twice ``half``, with FIN repeated by RTO alone."""
+    return replace(DEFAULT, msl=half, tail_probe=False)
+
+
+def _meets_late_fin(scene: Scene, msl: int, *, losses: int = 0) -> bool:
+    """Lose the last ACK, and delay the repeated FIN by nearly ``msl``, after ``losses`` more that are lost.
+
+    Returns whether TIME-WAIT still acknowledged the FIN: without RST, in the end.
+    """
+    client, peer = scene.open()
+    scene.run(SECOND)
+    client.close()
+    scene.wait(lambda: peer.has_ended)
+    scene.run(SECOND)
+    scene.treat(of_bare_ack, DROP, sender="client")
+    scene.treat(of_fin, PASS, *[DROP] * losses, deliver_after(msl - 2 * scene.way), sender="server")
+    peer.close()
+    scene.run()
+    resets = [packet for packet in scene.segments("client") if is_reset(packet)]
+    fins = [packet for packet in scene.segments("server") if is_fin(packet)]
+    return len(fins) == 2 + losses and not resets and peer.state is CLOSED
+
+
+def of_fin(segment: Segment) -> bool:
+    """Say whether a segment has FIN."""
+    return segment.flags & FIN != 0
+
+
+def many_time_waits(bench: Bench, count: int = 20) -> Verdict:
+    """Open and close many connections, from the client first, then from the server first.
+
+    A connection in TIME-WAIT keeps the client's port busy. On the server all of them share port 80.
+    """
+    busy = bench.scene("client first")
+    ports = _wait_many(busy, "client", count)
+    waiting = _in_time_wait(busy.client) == count == len(set(ports))
+    again = [busy.client.connect(busy.server, local_port=port) for port in ports[:1]]
+    refused = all(isinstance(end.error, AddressInUse) for end in again) and bool(again)
+    free = bench.scene("server first")
+    _wait_many(free, "server", count)
+    others = [free.client.connect(free.server) for _ in range(count)]
+    free.run(SECOND)
+    served = _in_time_wait(free.server) == count and all(end.is_open for end in others)
+    busy.run()
+    return decide(shown=waiting and refused and _in_time_wait(busy.client) == 0, exception=served)
+
+
+def _wait_many(scene: Scene, first: str, count: int) -> list[int]:
+    """Open ``count`` connections, and close them from one side first; return the client's ports."""
+    scene.server.listen()
+    clients = [scene.client.connect(scene.server) for _ in range(count)]
+    scene.run(SECOND)
+    peers = [scene.peer(client) for client in clients]
+    ones, others = (clients, peers)[:: 1 if first == "client" else -1]
+    for end in ones:
+        end.close()
+    scene.run(SECOND // 10)
+    for end in others:
+        end.close()
+    scene.run(SECOND // 10)
+    return [end.ends[0].port for end in clients if end.ends]
+
+
+def _in_time_wait(machine: Machine) -> int:
+    """Count the connections of a host in TIME-WAIT."""
+    return sum(state is TIME_WAIT for _, _, state in machine.host.connections())

@@ -185,10 +185,10 @@ def test_playing_goes_on_by_itself_to_the_end(four_way: Reader) -> None:
 
 def test_both_languages(four_way: Reader) -> None:
     assert four_way.sees("Look at")
-    assert not four_way.sees("看点")
+    assert not four_way.sees("观察要点")
     four_way.page.locator('[data-language="zh"]').click()
     four_way.move(0)
-    for text in ("看点", "四次挥手", "client 发出 #1 SYN", "最早未确认的序号", "目的端口"):
+    for text in ("观察要点", "四次挥手", "client 发出 #1 SYN", "最早未确认的序号", "目的端口"):
         assert four_way.sees(text)
     for text in ("Look at", "destination port", "half-close"):
         assert not four_way.sees(text)

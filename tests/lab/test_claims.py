@@ -6,20 +6,24 @@ from postel.errors import ArgumentError
 from postel.lab import (
     Interference,
     Verdict,
+    abrupt,
     claim,
     claims,
     close,
     compare,
+    congestion,
     data,
     handshake,
     numbers,
     queues,
     run,
+    timers,
     waiting,
     words,
+    wrapping,
 )
 from postel.lab.bench import Bench
-from postel.lab.front import CountsFromTheClock, OpensOnSyn, TakesAnyAck
+from postel.lab.front import CountsFromTheClock, Front, NeverProbes, OpensOnSyn, TakesAnyAck
 from postel.lab.translations import remark, table
 from postel.lab.verdict import decide
 from postel.times import MINUTE, NEVER, SECOND
@@ -61,6 +65,7 @@ OTHERWISE = {
     "wrong-ack": (lambda: handshake.wrong_ack(Bench(), TakesAnyAck), Verdict.NOT_SHOWN),
     "simultaneous-open": (lambda: handshake.simultaneous_open(Bench(), later=SECOND), Verdict.NOT_SHOWN),
     "backlog-full": (lambda: queues.backlog_full(Bench(), backlog=100), Verdict.NOT_SHOWN),
+    "syn-flood": (lambda: queues.syn_flood(Bench(), server=Front), Verdict.MYTH),
     "calls-and-segments": (lambda: handshake.calls_and_segments(Bench(), OpensOnSyn), Verdict.NOT_SHOWN),
     "client-crash-half-open": (
         lambda: handshake.client_crash_half_open(without(drop=all_from(5))),
@@ -73,9 +78,23 @@ OTHERWISE = {
     "push-delivers": (lambda: data.push_delivers(Bench(), length=100), Verdict.HOLDS),
     "urgent-pointer": (lambda: data.urgent_pointer(Bench(), is_urgent=False), Verdict.NOT_SHOWN),
     "sliding-window": (lambda: data.sliding_window(Bench(), room=1 << 20), Verdict.NOT_SHOWN),
+    "zero-window-deadlock": (lambda: timers.zero_window_deadlock(Bench(), NeverProbes), Verdict.NOT_SHOWN),
+    "nagle-delayed-ack": (lambda: timers.nagle_delayed_ack(Bench(), delay=0), Verdict.NOT_SHOWN),
+    "keep-alive": (
+        lambda: timers.keep_alive(without(settings=["keep_alive_probes=2"])),
+        Verdict.NOT_SHOWN,
+    ),
+    "numbers-wrap": (lambda: wrapping.numbers_wrap(Bench(), Front), Verdict.NOT_SHOWN),
+    "paws": (lambda: wrapping.paws(Bench(), timestamps=False), Verdict.NOT_SHOWN),
     "full-duplex": (lambda: data.full_duplex(Bench(), later=SECOND), Verdict.NOT_SHOWN),
     "socket-pair": (lambda: data.socket_pair(Bench(), third_port=5000), Verdict.NOT_SHOWN),
     "encapsulation": (lambda: data.encapsulation(Bench(), b"not HTTP"), Verdict.NOT_SHOWN),
+    "rto-backoff": (lambda: timers.rto_backoff(Bench(), losses=1), Verdict.NOT_SHOWN),
+    "karn": (lambda: timers.karn(without(settings=["timestamps=off"])), Verdict.HOLDS),
+    "slow-start": (lambda: congestion.slow_start(Bench(), first=1), Verdict.HOLDS),
+    "congestion-avoidance": (lambda: congestion.congestion_avoidance(Bench(), losses=0), Verdict.NOT_SHOWN),
+    "fast-retransmit": (lambda: congestion.fast_retransmit(Bench(), behind=2), Verdict.NOT_SHOWN),
+    "fast-recovery": (lambda: congestion.fast_recovery(Bench(), share=5), Verdict.HOLDS),
     "four-way": (lambda: close.four_way(Bench(), prompt=True), Verdict.NOT_SHOWN),
     "fin-takes-a-number": (lambda: numbers.fin_takes_a_number(without(drop=all_from(5))), Verdict.NOT_SHOWN),
     "half-close": (lambda: close.half_close(Bench(), released=True), Verdict.NOT_SHOWN),
@@ -89,15 +108,24 @@ OTHERWISE = {
         Verdict.NOT_SHOWN,
     ),
     "last-ack-lost": (lambda: waiting.last_ack_lost(without(settings=["time_wait=off"])), Verdict.NOT_SHOWN),
+    "why-two-msl": (lambda: waiting.why_two_msl(Bench(), msl=5 * SECOND), Verdict.NOT_SHOWN),
     "old-duplicates": (lambda: waiting.old_duplicates(without(settings=["timestamps=off"])), Verdict.HOLDS),
     "two-msl-is-four-minutes": (
         lambda: waiting.two_msl_is_four_minutes(Bench(), kernel=2 * MINUTE),
         Verdict.HOLDS,
     ),
     "port-busy": (lambda: waiting.port_busy(Bench(), reuse=False), Verdict.HOLDS),
+    "many-time-waits": (
+        lambda: waiting.many_time_waits(without(settings=["time_wait=off"])),
+        Verdict.NOT_SHOWN,
+    ),
     "rst-aborts": (lambda: close.rst_aborts(Bench(), orderly=True), Verdict.NOT_SHOWN),
+    "rst-for-unread": (lambda: abrupt.rst_for_unread(Bench(), reads=True), Verdict.NOT_SHOWN),
+    "linger-zero": (lambda: abrupt.linger_zero(Bench(), length=100), Verdict.HOLDS),
     "fin-wait-2-waits": (lambda: close.fin_wait_2_waits(Bench(), orphan_timeout=NEVER), Verdict.HOLDS),
+    "close-wait-stays": (lambda: abrupt.close_wait_stays(Bench(), forgets=False), Verdict.NOT_SHOWN),
     "udp-no-handshake": (lambda: compare.udp_no_handshake(without(drop="1")), Verdict.NOT_SHOWN),
+    "head-of-line": (lambda: compare.head_of_line(without(drop="2")), Verdict.NOT_SHOWN),
     "url-to-page": (lambda: compare.url_to_page(without(drop="2")), Verdict.NOT_SHOWN),
     "one-connection-many-requests": (
         lambda: compare.one_connection_many_requests(Bench(), requests=1),

@@ -9,7 +9,7 @@ from postel.lab import Interference, claims, run, script
 from postel.lab.scene import Scene
 
 # What a script can't say: several connections, datagrams, a restart, data on a handshake, a stack that isn't
-# Postel.
+# Postel, a congestion controller.
 SILENT = {
     "random-isn",
     "wrong-ack",
@@ -19,6 +19,15 @@ SILENT = {
     "socket-pair",
     "udp-no-handshake",
     "url-to-page",
+    "syn-flood",
+    "many-time-waits",
+    "close-wait-stays",
+    "head-of-line",
+    "paws",
+    "slow-start",
+    "congestion-avoidance",
+    "fast-retransmit",
+    "fast-recovery",
 }
 
 
