@@ -5,11 +5,15 @@ Without arguments the command lists the claims. It can try one of them, or all::
     postel lab run stale-syn
     postel lab run all
 
+It finds claims by the words that people use, in English or Chinese::
+
+    postel lab --find "syn flood"
+
 The user can interfere, by the numbers that the ladder prints, and look closer::
 
     postel lab run four-way --drop 5 --set msl=30s --view states --view tcb
 
-Exit status 1 where a verdict isn't the one of the list.
+Exit status 1 where a verdict isn't the one of the list, or where no claim is about the words of ``--find``.
 """
 
 import argparse
@@ -45,12 +49,18 @@ _NARROWEST: Final = 60  # columns of text
 _ALL: Final = "all"
 _VIEWS: Final = ("ladder", "states", "tcb", "bytes", "timeline")
 _INTERFERING: Final = ("drop", "dup", "delay", "corrupt", "reorder", "loss")
+_EXAMPLES: Final = {"en": "TIME_WAIT, SYN flood, Nagle", "zh": "TIME_WAIT、SYN 洪泛、粘包"}
 _MARKS: Final = {True: "✓", False: "✗"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     _language(parser)
+    parser.add_argument(
+        "--find",
+        metavar="WORDS",
+        help='list only the claims about these words, in English or Chinese, such as "syn flood"',
+    )
     commands = parser.add_subparsers(dest="action", metavar="run", help="try one of the claims, or all")
     one = commands.add_parser("run", help="try a claim", description="Try a claim on the real stack.")
     one.add_argument("claim", metavar=f"CLAIM|{_ALL}", help="name of a claim in the list, or all")
@@ -108,8 +118,13 @@ def _language(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """List the claims, or try one or all. Returns 1 where a verdict isn't the one of the list."""
+    """List the claims, or try one or all.
+
+    Returns 1 where a verdict isn't the one of the list, or where no claim is about the words to find.
+    """
     languages = _languages(getattr(options, "lang", preferred_language()))
+    if options.find is not None:
+        return _find(options, languages)
     if options.action is None:
         _list(languages)
         return 0
@@ -175,6 +190,32 @@ def _list(languages: list[str]) -> None:
         for line in lines[1:]:
             print(" " * indent + line)
     print(f"\n{_say('hint', languages[0], name='stale-syn')}")
+
+
+def _find(options: argparse.Namespace, languages: list[str]) -> int:
+    """List the claims about some words in a line each; returns 1 where there is none."""
+    if options.action is not None:
+        raise ArgumentError("--find", options.find, "without run: it lists claims")
+    found = lab.find(options.find)
+    if not found:
+        text = _say("none found", languages[0], words=repr(options.find), examples=_EXAMPLES[languages[0]])
+        _print("\n".join(wrap(text, _room())))
+        return 1
+    names = max(len(claim.id) for claim in found)
+    verdicts = max(width(_say(str(claim.verdict), languages[0])) for claim in found)
+    room = _room() - names - verdicts - 4
+    for claim in found:
+        verdict = left(_say(str(claim.verdict), languages[0]), verdicts)
+        _print(f"{claim.id:{names}}  {verdict}  {_first_line(claim.text[languages[0]], room)}")
+    _print("\n" + _say("hint", languages[0], name=found[0].id))
+    return 0
+
+
+def _first_line(text: str, room: int) -> str:
+    """Return a text as one line, with "…" in the place of what has no room."""
+    if width(text) <= room:
+        return text
+    return wrap(text, room - 2)[0] + " …"
 
 
 def _tell_all(reports: list[Report], languages: list[str]) -> None:

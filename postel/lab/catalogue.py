@@ -57,6 +57,7 @@ class Claim:
     - ``rfc``: RFC and section that decide it.
     - ``text``: the claim; ``look``: what to look at; ``note``: what was found, and why.
     - ``runs``: what each run is called, by its title; empty for a single run.
+    - ``keywords``: words by which people look for it, in both languages; `find` knows them.
     - ``views``: the views that ``postel lab run`` shows where the user asks for none.
     """
 
@@ -69,6 +70,7 @@ class Claim:
     note: Text
     runs: dict[str, Text]
     views: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
 
     @property
     def experiment(self) -> Experiment:
@@ -136,4 +138,5 @@ def _claim(entry: dict[str, Any]) -> Claim:
         **texts,
         runs=runs,
         views=tuple(entry.get("views", ("ladder",))),
+        keywords=tuple(entry.get("keywords", ())),
     )

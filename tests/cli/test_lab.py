@@ -355,3 +355,38 @@ def test_what_is_answered_with_a_cookie_is_not_called_dropped(capsys: Output) ->
     assert "dropped on arrival" not in text
     assert main(["lab", "run", "backlog-full", "--only", "1", "--lang", "zh"]) == 0
     assert "到达后被丢弃：全连接队列" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("words", "language"), [("SYN洪泛", "zh"), ("syn flood", "en")])
+def test_claims_are_found_by_words_with_verdict_and_text_in_a_line(
+    words: str, language: str, capsys: Output
+) -> None:
+    assert main(["lab", "--find", words, "--lang", language]) == 0
+    lines = lines_of(capsys)
+    assert lines[0].split()[:2] == ["syn-flood", "已改变" if language == "zh" else "changed"]
+    assert claims()["syn-flood"].text[language][:20] in lines[0]
+    assert lines[-1].endswith("postel lab run syn-flood")
+    assert [line.split()[0] for line in lines[:-2]] == ["syn-flood", "server-allocates-at-syn"]
+
+
+def test_what_is_found_takes_a_line_each(capsys: Output) -> None:
+    assert main(["lab", "--find", "TIME_WAIT", "--lang", "en"]) == 0
+    lines = lines_of(capsys)[:-2]
+    assert all(line.split()[0] in claims() for line in lines)
+    assert max(width(line) for line in lines) <= 104
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "TIME_WAIT, SYN flood"), ("zh", "TIME_WAIT、SYN 洪泛")]
+)
+def test_where_nothing_is_found_it_says_what_to_try(language: str, said: str, capsys: Output) -> None:
+    assert main(["lab", "--find", "frobnicate", "--lang", language]) == 1
+    text = capsys.readouterr().out
+    assert "frobnicate" in text
+    assert said in text
+    assert "postel lab" in text
+
+
+def test_finding_and_running_are_two_things(capsys: Output) -> None:
+    assert main(["lab", "--find", "syn", "run", "syn-flood"]) == 2
+    assert "--find" in capsys.readouterr().err

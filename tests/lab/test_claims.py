@@ -13,6 +13,7 @@ from postel.lab import (
     compare,
     congestion,
     data,
+    find,
     handshake,
     numbers,
     queues,
@@ -167,6 +168,14 @@ class TestClaim:
         texts = [*(getattr(found, key) for key in TEXTS), *found.runs.values()]
         assert all(text.en.strip() and text.zh.strip() for text in texts)
         assert not any(is_wide(character) for text in texts for character in text.en)
+
+    def test_it_is_found_by_each_of_its_keywords_and_by_its_name(self, name: str) -> None:
+        for wanted in (name, *claim(name).keywords):
+            assert claim(name) in find(wanted), wanted
+
+    def test_it_has_keywords_in_both_languages(self, name: str) -> None:
+        wide = {any(is_wide(character) for character in word) for word in claim(name).keywords}
+        assert wide == {True, False}
 
     def test_each_of_several_runs_has_its_name(self, name: str) -> None:
         titles = [scene.title for scene in run(name).scenes]
