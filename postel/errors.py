@@ -277,7 +277,7 @@ def one_of(words: Sequence[str]) -> str:
 class LinkError(PostelError, OSError):
     """A link that can't be opened, or a packet that a link can't carry.
 
-    ``errno`` is the operating system's, where the error came from there.
+    Where a call of the operating system failed, ``errno`` is the number that the call gave.
     """
 
 
@@ -306,8 +306,8 @@ class LinkClosed(LinkError):
 class TcpError(PostelError, OSError):
     """An answer to a user call (RFC 9293, 3.10), as an OSError with the kernel's ``errno``.
 
-    The same error also stands in the events `Closed` (why the connection has ended) and `Trouble` (a problem
-    on the path which the connection survives).
+    Events carry such an error, too: `Closed` as the reason why the connection has ended, `Trouble` as a
+    problem on the path that doesn't end the connection.
 
     >>> print(ConnectionRefused("", "connect to 10.0.0.2:80").strerror)
     connect to 10.0.0.2:80: connection refused
@@ -324,7 +324,7 @@ class TcpError(PostelError, OSError):
 
     number: int = _errno.EIO
     text: str = "connection error"
-    told_at: int = 0  # of a soft error: when it was reported, in microseconds of the host's clock
+    told_at: int = 0  # when the ICMP message of a soft error arrived, in microseconds
 
     def __init__(self, detail: str = "", subject: str = "") -> None:
         """Make the error; its ``strerror`` is ``subject``, a colon and ``detail``."""
@@ -379,9 +379,9 @@ class ConnectionClosing(TcpError, BrokenPipeError):
 class ConnectionReset(TcpError, ConnectionResetError):
     """A connection that was reset. ``errno`` is ECONNRESET.
 
-    The peer sent a RST, or a segment to which a RST is the only answer: data after this side had released the
-    connection, for example. A program that aborts a connection before it is open gets the error, too (RFC
-    9293, 3.10.5). Calls on the connection raise it, and `Closed` carries it.
+    The peer sent a RST, or a segment to which a RST is the only answer: for example data for a connection
+    that the program has released. A program that aborts a connection before the handshake is complete gets
+    the error, too (RFC 9293, 3.10.5). Calls on the connection raise it, and `Closed` carries it.
     """
 
     number: int = _errno.ECONNRESET
@@ -413,8 +413,8 @@ class ConnectionTimedOut(TcpError, TimeoutError):
     """A connection to a peer that doesn't answer any more. ``errno`` is ETIMEDOUT.
 
     The user timeout has passed (RFC 9293, 3.8.3), the keep-alive probes had no answer (3.8.4), or the peer
-    took nothing more after the connection was released. Its ``__cause__`` is the latest soft error, if there
-    was one, such as `HostUnreachable`.
+    accepted no more data after the program had released the connection. ``__cause__`` of the error is the
+    latest soft error, such as `HostUnreachable`, if there was one.
     """
 
     number: int = _errno.ETIMEDOUT
@@ -424,9 +424,9 @@ class ConnectionTimedOut(TcpError, TimeoutError):
 class HostUnreachable(TcpError):
     """A host to which no packet arrives. ``errno`` is EHOSTUNREACH.
 
-    An ICMP error says so (host unreachable, communication prohibited, time exceeded, parameter problem), or a
-    segment was retransmitted R1 times without an answer (RFC 9293, 3.8.3). It is a soft error: the connection
-    goes on, and the program gets a `Trouble` event (RFC 9293, 3.9.2.2).
+    Either an ICMP message has reported it (host unreachable, communication prohibited, time exceeded,
+    parameter problem), or a segment was retransmitted R1 times without an answer (RFC 9293, 3.8.3). The error
+    is soft: the connection goes on, and the program gets a `Trouble` event (RFC 9293, 3.9.2.2).
     """
 
     number: int = _errno.EHOSTUNREACH
@@ -438,8 +438,8 @@ class NetworkUnreachable(TcpError):
 
     `Host.connect`, `Host.datagrams` and `DatagramSocket.send` raise it where no address of the host can reach
     the destination, or where no packet may be sent to it: to the address of a network, for example. In a
-    `Trouble` event it stands for an ICMP error "network unreachable". Calls on a network that has been closed
-    raise it too.
+    `Trouble` event this error stands for an ICMP error "network unreachable". Calls on a network that has
+    been closed also raise this error.
     """
 
     number: int = _errno.ENETUNREACH
@@ -614,9 +614,9 @@ def renewed(reason: Stored) -> Stored:
     """
     kind = type(reason)
     fresh = kind.__new__(kind, *reason.args)
-    OSError.__init__(fresh, *reason.args)  # a subclass may have a constructor with other arguments
+    OSError.__init__(fresh, *reason.args)  # not the subclass's constructor, which may take others
     for name, value in vars(reason).items():
-        if name != "__notes__":  # a list, which both exceptions would share
+        if name != "__notes__":  # the notes are a list, which the copy would share with ``reason``
             setattr(fresh, name, value)
     if reason.__cause__ is not None:
         fresh.__cause__ = reason.__cause__

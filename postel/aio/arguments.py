@@ -80,7 +80,7 @@ def endpoint(name: str, value: object, lowest_port: int = 1) -> Endpoint:
 
 
 def local(name: str, value: object) -> tuple[str | None, int]:
-    """Return an own address, None for any, and a port, 0 for any, of a tuple or None.
+    """Return the own address (None for any) and the port (0 for any) in ``value``, a tuple or None.
 
     Raises ArgumentError.
     """
@@ -93,7 +93,7 @@ def local(name: str, value: object) -> tuple[str | None, int]:
 
 
 def interfaces(value: Address | Sequence[Address] | None) -> list[str | None]:
-    """Return where a server listens: one address, several, or None for all of the host.
+    """Return the addresses on which a server listens; None in the list stands for all of the host.
 
     Raises ArgumentError.
     """

@@ -1,4 +1,4 @@
-"""Queue of data that a program wrote and its connection has had no room for yet."""
+"""Queue of data that a program has written, and for which the connection has no room yet."""
 
 from collections import deque
 
@@ -24,7 +24,7 @@ class Backlog:
         self.size += len(data)
 
     def flush_into(self, connection: Connection, now: int) -> None:
-        """Send as much as the connection has room for. Raises TcpError where it has ended."""
+        """Send as much as the connection has room for. Raises TcpError if the connection has ended."""
         while self._chunks:
             chunk = self._chunks[0]
             taken = connection.send(chunk, now)

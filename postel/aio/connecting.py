@@ -10,7 +10,7 @@ from postel.sockets.lookup import AddressInfo
 
 
 class Connecting(Protocol):
-    """Event loop, as far as an attempt needs it."""
+    """Part of an event loop that an attempt to connect needs."""
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
         """Connect ``sock`` to ``address``, as asyncio's loops do."""
@@ -25,7 +25,8 @@ async def connected(
 ) -> Socket:
     """Return a connected socket.
 
-    Raises the OSError of the attempt, after it has added all its errors to ``attempts``, as asyncio wants it.
+    Raises the OSError with which the attempt failed. Before that, all errors of the attempt are added to
+    ``attempts``, as asyncio expects.
     """
     errors: list[OSError] = []
     attempts.append(errors)

@@ -15,7 +15,7 @@ from postel.wire.address import Endpoint
 
 
 class DatagramOwner(Protocol):
-    """Network of a datagram transport."""
+    """Part of a network that a datagram transport calls."""
 
     def forget_datagrams(self, transport: "DatagramTransport") -> None:
         """Forget the transport, which has closed."""
@@ -24,8 +24,8 @@ class DatagramOwner(Protocol):
 class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both bases, as asyncio's own has
     """asyncio's datagram transport on a UDP socket of a host.
 
-    ``addr`` is a pair of address and port, as with sockets. The protocol's ``error_received`` is told of a
-    datagram that can't be sent, and of ICMP messages.
+    ``addr`` is a pair of address and port, as with sockets. The protocol's ``error_received`` is called for a
+    datagram that can't be sent, and for ICMP messages.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both b
         self._shown = sock  # for `get_extra_info("socket")`; kept, because the program may set options on it
         # Family in which addresses are shown; 0 for that of the address itself
         self._family = 0 if sock is None else sock.family
-        self._default = default  # set for a socket that sends to one address and receives from all
+        self._default = default  # remote address of a socket that sends to one address and receives from all
         socket.context = self
 
     def __repr__(self) -> str:
@@ -101,8 +101,8 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both b
     def sendto(self, data: bytes | bytearray | memoryview, addr: object = None) -> None:
         """Send one datagram to ``addr``; None for the remote address of the transport.
 
-        Raises KindError and ArgumentError. Other errors are told by ``error_received``. Does nothing once
-        closed.
+        Raises KindError and ArgumentError. Other errors are reported to ``error_received``. Does nothing once
+        the transport is closed.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise KindError("data", data, "bytes, bytearray, memoryview")

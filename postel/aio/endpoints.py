@@ -15,7 +15,7 @@ NO_REUSE = (
 )
 _KIND = "datagram socket" if sys.version_info >= (3, 13) else "UDP Socket"  # asyncio's words
 Key = tuple[int, int]  # family and protocol
-Pair = list[Name | None]  # local and remote
+Pair = list[Name | None]  # local and remote address
 
 
 def check_socket(sock: Any, options: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ def opened(
 ) -> tuple[Socket, Name | None]:
     """Open a socket with the first pair that works. Returns it and the remote address.
 
-    Raises the OSError of the first pair where none works.
+    If no pair works, raises the OSError of the first pair.
     """
     failures: list[OSError] = []
     for (family, proto), (local, remote) in tried:

@@ -66,9 +66,9 @@ class Network:
 
     It is open inside ``async with``. The methods have the names and arguments of the event loop's and of
     asyncio's own functions: `open_connection`, `start_server`, `create_connection`, `create_server`,
-    `create_datagram_endpoint`. Unlike there, addresses are written out; `postel.aio.Resolver` finds those of
-    names. Connections don't use Nagle's algorithm unless their ``config`` says so, because asyncio's never
-    do.
+    `create_datagram_endpoint`. Unlike in asyncio, hosts are given as IP addresses, not as names;
+    `postel.aio.Resolver` finds the addresses of names. Connections don't use Nagle's algorithm unless their
+    ``config`` says so, because asyncio's never do.
 
     Errors are OSErrors with the kernel's numbers: see `postel.errors`. ``resolver`` finds the addresses of
     names for programs on a loop with `Routing`; with None there are only addresses, and ``localhost``.
@@ -86,7 +86,7 @@ class Network:
         self._linger = linger
         self._config = replace(host.config, nagle=False)
         self._running: Pump | None = None
-        self._error: OSError | None = None  # why calls are refused: the network has ended
+        self._error: OSError | None = None  # the error that ended the network, for later calls
         self._link_is_gone = False
         self._ended = asyncio.Event()
         self._openings: Kept[Opening[Any]] = Kept()
@@ -115,7 +115,7 @@ class Network:
         require_free(self.host, self.link)
         self.host.join(
             self.link.mtu, b"", int(loop.time() * SECOND)
-        )  # it may have been on another link since `attach`
+        )  # the host may have been on another link since `attach`
         self._running = Pump(
             loop, self.host, self.link, self._broke, self._is_down, self, Context().run(self.context)
         )
@@ -162,7 +162,7 @@ class Network:
         try:
             yield self
         finally:
-            # Not by a token: a fixture may be left in another context than that in which it was entered
+            # `ContextVar.reset` would fail: a test fixture may end in another context than it began
             current.set(before)
 
     async def __aexit__(
@@ -184,7 +184,7 @@ class Network:
         """Open a connection, as `asyncio.open_connection` does. Returns a reader and a writer.
 
         ``host`` is an IP address, ``port`` 1 to 65535, ``limit`` the reader's buffer in octets, 1 or more.
-        Options are those of `create_connection`; errors, too.
+        Options and errors are those of `create_connection`.
         """
         require_number("limit", limit, 1, NEVER, "1 octet or more")
         loop = asyncio.get_running_loop()
@@ -205,7 +205,7 @@ class Network:
         """Accept connections, as `asyncio.start_server` does: each gets a reader and a writer.
 
         ``client_connected_cb(reader, writer)`` is a function or a coroutine function. ``limit`` is the
-        readers' buffer in octets, 1 or more. Options are those of `create_server`; errors, too.
+        readers' buffer in octets, 1 or more. Options and errors are those of `create_server`.
         """
         require_number("limit", limit, 1, NEVER, "1 octet or more")
         loop = asyncio.get_running_loop()
@@ -243,7 +243,7 @@ class Network:
         ``ssl``.
 
         Raises ArgumentError, CallError outside of ``async with``, ConnectionRefused, ConnectionTimedOut,
-        HostUnreachable and the other errors of an open, and what ended the network.
+        HostUnreachable and the other errors of `Host.connect`, and the error that ended the network.
         """
         if data and ssl:
             raise ArgumentError("data", len(data), "none before the handshake of TLS")
@@ -285,7 +285,7 @@ class Network:
         ``host`` is an own IP address, a list of them, or None for all addresses of both families. ``port`` is
         0 to 65535: 0 takes a free one; ANY_PORT accepts connections to all ports. ``backlog`` connections may
         wait. ``config`` and ``keys`` are as in `create_connection`. Raises ArgumentError, AddressInUse,
-        AddressNotAvailable, and what ended the network.
+        AddressNotAvailable, and the error that ended the network.
         """
         security = secure.for_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         addresses = arguments.interfaces(host)
@@ -311,7 +311,7 @@ class Network:
         """Open a UDP socket, as the event loop's method does. Returns transport and protocol.
 
         With ``remote_addr`` the socket sends to that address, and receives from it alone. Raises
-        ArgumentError, AddressInUse, AddressNotAvailable, and what ended the network.
+        ArgumentError, AddressInUse, AddressNotAvailable, and the error that ended the network.
         """
         address, port = arguments.local("local_addr", local_addr)
         remote = None if remote_addr is None else arguments.endpoint("remote_addr", remote_addr)
@@ -366,7 +366,7 @@ class Network:
             raise renewed(self._error)
 
     def _broke(self, error: LinkError) -> None:
-        """End the network, because its link has ended: all that wait are told ``error``."""
+        """End the network, because its link has ended: all waiting calls raise ``error``."""
         if self._running is None or self._link_is_gone:
             return
         self._link_is_gone = True
@@ -386,7 +386,7 @@ class Network:
         self._ended.set()
 
     def crash(self, error: LinkError) -> None:
-        """End the network at once, without a word to any protocol, for simulations of a crash.
+        """End the network at once, without calling any protocol, for simulations of a crash.
 
         A crash of a host ends its programs, too.
         """
@@ -405,7 +405,7 @@ class Network:
         self._ended.set()
 
     def _is_down(self, error: LinkDown) -> None:
-        """Fail connections that are being opened: the device is switched off, perhaps for a moment.
+        """Let connections that are being opened fail: the device is switched off, perhaps for a moment.
 
         Connections that are open go on.
         """
@@ -431,7 +431,7 @@ class Network:
                 calls.connection.abort(self.now())
 
     def _end_transports(self, error: OSError, *, closing_too: bool) -> None:
-        """Reset the connections of transports, with ``closing_too`` those that are closing as well."""
+        """Reset the connections of all transports; those of closing transports only with ``closing_too``."""
         for transport in tuple(self._transports):
             if closing_too or not transport.is_closing():
                 transport.force_close(renewed(error))
@@ -447,14 +447,14 @@ class Network:
         return Socket(self, family, type, proto)
 
     def now(self) -> int:
-        """Return the time of the loop's clock, in microseconds, after the network's end, too.
+        """Return the time of the loop's clock, in microseconds. It works after the network's end, too.
 
         Sockets use it.
         """
         return self._entered.now()
 
     def wake(self) -> None:
-        """Let the pump turn soon, because a socket made a call."""
+        """Let the pump send packets and deliver events soon, because a socket made a call."""
         self._entered.wake()
 
     def call_in_thread_of_loop(self, call: Callable[[], None]) -> None:
@@ -462,13 +462,13 @@ class Network:
         try:
             self._entered.require_thread()
         except CallError:
-            with suppress(RuntimeError):  # for a loop that is closed
+            with suppress(RuntimeError):  # the loop may be closed
                 self._entered.loop.call_soon_threadsafe(call)
         else:
             call()
 
     def abandon(self, connection: Connection) -> None:
-        """Keep the connection of a socket that was closed, until it has ended."""
+        """Keep the connection of a closed socket until the connection has ended."""
         self._lingering.add(connection)
         if self._error is not None:
             connection.abort(self.now())
@@ -478,7 +478,7 @@ class Network:
         return self.host.config
 
     def keep_socket(self, calls: NonBlockingSocket) -> None:
-        """Keep a socket, and tell it of the network's end."""
+        """Keep a socket, so that the network can end the socket when the network itself ends."""
         self._sockets.add(calls)
         if self._error is not None:
             calls.fail(renewed(self._error))
@@ -496,7 +496,7 @@ class Network:
     def orphan(self, connection: Connection) -> None:
         """Keep a connection that outlives its transport, until it has ended.
 
-        `close` waits for it, for up to ``linger`` seconds, and then aborts it.
+        `close` waits for the connection, for up to ``linger`` seconds, and then aborts it.
         """
         self._lingering.add(connection)
 
@@ -504,7 +504,7 @@ class Network:
         """Forget a transport that has ended."""
         self._transports.discard(transport)
         if self._error is not None and self._running is not None:
-            self._running.wake()  # `close` looks after each turn whether transports are left
+            self._running.wake()  # `close` checks after each turn of the pump whether transports are left
 
     def forget_server(self, server: Server) -> None:
         """Forget a server that has closed."""
@@ -522,14 +522,14 @@ class Network:
 
     @property
     def pump(self) -> Pump:
-        """Pump of the network. Raises what ended the network, and CallError before it is open."""
+        """Pump of the network. Raises the error that ended the network, and CallError before it is open."""
         if self._error is not None:
             raise renewed(self._error)
         return self._entered
 
     @property
     def _entered(self) -> Pump:
-        """Pump of the network, after its end, too. Raises CallError before it is open."""
+        """Pump of the network, even after the network's end. Raises CallError before the network is open."""
         if self._running is None:
             raise CallError("the network isn't open: use it inside `async with`")
         return self._running
@@ -555,7 +555,8 @@ class Network:
     ) -> list[Listener]:
         """Listen on all addresses, or on none.
 
-        With port 0 all have the port that the first one finds free; with ANY_PORT each has all ports.
+        With port 0 all listeners use the free port that the first one finds. With ANY_PORT each listener
+        accepts connections to all ports.
         """
         listeners: list[Listener] = []
         now = self.pump.now()

@@ -17,7 +17,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class OpeningOwner(TransportOwner, Protocol):
-    """Network for which a connection is opened."""
+    """Part of a network that the opening of a connection calls."""
 
     def adopt(self, transport: Transport) -> None:
         """Keep the transport until it calls `forget`."""
@@ -50,16 +50,18 @@ class Opening(Generic[P]):
         self._security = security
         self._context = context  # in which the program's callbacks run
         self._transport: Transport | None = None
-        self._ready: asyncio.Future[None] = pump.loop.create_future()  # done after TCP's, or TLS's, handshake
+        # Done once TCP's (or TLS's) handshake is
+        self._ready: asyncio.Future[None] = pump.loop.create_future()
         self._result: tuple[asyncio.Transport, P] | None = None
-        # The latest soft error. It becomes the cause of the exception where the program stops waiting
+        # The latest soft error: `completed` makes it the cause of an exception without a cause, such as a
+        # timeout
         self._trouble: TcpError | None = None
         connection.context = self
 
     async def completed(self) -> tuple[asyncio.Transport, P]:
         """Wait for the handshake. Returns transport and protocol, or raises what prevented it.
 
-        Whatever goes wrong, cancellation included, no connection is left (BAD-API-2).
+        After any failure, cancellation included, no connection is left (BAD-API-2).
         """
         self._pump.wake()
         try:

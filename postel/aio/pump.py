@@ -1,4 +1,4 @@
-"""Pump on an asyncio loop: it moves packets, events and time between a host and the loop.
+"""Pump on an asyncio loop: it carries a host's packets and events, and runs the host's timers.
 
 Theory of operation
 -------------------
@@ -10,9 +10,9 @@ The loop calls the pump for one of four reasons, and each ends in a *turn*::
     timer of the loop               _time_is_up -----------+                 +--> turn() --> one timer
     program called the network      wake --> call_soon ----------------------+
 
-A turn (`postel.links.exchange` describes it and its order) sends packets and tells events to the transports
-and sockets, which call protocols or complete futures. It ends by arming one timer of the loop for the
-earliest timeout of host and link.
+A turn (`postel.links.exchange` describes it and its order) sends packets and delivers events to the
+transports and sockets, which call protocols or complete futures. It ends by arming one timer of the loop for
+the earliest timeout of host and link.
 
 - `wake` doesn't turn at once. It schedules one turn for the end of the loop's current round, so that several
   calls of a program share a turn, and several small writes share a segment.
@@ -23,7 +23,7 @@ earliest timeout of host and link.
 - After a full batch of packets the pump schedules the next turn and returns to the loop, so that other tasks
   run and acknowledgements are read.
 
-The end of the link is an exception of any call on it. The pump then tells the events that the last packets
+The end of the link is an exception of any call on it. The pump then delivers the events that the last packets
 caused, and calls ``broken``, which ends the network.
 """
 
@@ -67,7 +67,7 @@ class Pump:
         self._latest = 0
         # A loop in virtual time has an exact clock in integers
         self._microseconds: Callable[[], int] | None = getattr(loop, "microseconds", None)
-        # A turn runs in the loop's thread: its clock needs no check
+        # A turn runs in the loop's thread, so that reading the clock needs no check
         self._exchange = Exchange(host, link, self._microseconds or self.now, self._link_is_ready, down)
         self._turning = False
         self._scheduled = False
@@ -84,7 +84,7 @@ class Pump:
             return
         try:
             self._context.run(self.loop.add_reader, self._exchange.descriptor, self._link_is_readable)
-        except BaseException:  # the loop can't wait for this descriptor: host and link stay free
+        except BaseException:  # the loop can't wait for the link: release host and link
             self._exchange.release()
             raise
 
@@ -116,7 +116,7 @@ class Pump:
             )
 
     def wake(self) -> None:
-        """Schedule a turn, because the program made a call.
+        """Schedule a turn (send packets, deliver events), because the program made a call.
 
         Calls made together share one turn, so that small writes share a segment. Raises CallError in another
         thread.
@@ -127,7 +127,7 @@ class Pump:
             self.loop.call_soon(self._turn_as_scheduled, context=self._context)
 
     def turn(self) -> None:
-        """Send packets and tell events until there are no more, and arm the timer."""
+        """Send packets and deliver events until there are no more, and arm the timer."""
         if self._turning or self._stopped:
             return
         self._turning = True
@@ -148,7 +148,7 @@ class Pump:
         await asyncio.shield(self._turned)
 
     def finish(self) -> None:
-        """Turn until all packets are sent, then stop."""
+        """Make turns until all packets are sent, then stop."""
         self.turn()
         while self._exchange.has_more and not self._stopped:
             self.turn()
@@ -171,16 +171,18 @@ class Pump:
         self._tell_of_turn()
 
     def discard(self) -> None:
-        """Drop what the host still has to send and to tell, once there is no link.
+        """Drop the packets and events that the host still has, because the link has ended.
 
-        The host forgets its ended connections only when their events have been taken.
+        Events are taken from the host, because it forgets an ended connection only after the connection's
+        last event.
         """
         self._exchange.discard()
 
     def _end(self, error: LinkError) -> None:
         """End the network, because the link has ended.
 
-        Events come first: a connection that the last packets reset reports the reset, not the link's end.
+        Events come first: if one of the last packets was a RST, its connection reports the RST, not the
+        link's end.
         """
         self._exchange.link_ended()
         self._broken(error)
@@ -220,7 +222,7 @@ class Pump:
             self._arm()
 
     def _turn_as_scheduled(self) -> None:
-        """Make the turn that `wake` has scheduled."""
+        """Make the turn (send packets, deliver events) that `wake` has scheduled."""
         self._scheduled = False
         self.turn()
 
@@ -229,7 +231,7 @@ class Pump:
     def _link_is_ready(self) -> None:
         """Schedule a look at the link.
 
-        The link calls this by `Link.notify`: in any thread, perhaps during a turn.
+        `Link.notify` calls this, in any thread, and perhaps while the pump sends packets or delivers events.
         """
         if self._is_notified:
             return

@@ -35,7 +35,7 @@ from postel.wire.dns import DnsMessage, Question
 
 
 class Resolver:
-    """Asks name servers over a network. It is a `NameResolver`.
+    """Resolver (`NameResolver`) that asks name servers over ``network``.
 
     ``servers`` are addresses with or without a port, tried in this order. ``known`` maps names to addresses
     that are known without a server. ``random`` chooses ports and identifiers; give one with a seed for
@@ -65,8 +65,8 @@ class Resolver:
     async def addresses(self, name: str) -> list[str]:
         """Return the addresses of ``name`` as text, IPv6 first.
 
-        Only families are asked for of which the host has an address. An address that is written out is
-        returned as it is. Raises NotResolved, which is a ``socket.gaierror``.
+        The resolver asks only for addresses of families of which the host has an address. If ``name`` is an
+        IP address, it is returned as it is. Raises NotResolved, which is a ``socket.gaierror``.
         """
         with suppress(ArgumentError):
             return [address.to_text(address.parse(self._known.get(dns.canonical(name), name)))]
@@ -89,7 +89,7 @@ class Resolver:
                 return found
 
     async def _answer(self, question: Question) -> DnsMessage:
-        """First useful answer of any server. All servers are asked in turn, three times."""
+        """First useful answer of any server. The servers are asked one after another, in three rounds."""
         failure = no_server()
         for patience in PATIENCE:
             for where in self._servers:

@@ -107,8 +107,8 @@ class Routing(SocketCalls):
     ) -> Any:
         """Open a connection, as asyncio's loops do, with all their options.
 
-        ``sock`` may be a `Socket`, a socket of the system that isn't connected, in the place of which one of
-        Postel is opened, or a connected one, which stays the system's.
+        ``sock`` may be a `Socket` of Postel or a socket of the system. If a socket of the system isn't
+        connected, a socket of Postel replaces it; if it is connected, it stays the system's.
         """
         if sock is not None:
             sock = self._own_or_none(sock, "create_connection", replace=True) or sock
@@ -236,7 +236,7 @@ class Routing(SocketCalls):
         return transport, protocol
 
     async def _resolved(self, host: Any, port: Any, **options: Any) -> Any:
-        """Return the addresses of a name, or the one that is written out."""
+        """Return the addresses of ``host``, which may already be an IP address."""
         return await cast(Any, self)._ensure_resolved((host, port), loop=self, **options)
 
     # Private methods that asyncio's own loops call
@@ -292,9 +292,9 @@ class Routing(SocketCalls):
 class Loop(Routing, asyncio.SelectorEventLoop):
     """asyncio loop in real time that makes its network calls over Postel.
 
-    ``network`` is the loop's own: it is opened when the loop first runs, and closed with the loop. Without
-    one, tasks need `Network.as_default`. Unix sockets, pipes and subprocesses are the machine's, as on
-    asyncio's own loop.
+    ``network`` is the loop's own network: it is opened when the loop first runs, and closed with the loop. If
+    the loop has none, tasks need `Network.as_default`. Unix sockets, pipes and subprocesses are the
+    machine's, as on asyncio's own loop.
     """
 
     def __init__(self, network: Network | None = None) -> None:
@@ -305,7 +305,7 @@ class Loop(Routing, asyncio.SelectorEventLoop):
     def run_forever(self) -> None:
         """Open the network, and run the loop until it is stopped.
 
-        Raises CallError and ArgumentError where the host or the link is in use.
+        Raises CallError, and ArgumentError if the host or the link is in use.
         """
         if self.own_network is not None and self.own_network.loop is None and not self.is_closed():
             self.own_network.enter(self)
@@ -314,7 +314,8 @@ class Loop(Routing, asyncio.SelectorEventLoop):
     def close(self) -> None:
         """Close the network and then the loop.
 
-        The network lets connections that were closed deliver their data first, for up to its ``linger``.
+        Before that, connections that the program has closed get up to the network's ``linger`` seconds to
+        deliver their data.
         """
         network = self.own_network
         if network is not None and not self.is_closed() and not self.is_running():

@@ -27,9 +27,7 @@ class Security:
         return SSLProtocol(
             asyncio.get_running_loop(),
             protocol,
-            cast(
-                Any, self.context
-            ),  # the four arguments that are cast may be None, though typeshed says otherwise
+            cast(Any, self.context),  # the cast arguments may be None, though typeshed says otherwise
             cast(Any, waiter),
             server_side=self.server_side,
             server_hostname=self.server_hostname,

@@ -20,7 +20,7 @@ Factory = Callable[[], asyncio.BaseProtocol]
 
 
 class ServerOwner(TransportOwner, Protocol):
-    """Network of a server."""
+    """Part of a network that a server calls."""
 
     def adopt(self, transport: Transport) -> None:
         """Keep the transport until it calls `forget`."""
@@ -47,7 +47,7 @@ class Server(asyncio.AbstractServer):
     ) -> None:
         """Become the handler of ``listeners``. ``factory`` makes a protocol for each connection."""
         self._pump = pump
-        self._context = context  # the callbacks of each connection run in a copy of it
+        self._context = context  # context that is copied for the callbacks of each connection
         self._owner = owner
         self._listeners = listeners
         self._factory = factory
@@ -57,7 +57,7 @@ class Server(asyncio.AbstractServer):
         self._is_closed = False
         self._all_gone = asyncio.Event()
         self._forever: asyncio.Future[None] | None = None
-        self._failure: OSError | None = None  # the error of a link that has ended
+        self._failure: OSError | None = None  # the error with which the link ended
         self._sockets = {listener: Socket.shown(pump.network, listener) for listener in listeners}
         for listener in listeners:
             listener.context = self
@@ -96,7 +96,7 @@ class Server(asyncio.AbstractServer):
         self._accept_all()
 
     async def serve_forever(self) -> None:
-        """Accept connections until cancelled or closed: then raise CancelledError, as asyncio's server does.
+        """Accept connections until cancelled or closed. Then raises CancelledError, as asyncio's server does.
 
         Raises LinkError when the link ends, and CallError for a second call at the same time.
         """
@@ -194,6 +194,6 @@ class Server(asyncio.AbstractServer):
         transport.begin()
 
     def _tell_if_all_gone(self) -> None:
-        """Let `wait_closed` return, where nothing is left."""
+        """Let `wait_closed` return if the server is closed and no connection is left."""
         if self._is_closed and not self._transports:
             self._all_gone.set()

@@ -17,19 +17,19 @@ from postel.errors import LinkError, TcpError
 from postel.sockets.lookup import AddressInfo
 from postel.tcp.connection import Connection
 
-_TELLS_WHICH = sys.version_info >= (3, 13)  # asyncio's server is told which transport comes and goes
+_TELLS_WHICH = sys.version_info >= (3, 13)  # asyncio passes each transport to the server's methods that count
 _SKIPS = sys.version_info >= (3, 13)  # asyncio skips an address that the host doesn't have
 Factory = Callable[[], asyncio.BaseProtocol]
 
 
 class Attaching(Protocol):
-    """asyncio's server, as far as it counts transports."""
+    """Part of asyncio's server that counts transports."""
 
     def _attach(self, *transport: object) -> None:
         """Count a transport."""
 
     def _detach(self, *transport: object) -> None:
-        """Count a transport no longer."""
+        """Subtract a transport from the count."""
 
 
 class Served:
@@ -38,7 +38,7 @@ class Served:
     __slots__ = ("_network", "_server")
 
     def __init__(self, network: Network, server: Attaching) -> None:
-        """Stand between the transports of ``server`` and ``network``."""
+        """Make the view of ``network`` for the transports of ``server``."""
         self._network = network
         self._server = server
 

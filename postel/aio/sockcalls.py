@@ -15,7 +15,7 @@ Name = Any
 
 
 class SocketCalls(asyncio.AbstractEventLoop):
-    """Mixin for asyncio's loops: methods on sockets, for those of Postel.
+    """Mixin for asyncio's loops: the loop's methods on sockets, for sockets of Postel.
 
     Sockets of the system that are connected, or of another family, stay with asyncio.
     """
@@ -27,7 +27,8 @@ class SocketCalls(asyncio.AbstractEventLoop):
     def leave_postel(self, call: str) -> None:
         """Allow or refuse a call on a socket of the system, which would use the machine's network.
 
-        This allows it. Loops that are closed to the machine's network override it and raise CallError.
+        This method allows the call. Loops without access to the machine's network override it and raise
+        CallError.
         """
 
     # Sockets
@@ -158,7 +159,7 @@ class SocketCalls(asyncio.AbstractEventLoop):
 
 
 async def _done(sock: Socket, call: Callable[..., R], *arguments: Any, to_write: bool = False) -> R:
-    """Return the result of a socket's call, once that needn't wait."""
+    """Make ``call``, again each time the socket becomes ready, until it needn't wait. Returns its result."""
     while True:
         try:
             return call(*arguments)

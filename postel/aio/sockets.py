@@ -38,14 +38,14 @@ def name(endpoint: Endpoint) -> Name:
 
 
 class SocketNetwork(SocketOwner, Protocol):
-    """Network of a socket in asyncio."""
+    """Part of a network that a socket in asyncio calls."""
 
     def config_of_sockets(self) -> Config:
         """Return what TCP does on the socket's connections, unless options change it."""
         ...
 
     def keep_socket(self, calls: NonBlockingSocket) -> None:
-        """Keep a new socket, and tell it of the network's end."""
+        """Keep a new socket, so that the network can end the socket when the network itself ends."""
         ...
 
     def forget_socket(self, calls: NonBlockingSocket) -> None:
@@ -64,13 +64,13 @@ class SocketNetwork(SocketOwner, Protocol):
 class Socket:
     """TCP or UDP socket of a network, for ``loop.sock_recv`` and similar methods.
 
-    It is also what ``get_extra_info("socket")`` of a transport returns; that one shows addresses, options and
-    readiness, and its transport reads and writes.
+    ``get_extra_info("socket")`` of a transport returns such a socket, too. That socket only shows addresses,
+    options and readiness: the transport reads and writes.
 
     It has the methods of `socket.socket`, with Linux's errors, and never waits: where a call would wait, it
-    raises BlockingIOError. Options are those of `postel.sockets`. `fileno` is a real descriptor, made when it
-    is first asked for. Polls find it readable and writable as the socket is; nothing else can be done with
-    it.
+    raises BlockingIOError. Options are those of `postel.sockets`. `fileno` returns a real descriptor, which
+    the first call makes. A poll finds the descriptor readable and writable as the socket is; no other use of
+    the descriptor is possible.
 
     ``network`` is a `Network`, ``family`` AF_INET or AF_INET6, ``type`` SOCK_STREAM or SOCK_DGRAM;
     `Network.socket` makes one with the same arguments. Raises SocketKindUnknown, an OSError, for other kinds,
@@ -86,7 +86,7 @@ class Socket:
         *,
         calls: NonBlockingSocket | None = None,
     ) -> None:
-        """Make a socket; with ``calls``, show one that exists."""
+        """Make a socket; with ``calls``, one that uses this existing socket of the host."""
         if calls is None:
             family, kind = known_family(family, type)
             config = network.config_of_sockets()
@@ -96,8 +96,8 @@ class Socket:
                 else DatagramCalls(network, family, config)
             )
         self._calls = calls
-        self._is_lent = False  # to a transport or a server of the network
-        self._is_over = False  # the transport or server to which it was lent has ended
+        self._is_lent = False  # a transport or a server of the network uses the socket
+        self._is_over = False  # the transport or server that used the socket has ended
         self._is_watched = False  # a task or callback waits, or has waited, for readiness
         self._descriptor: Descriptor | None = None
         self._watchers: dict[bool, Watcher] = {}  # True: for writing, False: for reading
@@ -141,7 +141,10 @@ class Socket:
     def shown(
         network: SocketNetwork, end: Connection | Listener | DatagramSocket, peer: Endpoint | None = None
     ) -> "Socket":
-        """Make the socket that a transport or a server shows. ``end`` stays with its owner."""
+        """Make the socket that a transport or a server shows to the program.
+
+        The transport or server goes on using ``end``.
+        """
         family = socket.AF_INET if len(end.local.address) == 4 else socket.AF_INET6
         calls: NonBlockingSocket
         if isinstance(end, DatagramSocket):
@@ -165,12 +168,12 @@ class Socket:
         return self._calls
 
     def lend(self) -> None:
-        """Leave the host's socket to a transport or a server, which uses it from now on."""
+        """Leave the host's socket to a transport or a server: it uses that socket from now on."""
         self._is_lent = True
         self.network.forget_socket(self._calls)
 
     def end(self) -> None:
-        """Note that the transport or server to which it was lent has ended."""
+        """Note that the transport or server that used the socket has ended."""
         self._is_over = True
         self._stop_watching()
 
@@ -245,7 +248,7 @@ class Socket:
         self._calls.setsockopt(level, option, value, optlen)
 
     def claim_error(self) -> OSError | None:
-        """Return the error that SO_ERROR tells, as an exception, and forget it; None for none."""
+        """Return the error for SO_ERROR as an exception, and forget it; None if there is none."""
         return self._calls.claim_error()
 
     @property
@@ -293,7 +296,7 @@ class Socket:
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Return up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream.
 
-        Raises WouldBlock, and what ended the connection.
+        Raises WouldBlock, and the error that ended the connection.
         """
         return self._refreshing(self._own.recv, bufsize, flags)
 
@@ -319,15 +322,15 @@ class Socket:
     def send(self, data: object, flags: int = 0) -> int:
         """Send as much as there is room for, or one datagram. Returns how many octets.
 
-        Raises WouldBlock, and what ended the connection.
+        Raises WouldBlock, and the error that ended the connection.
         """
         return self._refreshing(self._own.send, data, flags)
 
     def sendall(self, data: object, flags: int = 0) -> None:
         """Send all of ``data``.
 
-        Raises BlockingIOError where not all of it has room, as a non-blocking socket does; the part before
-        that is sent.
+        Raises BlockingIOError, as a non-blocking socket does, if there isn't room for all of ``data``. The
+        octets for which there is room are sent.
         """
         view = memoryview(cast(Any, data)).cast("B")
         while view:
@@ -374,7 +377,7 @@ class Socket:
         self._stop_watching()
 
     def _stop_watching(self) -> None:
-        """End all that waits for readiness, and give back the descriptor."""
+        """End the waiting of all tasks and callbacks for readiness, and close the descriptor."""
         for watcher in self._watchers.values():
             watcher.handle = None
         self._watchers.clear()
@@ -403,7 +406,7 @@ class Socket:
     ) -> bool:
         """Run ``handle`` while the socket is readable, or with ``to_write`` writable; None to stop.
 
-        It runs once in each round of the loop. Returns whether there was a handle before.
+        ``handle`` runs once in each round of the loop. Returns whether there was a handle before.
         """
         before = self._watchers.pop(to_write, None)
         if before is not None and before.handle is not None:
@@ -418,7 +421,10 @@ class Socket:
         return before is not None
 
     def refresh(self) -> None:
-        """Wake what waits for readiness, and update the descriptor. Called after each event and call."""
+        """Wake tasks and callbacks that wait for readiness, and update the descriptor.
+
+        This is called after each event of the socket and each call on it.
+        """
         if not self._is_watched:
             return
         for to_write, waiters in self._waiting.items():

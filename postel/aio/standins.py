@@ -1,4 +1,4 @@
-"""Sockets of the system that a program made, and in the place of which Postel put sockets of its own.
+"""Sockets of the system that a program made, and that Postel replaced by sockets of its own.
 
 Programs such as hypercorn, anyio and aiohappyeyeballs make a `socket.socket` and give it to the loop. While
 it isn't connected, it is no more than an address and options. The loop then opens a socket of Postel with
@@ -19,8 +19,8 @@ from postel.aio.network import Network
 from postel.aio.sockets import Socket, polled
 from postel.sockets.table import OPTIONS, Option, system_number
 
-_DOUBLED: Final = ("SO_RCVBUF", "SO_SNDBUF")  # Linux tells twice the value that was set
-_BACKLOG: Final = 128  # for a socket that listens already: no system tells its backlog
+_DOUBLED: Final = ("SO_RCVBUF", "SO_SNDBUF")  # Linux returns twice the value that was set
+_BACKLOG: Final = 128  # for a socket that listens already: its backlog can't be read
 _PLAIN: Final = socket.socket
 
 Options = dict[tuple[int, int], tuple[Option, int]]
@@ -106,7 +106,8 @@ def replace(sock: object, network_here: Callable[[], Network]) -> Socket | None:
 def is_replaceable(sock: socket.socket) -> bool:
     """Tell whether ``sock`` is a socket of TCP or UDP without a peer.
 
-    An object of a subclass that has a ``connect`` of its own is not: it does more than a socket.
+    An object of a subclass with a ``connect`` of its own isn't replaceable, because its ``connect`` does more
+    than a socket's.
     """
     is_plain = getattr(type(sock), "connect", None) is _PLAIN.connect and not isinstance(sock, ssl.SSLSocket)
     if not is_plain or sock.fileno() < 0:

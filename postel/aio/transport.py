@@ -14,13 +14,13 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, EndOfStream, Event, Readable, Writable
 from postel.tcp.state import CLOSED, TIME_WAIT
 
-READ_SIZE = 256 * 1024  # octets handed over at once, as asyncio's own transports do
+READ_SIZE = 256 * 1024  # octets: most data that a protocol gets at once, as in asyncio's own transports
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 
 _NOTHING_EXTRA: dict[str, object] = {}  # shared, because `get_extra_info` below needs no dict
 _NO_BACKLOG = Backlog()  # shared by all transports without a backlog; never appended to
-_NOBODY = asyncio.BaseProtocol()  # in the place of the protocol after the end: its callbacks do nothing
+_NOBODY = asyncio.BaseProtocol()  # replaces the protocol after the end; its callbacks do nothing
 _NOT_ENDED = OSError()
 # What `loop.sendfile` puts in the place of the program's protocol while it writes a file
 _SENDFILE_PROTOCOL: Any = cast(Any, base_events)._SendfileFallbackProtocol  # noqa: SLF001 - no public name
@@ -29,24 +29,24 @@ Data = bytes | bytearray | memoryview
 
 
 class TransportOwner(Protocol):
-    """Network or server of a transport."""
+    """Part of a network or a server that a transport calls."""
 
     def orphan(self, connection: Connection) -> None:
         """Keep a connection that outlives its transport, until it is CLOSED."""
 
     def forget(self, transport: "Transport") -> None:
-        """Forget a transport that has ended, after its protocol was told."""
+        """Forget a transport that has ended, after its protocol's ``connection_lost`` was called."""
 
 
 class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's sendfile wants one
     """asyncio's transport on a connection of TCP. Flow control is TCP's own window.
 
-    - *Writing.* Data for which the connection has no room waits in a backlog. While that is above the
+    - *Writing.* Data for which the connection has no room waits in a backlog. While the backlog is above the
       high-water mark, the protocol is paused.
     - *Reading.* While reading is paused, data stays in the connection. Its window closes, and the peer stops.
     - *The end.* Received data is delivered before ``connection_lost``, however the connection ended. While
-      reading is paused, the end waits, too. It doesn't wait where the protocol is paused, or writes: the
-      program would never learn that writing is useless.
+      reading is paused, the end waits, too. The end doesn't wait if the protocol is paused, or writes:
+      otherwise the program would never learn that the peer can't get the data.
 
     `close` sends what was written; TCP then delivers it without this transport.
     """
@@ -68,8 +68,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         "_socket",
     )
 
-    _start_tls_compatible = True  # `loop.start_tls` looks at it
-    # `loop.sendfile` looks at it, and then reads the file and writes
+    _start_tls_compatible = True  # `loop.start_tls` requires this attribute
+    # With this value `loop.sendfile` reads the file and calls `write`
     _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001 - no public name
 
     def __init__(
@@ -95,13 +95,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._low_water = LOW_WATER
         self._reading_is_paused = False
         self._protocol_paused = False
-        self._eof_told = False  # the protocol was told that the peer has sent a FIN
+        self._eof_told = False  # the protocol's `eof_received` was called
         self._eof_written = False  # the protocol has called `write_eof`
-        # What ended the connection, None for an orderly end; the protocol is told after all data
+        # Error that ended the connection, None for an orderly end; `connection_lost` gets it after all data
         self._end: OSError | None = _NOT_ENDED
         self._closing = False
         self._lost = False
-        self._socket: Socket | None = None  # made when the program asks for it, and kept with its options
+        self._socket: Socket | None = None  # made when the program first asks for it
         connection.context = self
 
     def __repr__(self) -> str:
@@ -122,12 +122,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         ``waiter`` is completed next, and data that has come meanwhile is delivered after that.
         """
         self._socket = sock
-        # No event before `connection_made`: `_take_over` looks at the connection's state itself
+        # No event must be handled before `connection_made`: `_take_over` looks at the connection's state
+        # itself
         self._connection.context = None
         self._pump.loop.call_soon(self._take_over, waiter, context=self._context)
 
     def _take_over(self, waiter: "asyncio.Future[None] | None") -> None:
-        """Call ``connection_made``, complete ``waiter``, and deliver what has come."""
+        """Call ``connection_made``, complete ``waiter``, and deliver the data that has come."""
         if not self._lost:
             self._connection.context = self
         try:
@@ -177,7 +178,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._pump.loop.call_soon(self._read_on, context=self._context)
 
     def _read_on(self) -> None:
-        """Deliver what has come while reading was paused."""
+        """Deliver the data that has come while reading was paused."""
         try:
             self._deliver()
         except Exception as error:  # noqa: BLE001 - the program's callback
@@ -187,7 +188,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.wake()  # the window may have opened
 
     def _deliver(self) -> None:
-        """Give received data, and then the end, to the protocol, for as long as it wants to read."""
+        """Give received data, and then the end of the stream, to the protocol, until it pauses reading."""
         connection = self._connection
         while not (self._closing or self._reading_is_paused):
             if connection.readable:
@@ -215,17 +216,18 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     # Writing
 
     def write(self, data: Data) -> None:
-        """Send ``data``; keep in the backlog what the connection has no room for.
+        """Send ``data``. Octets for which the connection has no room wait in the backlog.
 
-        Raises KindError for what isn't octets, CallError after `write_eof` and in another thread. Data that
-        is written after `close`, but before the backlog is sent, is sent as well; after that it is ignored.
+        Raises KindError for an object that isn't octets, CallError after `write_eof` and in another thread.
+        Data that is written after `close` is sent as well if the backlog hasn't been sent yet, else ignored.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise KindError("data", data, "bytes, bytearray, memoryview")
         self._pump.require_thread()
         if self._eof_written:
             raise CallError("write() after write_eof()")
-        # Data after close() joins the backlog: TLS sends its close_notify when it may write again
+        # Data that is written after close() joins the backlog: TLS sends its close_notify when it may write
+        # again
         if self._lost or not data:
             return
         if isinstance(data, memoryview):
@@ -235,7 +237,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._hold_back(data, taken)
 
     def write_eof(self) -> None:
-        """Send a FIN after all that was written."""
+        """Send a FIN after all data that was written."""
         self._pump.require_thread()
         if self._closing or self._eof_written:
             return
@@ -267,7 +269,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pause_protocol_if_high()
 
     def _taken(self, data: bytes | bytearray) -> int:
-        """Give data to the connection. Returns how many octets it took."""
+        """Give data to the connection. Returns how many octets the connection took."""
         self._pump.wake()
         try:
             return self._connection.send(data, self._pump.now())
@@ -278,7 +280,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     def _hold_back(self, data: bytes | bytearray, taken: int) -> None:
         """Put data into the backlog.
 
-        Octets that can change are copied: the peer gets those at the time of the call (BAD-API-3).
+        A buffer that the program can change is copied, so that the peer gets its octets at the time of the
+        call (BAD-API-3).
         """
         if self._backlog is _NO_BACKLOG:
             self._backlog = Backlog()
@@ -304,16 +307,16 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._finish_writing()
 
     def _finish_writing(self) -> None:
-        """Send the FIN, if it was asked for: the connection has all data."""
+        """Send the FIN if the program asked for it, because the connection has all data now."""
         if self._closing:
             self._release()
         elif self._eof_written:
-            with suppress(TcpError):  # the connection may have ended; the event for that comes later
+            with suppress(TcpError):  # the connection may have ended; its event Closed comes later
                 self._connection.close(self._pump.now())
             self._pump.wake()
 
     def _pause_protocol_if_high(self) -> None:
-        """Tell the protocol to stop writing, where the backlog is above the high-water mark."""
+        """Pause the protocol's writing if the backlog is above the high-water mark."""
         if self._backlog.size <= self._high_water or self._protocol_paused:
             return
         self._protocol_paused = True
@@ -329,7 +332,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         return self._closing
 
     def close(self) -> None:
-        """Send all that was written, then a FIN. Nothing more is received.
+        """Send all data that was written, then a FIN. Nothing more is received.
 
         Data that was received and not read turns the FIN into a RST, as with sockets. With SO_LINGER of 0
         seconds this is `abort`. Raises CallError in another thread.
@@ -351,10 +354,10 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self.force_close(None)
 
     def abandon(self) -> None:
-        """End without a word to the protocol: the host has crashed, and its programs with it."""
+        """End without calling the protocol, because the host has crashed, and its programs with it."""
         secure: Any = getattr(self._protocol, "_app_transport", None)
         if secure is not None:
-            # asyncio's transport of TLS would warn that it wasn't closed
+            # Otherwise asyncio's transport of TLS would warn that the program didn't close it
             secure._closed = True  # noqa: SLF001 - no public name
         self._lost = self._closing = True
         self._backlog = _NO_BACKLOG
@@ -391,7 +394,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if self._lost or self._end is not _NOT_ENDED:
             return
         self._end = None if error is None else renewed(error)
-        # The event Closed comes when TIME-WAIT begins. In any other state it is the link that has ended
+        # The event Closed comes when TIME-WAIT begins. In any other state the link's end is the reason
         if self._connection.state not in (CLOSED, TIME_WAIT):
             self._connection.abort(self._pump.now())
         self._deliver()
@@ -401,13 +404,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._lose(self._end)
 
     def _deliver_the_rest(self) -> None:
-        """Give all data to a stream's reader, which keeps what it is given, even where reading is paused."""
+        """Give all data to a stream's protocol, even while reading is paused: the reader stores the data."""
         while self._has_more() and not self._closing:
             self._reading_is_paused = False
             self._deliver()
 
     def _reason(self, error: TcpError) -> OSError:
-        """Return what ended the connection, where a call was refused with ``error`` because of that."""
+        """Return the error that ended the connection, because of which a call was refused with ``error``."""
         return (
             renewed(self._connection.error or error)
             if self._end is _NOT_ENDED or self._end is None
@@ -419,15 +422,14 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         return self._connection.readable > 0 or self._has_end_to_tell()
 
     def _has_end_to_tell(self) -> bool:
-        """Tell whether the protocol is to be told of the peer's FIN now, after all data before it.
+        """Tell whether to report the peer's FIN to the protocol now, after all data before the FIN.
 
-        `Connection.at_end` is True for an abort of our own, too; the protocol is told of that by
-        ``connection_lost``.
+        `Connection.at_end` is True also after the program's own abort. ``connection_lost`` reports that one.
         """
         return self._connection.has_peer_ended and not self._connection.readable and not self._eof_told
 
     def _lose(self, error: BaseException | None) -> None:
-        """End the transport. The connection delivers the data that it has by itself."""
+        """End the transport. TCP still delivers the data that the connection has."""
         if self._lost:
             return
         self._lost = self._closing = True
@@ -461,7 +463,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         )
         self.force_close(error)
 
-    # About it
+    # Information
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol."""
@@ -477,7 +479,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     def get_extra_info(self, name_of_it: str, default: object = None) -> object:
         """Return ``socket``, ``sockname``, ``peername`` or ``connection``; ``default`` for another name.
 
-        TLS's own transport knows the others, such as ``sslcontext``.
+        asyncio's transport of TLS returns the names of TLS, such as ``sslcontext``.
         """
         if name_of_it == "peername":
             return name(self._connection.remote)

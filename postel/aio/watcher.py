@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 
 
 class Watched(Protocol):
-    """Socket that is watched."""
+    """Part of a socket that a `Watcher` calls."""
 
     def is_ready(self, *, to_write: bool) -> bool:
         """Tell whether the socket is writable, with ``to_write``, else whether it is readable."""
@@ -23,7 +23,7 @@ class Watcher:
         self, sock: Watched, handle: asyncio.Handle, loop: asyncio.AbstractEventLoop, *, to_write: bool
     ) -> None:
         """Watch ``sock``, for reading, or with ``to_write`` for writing. `look` begins it."""
-        self.handle: asyncio.Handle | None = handle  # None: watched no more
+        self.handle: asyncio.Handle | None = handle  # None: the watching has ended
         self._sock = sock
         self._loop = loop
         self._to_write = to_write

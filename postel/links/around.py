@@ -1,4 +1,4 @@
-"""Base class of links around another link, which record, delay, shape or damage what passes."""
+"""Base class of links that are put around another link, to record, delay, shape or damage its packets."""
 
 from typing import cast
 
@@ -10,8 +10,8 @@ from postel.wire.parcel import Parcel
 class Around(Offloading):
     """Link around another one, ``inner``, through which everything passes unchanged.
 
-    Subclasses change something. It carries parcels where ``inner`` is an `Offloading` link. Else its
-    ``largest`` is 0, and no driver hands it parcels.
+    Subclasses change something. The link carries parcels if ``inner`` is an `Offloading` link. Otherwise its
+    ``largest`` is 0, and the driver (asyncio, trio, threads) gives it no parcels.
     """
 
     def __init__(self, link: Link) -> None:
@@ -37,13 +37,13 @@ class Around(Offloading):
         return cast(Offloading, self.inner).receive_parcel(now)
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """Carry ``packet`` over ``inner``. Returns False where it was full."""
+        """Carry ``packet`` over ``inner``. Returns False if ``inner`` was full, and the packet is lost."""
         is_carried = self.inner.send(packet, next_hop, now)
         self.has_room = self.inner.has_room
         return is_carried
 
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
-        """Carry ``parcel`` over ``inner``. Returns False where it was full."""
+        """Carry ``parcel`` over ``inner``. Returns False if ``inner`` was full, and the parcel is lost."""
         is_carried = cast(Offloading, self.inner).send_parcel(parcel, next_hop, now)
         self.has_room = self.inner.has_room
         return is_carried

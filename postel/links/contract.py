@@ -102,7 +102,7 @@ class Link(ABC):
     needs_next_hop: bool = False
     has_room: bool = True
     lost: int = 0
-    ready: Callable[[], None] | None = None  # the driver's, while the link is in use: see `notify`
+    ready: Callable[[], None] | None = None  # the driver's function that `notify` calls
 
     @abstractmethod
     def receive(self, now: int) -> bytes | None:
@@ -126,8 +126,8 @@ class Link(ABC):
     def close(self) -> None:
         """End the link. From then on `receive` and `send` raise `LinkClosed`. A second call does nothing.
 
-        An implementation calls `notify` first, so that the driver learns of the end, and then gives back what
-        it holds.
+        An implementation calls `notify` first, so that the driver learns of the end, and then frees its
+        descriptor and other resources.
         """
 
     def fileno(self) -> int | None:
@@ -147,7 +147,7 @@ class Link(ABC):
     def attached(self, routes: Routes) -> None:
         """Learn which host uses the link. The driver calls this once, before any packet.
 
-        ``routes`` are the host's: its addresses, multicast groups and next hops.
+        ``routes`` has the host's addresses, multicast groups and next hops.
         """
 
     def statistics(self) -> dict[str, int]:
@@ -169,8 +169,8 @@ class Offloading(Link):
     """Base class of links that do a part of TCP's work: they cut large segments and compute checksums.
 
     A `Parcel` stands for one TCP segment of up to ``largest`` octets, or for any other packet. The link cuts
-    it into packets of ``mtu`` octets at most, and joins packets that arrive. `send` and `receive` carry plain
-    packets all the same.
+    it into packets of ``mtu`` octets at most, and joins packets that arrive. The methods `send` and `receive`
+    still carry single packets.
     """
 
     @abstractmethod
@@ -191,8 +191,8 @@ class Offloading(Link):
     def check(self, parcel: Parcel) -> None:
         """Raise `LinkError` for a parcel that this link can't carry.
 
-        Implementations of `send_parcel` call it first. Such a parcel is a mistake in the program that sends
-        it. If it only got lost, TCP would retransmit it for ever.
+        Implementations of `send_parcel` call it first. Such a parcel shows a mistake in the sending program.
+        If the link only lost the parcel, TCP would retransmit the data for ever.
         """
         if parcel.largest_packet > self.mtu:
             raise too_large(parcel.largest_packet, self.mtu)
@@ -229,7 +229,7 @@ def closed(name: str) -> LinkClosed:
 
 
 def failure(error: Exception) -> LinkError:
-    """Make the reason for which a network ends when its link raised ``error``, which is no LinkError."""
+    """Make the LinkError with which a network ends after its link has raised another exception, ``error``."""
     if isinstance(error, OSError):
         return LinkError(error.errno or errno.EIO, f"the link failed: {error.strerror or repr(error)}")
     return LinkError(errno.EIO, f"the link failed: {error!r}")

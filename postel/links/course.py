@@ -17,10 +17,10 @@ from typing import Any, Final
 from postel.errors import ArgumentError
 from postel.times import MILLISECOND, SECOND
 
-QUEUE: Final = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
-UNLIMITED: Final = 1 << 62  # more packets or octets than ever wait
+QUEUE: Final = 1000  # default limit of a queue, in packets: that of a Linux device (`txqueuelen`)
+UNLIMITED: Final = 1 << 62  # limit of a queue without a limit: more packets or octets than ever wait
 HOLD: Final = 20 * MILLISECOND
-ANY_BIT: Final = -2  # a bit that the random number generator chooses
+ANY_BIT: Final = -2  # stands for a bit that the random number generator chooses
 
 
 class _Setting:
@@ -36,7 +36,7 @@ class _Setting:
         self.check(self._name, value)
         settings = vars(course)
         settings[self._name] = value
-        settings["is_judged"] = False  # a path derives values from its settings: they are out of date now
+        settings["is_judged"] = False  # values that a path has derived from its settings are out of date
 
     def check(self, name: str, value: object) -> None:
         """Raise ArgumentError for a value that the setting can't have."""
@@ -93,7 +93,7 @@ def dice() -> Any:  # noqa: ANN401 - a descriptor stands for the value
 class Bottleneck:
     """Queue and bandwidth: packets leave one after another, at ``bandwidth`` bits a second (0: no limit).
 
-    A subclass has a setting ``queue``. It limits how many packets (``most_packets``) or octets
+    A subclass has a setting ``queue``. This setting limits how many packets (``most_packets``) or octets
     (``most_octets``) may wait while a packet is being sent; a packet that finds the queue full is lost
     (drop-tail).
     """
@@ -105,11 +105,11 @@ class Bottleneck:
     def __init__(self, bandwidth: int) -> None:
         """Start with an empty queue. ``bandwidth`` is in bits a second, 0 for no limit."""
         self.bandwidth = bandwidth
-        self._free_at = 0  # when the last octet that waits will have left
-        self._leaving: deque[int] = deque()  # when the last octet of each packet that waits will have left
+        self._free_at = 0  # time at which the last octet in the queue will have left, in microseconds
+        self._leaving: deque[int] = deque()  # the same time for each packet in the queue
 
     def is_full(self, now: int) -> bool:
-        """Tell whether a packet that comes now is lost."""
+        """Tell whether the queue is full, so that a packet that comes now is lost."""
         if not self.bandwidth:
             return False
         if self.most_octets != UNLIMITED:
@@ -168,8 +168,8 @@ class Chances:
     def turned(self, octets: bytes, bit: int = ANY_BIT) -> bytes:
         """Return the octets with one bit inverted.
 
-        ``bit`` is its number, counted from the highest bit of the first octet; ANY_BIT for one that
-        ``random`` chooses.
+        ``bit`` is the number of that bit, counted from the highest bit of the first octet. With ANY_BIT
+        ``random`` chooses the bit.
         """
         length = len(octets) * 8
         place = self.random.randrange(length) if bit == ANY_BIT else bit % length
@@ -179,7 +179,7 @@ class Chances:
 
 
 class Travel:
-    """Time on the way: ``delay``, and up to ``jitter`` more, in microseconds.
+    """Time that a packet takes on its way: ``delay``, and up to ``jitter`` more, in microseconds.
 
     Jitter alone never changes the order. With the probability ``reorder`` a packet is held back by up to
     ``hold`` microseconds more, and others overtake it.

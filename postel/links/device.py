@@ -10,7 +10,7 @@ from typing import Final
 
 from postel.errors import ArgumentError, LinkError
 
-# Not on Windows. There opening the device fails, and nothing here calls `fcntl`
+# Windows has no module `fcntl`. There, opening the device fails before a function here calls it
 with contextlib.suppress(ImportError):
     import fcntl
 
@@ -34,7 +34,7 @@ TUN_F_TSO6: Final = 0x04
 TUN_F_TSO_ECN: Final = 0x08
 
 _TSO: Final = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
-_OFFLOADS: Final = (_TSO | TUN_F_TSO_ECN, _TSO, TUN_F_CSUM)  # the best first
+_OFFLOADS: Final = (_TSO | TUN_F_TSO_ECN, _TSO, TUN_F_CSUM)  # sets of bits to ask for, the best first
 _INTERFACE_REQUEST: Final = Struct("16sH22x")  # struct ifreq
 _NUMBER: Final = Struct("=I")
 
@@ -42,8 +42,8 @@ _NUMBER: Final = Struct("=I")
 def attach(name: str, flags: int) -> int:
     """Open a queue of the device ``name``, which is made if it doesn't exist. Returns a descriptor.
 
-    ``flags`` are IFF_… bits. Raises ArgumentError for a name that no device can have, and LinkError, which
-    says how to mend it.
+    ``flags`` are IFF_… bits. Raises ArgumentError for a name that no device can have, and LinkError, with a
+    text that says how to mend the problem.
     """
     if not 1 <= len(name.encode()) <= LONGEST_NAME or "/" in name or any(letter.isspace() for letter in name):
         raise ArgumentError("name", name, f"a device's name: 1 … {LONGEST_NAME} octets, no slash, no space")
@@ -66,14 +66,14 @@ def _set(descriptor: int, name: str, flags: int) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL or flags & IFF_MULTI_QUEUE:
             raise
-        # A device that was made for several queues refuses a program that doesn't ask for one of them
+        # A device that was made for several queues refuses a descriptor without IFF_MULTI_QUEUE
         fcntl.ioctl(descriptor, TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), flags | IFF_MULTI_QUEUE))
 
 
 def features() -> int:
     """Return the IFF_… flags that this kernel knows. Raises OSError where /dev/net/tun can't be opened.
 
-    No right is needed but to open that file.
+    The only right that the caller needs is to open that file.
     """
     descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -94,7 +94,7 @@ def flags_of(descriptor: int) -> int:
 def keeps_boundaries(descriptor: int) -> bool:
     """Tell whether the descriptor is a datagram socket.
 
-    A read of 0 octets is an empty datagram there, else the end.
+    A read of 0 octets from a datagram socket is an empty datagram; from another descriptor it means the end.
     """
     if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         return False
@@ -110,8 +110,8 @@ def header_length(descriptor: int) -> int:
 def offload(descriptor: int) -> int:
     """Ask the kernel to hand over large segments and packets without checksums.
 
-    Returns the TUN_F_… bits it agreed to. The other direction needs no agreement: the kernel cuts segments
-    and computes checksums of what we write.
+    Returns the TUN_F_… bits to which the kernel agreed, 0 for none. The other direction needs no agreement:
+    the kernel cuts segments and computes checksums of packets that a program writes.
     """
     for wanted in _OFFLOADS:
         try:
@@ -123,11 +123,11 @@ def offload(descriptor: int) -> int:
 
 
 def offload_nothing(descriptor: int) -> None:
-    """Ask the kernel to finish every packet that it hands over.
+    """Ask the kernel to hand over only packets of one MTU at most, with checksums.
 
-    Does nothing where no device is behind the descriptor. What `offload` sets outlives the descriptor on a
-    persistent device. The next program that opens the device without a virtio header would be given segments
-    larger than the MTU and without checksums.
+    Does nothing for a descriptor of something other than a device. On a persistent device the setting of
+    `offload` outlives the descriptor: the next program that opens the device without a virtio header would
+    get segments larger than the MTU, without checksums.
     """
     with contextlib.suppress(OSError):
         fcntl.ioctl(descriptor, TUNSETOFFLOAD, 0)
@@ -139,7 +139,7 @@ def _asked(descriptor: int, request: int) -> int:
 
 
 def right_to_use(making: str) -> str:
-    """Return advice for a user without the right to use a TUN device; root can run ``making``."""
+    """Return advice for a user without the right to use a TUN device: run as root, or run ``making``."""
     if os.geteuid() == 0:
         return (
             f"run as root, or: {making}; root itself lacks CAP_NET_ADMIN: in a container, --cap-add "

@@ -1,4 +1,4 @@
-"""Exchange of packets, events and time between a host and its link: the part that all pumps have in common.
+"""Exchange of packets and events between a host and its link, and their timers: the common part of all pumps.
 
 Theory of operation
 -------------------
@@ -29,7 +29,7 @@ The order has reasons:
 
 - *Up to 64 packets come in before any goes out.* One ACK then acknowledges many segments: RFC 9293, 3.10.7.4
   asks for all queued segments to be processed before an ACK is sent.
-- *Packets leave before events are told.* A handler may take long, and a peer shouldn't wait for it.
+- *Packets leave before events are delivered.* A handler may take long, and a peer shouldn't wait for it.
 - *Events can make the program call again*, and the calls make new packets. So `run` goes on until a round
   has no event. Data that the program writes in answer to an event leaves in the same turn.
 - *A round sends at most 64 packets.* ``has_more`` says that more are waiting. The pump then lets other tasks
@@ -50,13 +50,13 @@ from postel.links.contract import Link, closed, is_readable
 from postel.links.junction import Junction
 from postel.tcp.events import Event
 
-BATCH: Final = 64  # packets in before packets go out, and packets out before the pump looks around
-LATE: Final = 128  # batches, at most, that are read before timers expire
-MOST_FALSE_ALARMS: Final = 100  # reads in a row that found no packet, of a descriptor that stays readable
+BATCH: Final = 64  # most packets to read before any are sent, and to send before the link is read
+LATE: Final = 128  # most batches of packets to read before the host's timers expire
+MOST_FALSE_ALARMS: Final = 100  # most reads in a row that find no packet, of a readable descriptor
 
 
 class EventHandler(Protocol):
-    """Object that receives the events of a connection, listener or datagram socket: its ``context``."""
+    """Object that receives the events of a connection, listener or UDP socket: its attribute ``context``."""
 
     def happened(self, event: Event) -> None:
         """Handle one event. The pump calls this in the order in which the events happened."""
@@ -96,7 +96,7 @@ class Exchange:
         self._false_alarms = 0
 
     def run(self) -> None:
-        """Send packets and tell events, until a round has no event. Raises LinkError at the link's end."""
+        """Send packets and deliver events until no event is left. Raises LinkError if the link has ended."""
         self._send_out()
         while self.tell_events():
             self._send_out()
@@ -105,12 +105,13 @@ class Exchange:
         self.has_more = not self._junction.send_out(BATCH, self._now(), self._down)
 
     def tell_events(self) -> bool:
-        """Tell each event to its handler, the oldest first. Returns whether there was one."""
+        """Deliver all events to their handlers, the oldest first. Returns whether there were any."""
         next_event = self._host.next_event
         if (told := next_event()) is None:
             return False
         while told is not None:
-            handler = cast(EventHandler | None, told[0].context)  # None: the program has given this one up
+            # None: the program has given the connection up
+            handler = cast(EventHandler | None, told[0].context)
             if handler is not None:
                 handler.happened(told[1])
             told = next_event()
@@ -119,21 +120,23 @@ class Exchange:
     def take_in(self) -> int:
         """Give the host up to 64 packets or parcels from the link. Returns how many. Raises LinkError.
 
-        Fewer where an accept queue is full, so that the program makes room before the next ACK needs it.
+        Reading stops early where an accept queue is full, so that the program can accept a connection before
+        the next ACK of a handshake needs room in the queue.
         """
         self._host.crowded.clear()
         count = self._junction.take_in(BATCH, self._now())
         if count:
             self._false_alarms = 0
         if self.descriptor < 0 and not self._junction.is_drained:
-            self._ready()  # no descriptor tells that packets are left
+            self._ready()  # packets are left, and the link has no descriptor that stays readable
         return count
 
     def read_link(self) -> int:
         """Read a link that says it has packets. Returns how many came. Raises LinkError.
 
-        A descriptor may be readable and give no packet: another process was faster. But a descriptor that is
-        readable for ever, without a packet, belongs to a link at its end, and would keep the pump busy.
+        A readable descriptor may give no packet, because another process has read the packet first. But a
+        descriptor that stays readable without a packet belongs to a link that has ended, and would keep the
+        pump busy: LinkError is raised after MOST_FALSE_ALARMS such reads in a row.
         """
         count = self.take_in()
         if count == 0 and self.descriptor >= 0:
@@ -151,7 +154,8 @@ class Exchange:
     def handle_timeouts(self, turn: Callable[[], None]) -> None:
         """Do what is due: the link's timers, packets that have arrived, then the host's timers.
 
-        ``turn`` is called where an accept queue is full. Raises LinkError.
+        ``turn``, the pump's function that sends packets and delivers events, is called where an accept queue
+        is full. Raises LinkError.
         """
         self._junction.link_timeout(self._now())
         for _ in range(LATE):
@@ -162,9 +166,9 @@ class Exchange:
         self._host.handle_timeout(self._now())
 
     def link_ended(self) -> None:
-        """Tell what the last packets caused. Called first when the link is gone.
+        """Deliver the events that the last packets caused. The pump calls this first when the link has ended.
 
-        A connection that a RST has just ended hears of the RST, and not of the link.
+        If one of these packets was a RST, its connection then reports the RST, and not the end of the link.
         """
         self._drop_output()
         self.tell_events()
@@ -172,7 +176,8 @@ class Exchange:
     def discard(self) -> None:
         """Drop the packets and events that the host still has, once it has no link.
 
-        The host forgets its ended connections only when their events have been taken.
+        Events are taken from the host, because it forgets an ended connection only after the connection's
+        last event.
         """
         told = True
         while told:
@@ -180,7 +185,10 @@ class Exchange:
             told = self._host.next_event() is not None
 
     def _drop_output(self) -> None:
-        """Drop the host's packets. It tells events only after the packets that belong before them."""
+        """Drop the host's packets.
+
+        The host returns an event only after the packets that precede the event were taken.
+        """
         now = self._now()
         while self._host.next_packet(now) is not None:
             pass

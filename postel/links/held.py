@@ -1,8 +1,8 @@
 """Links around another link that hold packets, lose some, or change them: `Faulty`, `Delayed` and `Shaped`.
 
-Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass, as in
-``link.outgoing.loss = 0.5``. The links may be put around each other in any order: a packet that is sent
-passes the outermost link first, a packet that arrives passes the innermost first.
+Each link has settings for two directions, ``outgoing`` and ``incoming``. The settings may be changed while
+packets pass, as in ``link.outgoing.loss = 0.5``. The links may be put around each other in any order: a
+packet that is sent passes the outermost link first, a packet that arrives passes the innermost first.
 
 Each link decides packet by packet. So ``largest`` is 0 even around an `Offloading` link: the host cuts
 parcels and computes checksums, and parcels that arrive are cut. Packets that a link holds when it ends are
@@ -22,24 +22,24 @@ from postel.times import NEVER
 
 Side = Literal["both", "outgoing", "incoming"]
 SIDES: Final = ("both", "outgoing", "incoming")
-_Held = tuple[int, int, bytes, bytes]  # when the packet is due, its number, the packet, and its next hop
+_Held = tuple[int, int, bytes, bytes]  # time when the packet is due, running number, packet, next hop
 
 
 class Way(ABC):
-    """Treatment of the packets of one direction. ``lost`` counts those that it lost."""
+    """Treatment of the packets of one direction. ``lost`` is how many of these packets the treatment lost."""
 
     lost = 0
 
     @abstractmethod
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
-        """Decide about one packet. Returns when it goes on, in microseconds, and with which octets.
+        """Decide what happens to ``packet``. Returns pairs: time (microseconds) and octets that go on then.
 
         The list is empty for a lost packet, and has two entries for a duplicated one.
         """
 
 
 class Held(Around):
-    """Base class of links that let each packet go on when its `Way` says so."""
+    """Base class of links that hold each packet until the time that the `Way` of its direction chooses."""
 
     has_room: bool  # of the base class: type checkers want a declaration in each class that writes it
     lost: int
@@ -55,7 +55,7 @@ class Held(Around):
         self._is_closed = False
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """Hold ``packet`` for as long as the outgoing side says. Returns False where it was lost at once."""
+        """Hold ``packet`` as long as the outgoing `Way` decides. Returns False if the packet was lost."""
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         if self._is_closed:
@@ -112,15 +112,15 @@ class Held(Around):
         super().close()
 
     def _hold(self, held: list[_Held], way: Way, packet: bytes, next_hop: bytes, now: int) -> None:
-        """Keep what the side makes of a packet until it is due."""
+        """Keep the packets that ``way`` makes of ``packet`` until they are due."""
         for due, octets in way.carry(packet, now):
             self._order += 1
             heappush(held, (due, self._order, octets, next_hop))
 
     def _let_go(self, now: int) -> LinkDown | None:
-        """Send what is due.
+        """Send the outgoing packets that are due.
 
-        Returns the error of a device that is switched off, which loses the packet; else None.
+        Returns the error if the device is switched off, and has lost a packet; else None.
         """
         down: LinkDown | None = None
         while self._leaving and self._leaving[0][0] <= now and self.inner.has_room:
@@ -135,7 +135,7 @@ class Held(Around):
 
 
 class Faults(Chances, Travel, Way):
-    """Settings and counts of one side of a `Faulty` link.
+    """Settings and counts of one direction of a `Faulty` link.
 
     ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities, 0.0 to 1.0; ``hold`` is in
     microseconds. ``lost``, ``duplicated``, ``corrupted`` and ``reordered`` count packets.
@@ -170,13 +170,13 @@ class Faults(Chances, Travel, Way):
 class Faulty(Held):
     """Link around ``link`` that loses, duplicates, damages and reorders packets by chance.
 
-    ``random`` decides; one with a seed decides alike in every run. ``loss``, ``duplicate``, ``corrupt`` and
+    ``random`` decides; with a seed it decides alike in every run. ``loss``, ``duplicate``, ``corrupt`` and
     ``reorder`` are probabilities, 0.0 to 1.0. A reordered packet is held for up to ``hold`` microseconds, and
     others overtake it. ``side`` says which packets the settings are for: "outgoing", "incoming" or "both".
     Raises ArgumentError.
 
-    `send` returns True for a packet that is lost by chance, because the sender of a real packet doesn't learn
-    of its loss either; the packet is counted. Packets pass one by one, also over an `Offloading` link.
+    `send` returns True for a packet that is lost by chance, because the sender doesn't learn of a loss on a
+    real path either; the packet is counted. Packets pass one by one, also over an `Offloading` link.
 
     >>> from random import Random
     >>> from postel.links import pair
@@ -215,7 +215,7 @@ class Faulty(Held):
 
 
 class Delay(Travel, Way):
-    """Settings of one side of a `Delayed` link: ``delay`` and ``jitter``, in microseconds."""
+    """Settings of one direction of a `Delayed` link: ``delay`` and ``jitter``, in microseconds."""
 
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
         """Let the packet go on after the delay."""
@@ -225,9 +225,9 @@ class Delay(Travel, Way):
 class Delayed(Held):
     """Link around ``link`` over which each packet takes ``delay`` microseconds longer.
 
-    Up to ``jitter`` microseconds more are added by ``random``, which is needed for that. The order of packets
-    stays. ``side`` says which packets are delayed: "outgoing", "incoming" or "both". Raises ArgumentError.
-    Packets pass one by one, also over an `Offloading` link.
+    The random number generator ``random`` adds up to ``jitter`` microseconds more; ``jitter`` needs
+    ``random``. The order of packets stays. ``side`` says which packets are delayed: "outgoing", "incoming" or
+    "both". Raises ArgumentError. Packets pass one by one, also over an `Offloading` link.
 
     >>> from postel.links import pair
     >>> left, right = pair()
@@ -256,7 +256,7 @@ class Delayed(Held):
 
 
 class Shape(Bottleneck, Way):
-    """Settings of one side of a `Shaped` link.
+    """Settings of one direction of a `Shaped` link.
 
     ``bandwidth`` is in bits a second (0: no limit), ``queue`` in packets.
     """
@@ -264,7 +264,7 @@ class Shape(Bottleneck, Way):
     queue: int = packets()
 
     def __init__(self, bandwidth: int, queue: int) -> None:
-        """Set both. Raises ArgumentError."""
+        """Set ``bandwidth`` and ``queue``. Raises ArgumentError."""
         super().__init__(bandwidth)
         self.queue = queue
 
@@ -303,7 +303,7 @@ class Shaped(Held):
 
 
 def _is_for(own: Side, side: Side) -> bool:
-    """Tell whether settings for ``side`` are for the side ``own``. Raises ArgumentError."""
+    """Tell whether settings for ``side`` (or "both") are for the direction ``own``. Raises ArgumentError."""
     if side not in SIDES:
         raise ArgumentError("side", side, "both, outgoing or incoming")
     return side in ("both", own)

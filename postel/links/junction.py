@@ -1,4 +1,4 @@
-"""Passing of packets between a host and its link, the same for all drivers."""
+"""Passing of packets between a host and its link, the same for all drivers (asyncio, trio, threads)."""
 
 import errno
 from collections.abc import Callable
@@ -54,9 +54,9 @@ class Junction:
         host.is_attached = True
 
     def _use_parcels(self, host: Host, link: Any) -> None:  # noqa: ANN401 - see the docstring
-        """Pass parcels in the place of packets.
+        """Pass parcels between the host and ``link`` instead of packets.
 
-        ``link`` is an `Offloading`, or an object with its methods.
+        ``link`` is an `Offloading` link, or an object with the same methods.
         """
         offloading: Offloading = link
         self._receive = offloading.receive_parcel
@@ -78,8 +78,9 @@ class Junction:
     def take_in(self, most: int, now: int) -> int:
         """Give the host up to ``most`` packets or parcels from the link. Returns how many.
 
-        Reading stops where an accept queue is full (`Host.crowded`), so that the program makes room before
-        the next ACK needs it. Raises LinkError at the link's end; an exception of another kind becomes one.
+        Reading stops where an accept queue is full (`Host.crowded`), so that the program can accept a
+        connection before the next ACK of a handshake needs room in the queue. Raises LinkError at the link's
+        end; an exception of another kind becomes one.
         """
         receive, arrives, crowded = self._receive, self._arrives, self.host.crowded
         self.is_drained = False
@@ -102,7 +103,7 @@ class Junction:
     def _require_none(self, arrived: object) -> None:
         """Raise LinkError where a link answers with an empty packet in the place of None.
 
-        An empty answer could mean "nothing now" or "nothing ever again", so it is no answer.
+        An empty packet could mean "nothing now" or "nothing ever again", so that it isn't allowed.
         """
         if arrived is not None:
             kind = type(self.link).__name__
@@ -112,15 +113,15 @@ class Junction:
     def send_out(self, most: int, now: int, down: Callable[[LinkDown], None]) -> bool:
         """Give the link up to ``most`` packets or parcels from the host.
 
-        Returns whether that was all for now. A link without room takes none; it calls ``ready`` once it has
-        room. ``down`` is called with the error of a device that is switched off. Raises LinkError at the
-        link's end.
+        Returns True if the host has nothing more that the link can take now. A link without room takes
+        nothing, and calls ``ready`` once it has room. ``down`` is called with the error of a device that is
+        switched off. Raises LinkError at the link's end.
         """
         following, send, hop_of, link = self._next, self._send, self._hop_of, self.link
         for _ in range(most):
             if not link.has_room:
                 self.host.loop_back(now)  # packets of the host to itself need no link
-                return True  # the link calls `ready` when that changes
+                return True  # the link calls `ready` once it has room
             if (leaving := following(now)) is None:
                 return True
             try:

@@ -14,7 +14,7 @@ from postel.times import NEVER
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished
 
-QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
+QUEUE = 1000  # default limit of a queue, in packets: that of a Linux device (`txqueuelen`)
 
 
 def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["MemoryLink", "MemoryLink"]:
@@ -118,12 +118,13 @@ class MemoryLink(Link):
 
         Another thread may send at any moment:
 
-        - It adds a parcel before the second look. The parcel is taken here, and the descriptor is made
-          readable again, for `silence` may have removed the signal for that parcel.
-        - It adds a parcel after the second look. The descriptor is silent by then, and the thread makes it
-          readable.
-        - Its signal comes late, for a parcel that was taken already. The descriptor is readable once for
-          nothing.
+        - The thread adds a parcel before the second look. This method takes the parcel and makes the
+          descriptor readable again, because more parcels may wait, and `silence` may have removed their
+          signal.
+        - The thread adds a parcel after the second look. The descriptor is unreadable by then, and the thread
+          makes the descriptor readable.
+        - The thread's signal comes late, when its parcel was taken already. The descriptor is then readable
+          once without a parcel.
         """
         bell.silence()
         try:
@@ -131,7 +132,7 @@ class MemoryLink(Link):
         except IndexError:
             if not self.peer._is_closed:  # noqa: SLF001 - the other end of the same wire
                 return None
-            bell.ring()  # readable from now on: nothing else tells the driver of the end
+            bell.ring()  # the descriptor stays readable: only so the driver learns of the end
             return self._pop_last()
         bell.ring()
         return parcel
@@ -139,7 +140,7 @@ class MemoryLink(Link):
     def _pop_last(self) -> Parcel:
         """Return a parcel that was sent before the other end was closed; raise LinkClosed after the last."""
         try:
-            # Another thread may have added it between the last look and its close
+            # Another thread may have added a parcel after the last look, and closed the other end then
             return self._parcels.popleft()
         except IndexError:
             raise LinkClosed(errno.ENOTCONN, "the other end of the memory link is closed") from None
@@ -216,9 +217,9 @@ class EventBell:
     A *bell* is a signal from one thread to another that a poll of descriptors sees. `ring` makes the
     descriptor readable, `silence` makes it unreadable. Any thread may ring; one thread silences.
 
-    ``rung`` saves a system call for each further packet. It is True before the descriptor becomes readable,
-    and False before it is read. So a sender that finds it True has added its packet before the reader looks
-    again.
+    ``rung`` saves a system call for each further packet. It becomes True before the descriptor becomes
+    readable, and False before the descriptor is read. So a sender that finds ``rung`` True has added its
+    packet before the reader looks again.
     """
 
     def __init__(self) -> None:
@@ -226,8 +227,8 @@ class EventBell:
         self.rung: bool = False
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         bells.add(self._descriptor)
-        # Held while the descriptor is written: another thread may close it, and the system then gives its
-        # number to another file
+        # Lock that is held while the descriptor is written: another thread may close the descriptor, and the
+        # system then gives its number to another file
         self._lock = RLock()
 
     def fileno(self) -> int:
@@ -245,7 +246,7 @@ class EventBell:
         """Make the descriptor unreadable. Does nothing once closed."""
         self.rung = False
         if self._descriptor >= 0:
-            with suppress(OSError):  # it wasn't readable, or another thread closed it
+            with suppress(OSError):  # the descriptor wasn't readable, or another thread closed it
                 os.eventfd_read(self._descriptor)
 
     def close(self) -> None:
@@ -282,7 +283,8 @@ class SocketBell:
         self.rung = True
         with self._lock:
             if self._outer.fileno() >= 0:
-                with suppress(BlockingIOError):  # full: it is readable
+                # The pair's buffer is full, so that the descriptor is readable
+                with suppress(BlockingIOError):
                     self._outer.send(b"!")
 
     def silence(self) -> None:

@@ -23,8 +23,8 @@ class PacketObserver:
 class Observed(Around):
     """Link around ``link`` that tells ``observer`` of each packet, and changes none.
 
-    Over an `Offloading` link parcels pass as they are. The observer is told the packets into which a parcel
-    is cut; with ``joined``, each parcel as one packet, as a capture on a Linux host shows it. Raises
+    Over an `Offloading` link parcels pass as they are. The observer gets the packets into which a parcel is
+    cut. With ``joined`` it gets each parcel as one packet, as a capture on a Linux host shows it. Raises
     KindError for an ``observer`` that is no `PacketObserver`, and ArgumentError for a link in use.
     """
 

@@ -20,7 +20,7 @@ INTERFACE_DESCRIPTION: Final = 1
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
 LINKTYPE_RAW: Final = 101
-INBOUND: Final = 1  # direction in the flags of a packet
+INBOUND: Final = 1  # the packet was received: a value of the direction in a packet's flags
 OUTBOUND: Final = 2
 _BYTE_ORDER_MAGIC: Final = 0x1A2B3C4D
 
@@ -48,8 +48,8 @@ class Capture:
     """Capture that is written into ``file`` while packets pass, beginning with its header.
 
     At most ``limit`` octets are written (0: no limit). ``written`` counts the packets in the file,
-    ``left_out`` those that are not. ``error`` is the reason where the file couldn't be written. Nothing more
-    is written then, and no error is raised, so that the link goes on.
+    ``left_out`` those that are not. ``error`` is the OSError with which writing the file failed, or None.
+    After such an error nothing more is written, and none is raised, so that the link goes on.
     """
 
     def __init__(self, file: BinaryIO, *, limit: int = 0) -> None:
@@ -85,7 +85,7 @@ class Capture:
         rest = memoryview(block)
         while rest and self.error is None:
             try:
-                rest = rest[self._file.write(rest) :]  # a file without a buffer may take a part
+                rest = rest[self._file.write(rest) :]  # an unbuffered file may write only a part
             except OSError as error:
                 self.error = error
 

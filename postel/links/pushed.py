@@ -11,7 +11,7 @@ from postel.errors import ArgumentError, LinkClosed, LinkError, renewed, require
 from postel.links.contract import Link, checked_mtu, closed, too_large
 from postel.times import NEVER
 
-QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
+QUEUE = 1000  # default limit of a queue, in packets: that of a Linux device (`txqueuelen`)
 
 
 class PushedLink(Link):
@@ -58,17 +58,18 @@ class PushedLink(Link):
         self._resume = resume
         self._stop = stop
         self._arrived: deque[bytes] = deque()
-        self._is_pausing = False  # `packets_arrive` has returned False, and `resume` wasn't called since
+        self._is_pausing = False  # `packets_arrive` returned False, and `resume` must be called
         self._end: LinkError | None = None
         self._is_closed = False
 
-    # The transport
+    # Methods that the transport calls
 
     def packets_arrive(self, batch: Iterable[bytes]) -> bool:
         """Give the host whole IP packets, in order. Returns False to ask the transport to pause.
 
-        That is when half of the queue is in use; the transport may go on when ``resume`` is called. Raises
-        ArgumentError for an empty packet, or for what isn't octets.
+        It returns False while at least half of the queue is in use; the transport may go on when ``resume``
+        is called. Raises ArgumentError for an empty packet, or for an object that isn't bytes, a bytearray or
+        a memoryview.
         """
         for packet in batch:
             if not packet or not isinstance(packet, (bytes, bytearray, memoryview)):
@@ -96,15 +97,15 @@ class PushedLink(Link):
     def end(self, reason: Exception | None = None) -> None:
         """Tell that the transport has ended.
 
-        Nothing more can be sent or received, but for packets that came before. The network ends with a
-        LinkError that quotes ``reason``; LinkClosed where there is none.
+        Nothing more can be sent. The host still receives the packets that came before the end. Then the
+        network ends with a LinkError that quotes ``reason``, or with LinkClosed if ``reason`` is None.
         """
         text = "the transport under the link has ended" + (f": {reason}" if reason is not None else "")
         kind = LinkClosed if reason is None else LinkError
         self._end = kind(getattr(reason, "errno", None) or errno.ENOTCONN, text)
         self.notify()
 
-    # The host
+    # Methods that the host's driver calls
 
     def receive(self, now: int) -> bytes | None:
         """Return the next packet of the transport; None for none now.

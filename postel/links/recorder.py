@@ -14,7 +14,7 @@ class PacketFile(PacketObserver):
 
     ``epoch`` is the time of day, in microseconds since 1970, at which the link's clock was 0; in asyncio that
     is ``time.time_ns() // 1000 - time.monotonic_ns() // 1000``. At most ``limit`` octets are written (0: no
-    limit). The file stays open: it is the caller's to close. Raises ArgumentError.
+    limit). The file stays open: the caller closes it. Raises ArgumentError.
     """
 
     def __init__(self, file: BinaryIO, *, epoch: int = 0, limit: int = 0) -> None:
@@ -25,12 +25,12 @@ class PacketFile(PacketObserver):
 
     @property
     def left_out(self) -> int:
-        """How many packets aren't in the file, because of the limit or an error."""
+        """Number of packets that aren't in the file, because of the limit or an error."""
         return self._capture.left_out
 
     @property
     def error(self) -> OSError | None:
-        """Error for which nothing more is written; None where there was none."""
+        """Error that ended the writing of the file; None if there was no error."""
         return self._capture.error
 
     def packet_sent(self, octets: bytes, now: int) -> None:
@@ -43,7 +43,7 @@ class PacketFile(PacketObserver):
 
 
 class Recorder(Observed):
-    """Link around ``link`` that records what passes into ``file``, a binary file open for writing.
+    """Link around ``link`` that writes all packets, in both directions, into ``file``, an open binary file.
 
     The packets are those that a wire carries; with ``joined``, each parcel of an `Offloading` link is one
     packet. ``epoch`` and ``limit`` are those of `PacketFile`; ``recording`` is that file, with its counts.

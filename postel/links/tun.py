@@ -13,16 +13,17 @@ from postel.wire.parcel import Parcel, finished
 
 _LOST: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 _LARGEST_READ: Final = ip.HEADER_6 + ip.LARGEST
-_KEPT: Final = 16 * 1024 * 1024  # octets that the C library's allocator shall keep: see `_learn_header`
+_KEPT: Final = 16 * 1024 * 1024  # octets of a block that makes glibc keep free memory: see `_learn_header`
 
 
 def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = False) -> "Tun":
     """Attach to the TUN device ``name``, which is made if it doesn't exist. Returns a link.
 
     ``mtu`` must be the device's, in octets, 68 to 65535. With ``offload`` it is an `OffloadingTun` where the
-    kernel knows virtio headers. With ``several`` it is one queue of several, each of which may belong to a
-    process of its own; the first queue decides for all whether packets have a virtio header. Raises
-    ArgumentError for a name that no device can have, and LinkError, which says how to mend it.
+    kernel knows virtio headers. With ``several`` the link is one of the device's several queues, which may
+    belong to different processes; the first queue decides for all queues whether packets have a virtio
+    header. Raises ArgumentError for a name that no device can have, and LinkError, with a text on how to mend
+    it.
     """
     flags = device.IFF_TUN | device.IFF_NO_PI | (device.IFF_MULTI_QUEUE if several else 0)
     try:
@@ -36,7 +37,7 @@ def inherit_tun(fd: int, *, name: str = "inherited", mtu: int = 1500) -> "Tun":
     """Make a link of ``fd``, a descriptor that another program has attached to a TUN device.
 
     The link is an `OffloadingTun` where packets have a virtio header. Closing the link closes the descriptor.
-    ``name`` stands in errors only. Raises ArgumentError and LinkError.
+    ``name`` is used only in the texts of errors. Raises ArgumentError and LinkError.
     """
     kind = OffloadingTun if device.flags_of(fd) & device.IFF_VNET_HDR else Tun
     return kind(name, mtu=mtu, fd=fd)
@@ -54,7 +55,7 @@ class Tun(Link):
     lost: int  # of the base class: type checkers want a declaration in each class that writes it
 
     def __init__(self, name: str, *, mtu: int = 1500, fd: int | None = None) -> None:
-        """Attach to the device. Raises ArgumentError, and LinkError, which says how to mend it."""
+        """Attach to the device. Raises ArgumentError, and LinkError, with a text on how to mend it."""
         self.mtu: int = checked_mtu(mtu)
         self.name = name
         self._descriptor = device.attach(name, device.IFF_TUN | device.IFF_NO_PI) if fd is None else fd
@@ -69,7 +70,7 @@ class Tun(Link):
                 self._descriptor,
                 "a device without virtio headers; postel.links.inherit_tun takes either",
             )
-        device.offload_nothing(self._descriptor)  # a program before this one may have left it on
+        device.offload_nothing(self._descriptor)  # an earlier program may have left offload on
 
     def fileno(self) -> int:
         """Return the descriptor; -1 once closed."""
@@ -112,7 +113,7 @@ class Tun(Link):
         raise self._gone(error) from error
 
     def close(self) -> None:
-        """Give back the descriptor. A device that isn't persistent vanishes with its last one."""
+        """Give back the descriptor. A device that isn't persistent vanishes with its last descriptor."""
         self.notify()
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -129,8 +130,8 @@ class OffloadingTun(Tun, Offloading):
     """Link to a TUN device with a virtio header before each packet.
 
     Segments of up to 64 KiB pass whole, and most checksums aren't computed at all. ``offloads`` are the
-    ``TUN_F_…`` bits of `postel.links.device` to which the kernel agreed, for packets that it hands over. It
-    finishes our packets in any case.
+    ``TUN_F_…`` bits of `postel.links.device` to which the kernel agreed, for packets that the kernel hands
+    over. In the other direction the kernel always cuts segments and computes checksums.
     """
 
     largest = ip.LARGEST

@@ -7,8 +7,8 @@ A driver (`postel.aio`, `postel.blocking`, `postel.trio`) adds the waiting; noth
   unit, and whether it may change on an open connection. `options` gets and sets them.
 - `names`: addresses as the socket module writes them. `lookup`: ``getaddrinfo``. `questions`: DNS, for
   resolvers.
-- `bindings`: ports that sockets have bound. `lingering`: connections that the program has closed, and TCP
-  hasn't yet.
+- `bindings`: ports that sockets have bound. `lingering`: connections that the program has closed, but that
+  TCP hasn't ended yet.
 - `preparation`: checks and settings of a new network.
 - `tcpinfo`: the status of a connection in the layout of Linux's ``struct tcp_info``.
 """

@@ -12,7 +12,8 @@ from postel.wire.address import Endpoint, is_unspecified
 class Bindings:
     """Endpoints that the TCP sockets of one host have bound.
 
-    A `Host` knows only listeners and connections, not sockets that are bound and do neither.
+    A `Host` knows listeners and connections. It doesn't know sockets that are bound, but neither listen nor
+    have a connection.
     """
 
     __slots__ = ("_bound",)
@@ -21,14 +22,15 @@ class Bindings:
         """Start without bound sockets."""
         self._bound: dict[
             Endpoint, bool
-        ] = {}  # whether the socket has SO_REUSEADDR, so that others may bind the same
+        ] = {}  # value: True for a socket with SO_REUSEADDR, so that others may bind the endpoint
 
     def claim(self, host: Host, wanted: Endpoint, address: str | None, now: int, *, shares: bool) -> Endpoint:
         """Bind ``wanted``, with port 0 to a free one. Returns the endpoint that was bound.
 
-        ``address`` is ``wanted``'s as `Host.listen` takes it: None for all of both families. Raises
-        AddressInUse where a listener is there, or where another socket has bound it, unless both have
-        SO_REUSEADDR (``shares``). Raises AddressNotAvailable.
+        ``address`` is the address of ``wanted`` in the form that `Host.listen` takes, None for all addresses
+        of both families. Raises AddressInUse if a listener has the port, or if another socket has bound the
+        endpoint and not both sockets have SO_REUSEADDR (``shares``). Raises AddressNotAvailable for an
+        address that the host doesn't have.
         """
         with _free_ports(host, wanted.port, address, now) as ports:
             for port in ports:
@@ -56,7 +58,7 @@ class Bindings:
 
 @contextmanager
 def _free_ports(host: Host, port: int, address: str | None, now: int) -> Iterator[Iterator[int]]:
-    """Yield ports without a listener: ``port`` itself, or for 0 free ones, each another.
+    """Yield an iterator of ports without a listener: ``port`` itself; for 0, another free port each time.
 
     Listeners hold the ports until the end of the block.
     """

@@ -25,13 +25,13 @@ from postel.wire.address import Endpoint, is_unspecified
 class DatagramCalls(NonBlockingSocket):
     """UDP socket that never waits.
 
-    It is new, or has an address of its own, which it took by `bind`, by `connect`, or when it first sent.
+    The socket is new, or has an address of its own, since its first `bind`, `connect` or sent datagram.
     """
 
     def __init__(
         self, owner: SocketOwner, family: int, config: Config, opened: DatagramSocket | None = None
     ) -> None:
-        """Make a new socket; with ``opened``, one on a socket of the host."""
+        """Make a new socket. With ``opened``, a UDP socket of the host, the new socket uses that one."""
         super().__init__(
             owner, family, socket.SOCK_DGRAM, SocketOptions(config, family=family, kind=socket.SOCK_DGRAM)
         )
@@ -79,7 +79,7 @@ class DatagramCalls(NonBlockingSocket):
         self._open(wanted, None)
 
     def connect(self, name: Name) -> None:
-        """Choose the peer, the only one to which it sends and from which it receives."""
+        """Choose the peer: the socket then sends to the peer and receives from the peer only."""
         self._require_network()
         remote = self._target(name)
         bound = self._bound or self._nowhere
@@ -136,7 +136,7 @@ class DatagramCalls(NonBlockingSocket):
     def happened(self, event: Event) -> None:
         """Handle an event of the host's socket. The pump calls this."""
         if isinstance(event, Trouble) and self._socket is not None and self._socket.remote is not None:
-            self._error = event.error  # Linux tells ICMP errors only to a socket with a peer
+            self._error = event.error  # Linux reports ICMP errors only to a socket with a peer
         self.changed()
 
     def link_is_down(self, error: OSError) -> None:

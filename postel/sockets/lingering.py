@@ -1,4 +1,4 @@
-"""Connections that the program has closed and TCP hasn't yet.
+"""Connections that the program has closed, but that TCP hasn't ended yet.
 
 The program has no object for such a connection any more. TCP still has data to deliver, or waits for the
 peer's FIN, as after ``close`` of a kernel's socket. A network keeps these connections so that it can wait for
@@ -13,12 +13,12 @@ from postel.tcp.events import Closed, Event
 
 
 class LingeringConnection:
-    """Handler of the events of one closed connection. It removes the connection from the set at its end."""
+    """Event handler of a closed connection. It removes itself from the set when the connection ends."""
 
     __slots__ = ("_connection", "_others")
 
     def __init__(self, connection: Connection, others: "dict[LingeringConnection, None]") -> None:
-        """Become the handler of ``connection``, and join ``others``."""
+        """Become the handler of ``connection``, and join ``others``, the set of these handlers."""
         self._connection = connection
         self._others = others
         others[self] = None
@@ -39,7 +39,7 @@ class LingeringConnection:
 class LingeringConnections:
     """Set of the connections of one network that linger, in the order in which they were closed.
 
-    It is true while there are any.
+    The set is true in a condition while it has members.
     """
 
     __slots__ = ("_connections",)
@@ -57,10 +57,10 @@ class LingeringConnections:
         LingeringConnection(connection, self._connections)
 
     def abort(self, now: int) -> None:
-        """Reset all that are left: each peer gets a RST."""
+        """Reset all connections that are left: each peer gets a RST."""
         for connection in tuple(self._connections):
             connection.abort(now)
 
     def clear(self) -> None:
-        """Forget all of them, once the link is gone and no event of theirs will come."""
+        """Forget all connections, because the link has ended and they will have no more events."""
         self._connections.clear()

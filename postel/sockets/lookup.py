@@ -15,7 +15,7 @@ AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Name]
 Text = str | bytes | bytearray | None
 
 _KINDS: Final = ((SOCK_STREAM, socket.IPPROTO_TCP), (SOCK_DGRAM, socket.IPPROTO_UDP), (SOCK_RAW, 0))
-# Used before the machine's /etc/services, which small systems don't have
+# Services that are looked up before those in /etc/services, which small systems don't have
 _SERVICES: Final = {
     "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "http": 80, "pop3": 110, "ntp": 123,
     "imap2": 143, "https": 443,
@@ -38,9 +38,9 @@ class NameResolver(Protocol):
 
 
 class LookupNetwork(Protocol):
-    """Network, as far as a look-up needs it.
+    """Part of a network that a look-up needs.
 
-    With None as ``resolver`` there are only addresses, and ``localhost``.
+    If ``resolver`` is None, only IP addresses and ``localhost`` can be looked up.
     """
 
     host: Host
@@ -152,7 +152,7 @@ async def _addresses(network: LookupNetwork, name: str | None, family: int, flag
 
 
 async def _asked(network: LookupNetwork, name: str) -> list[str]:
-    """Return what the resolver says. Any failure is raised as a ``socket.gaierror``."""
+    """Return the addresses that the resolver finds. Any failure is raised as a ``socket.gaierror``."""
     if network.resolver is None:
         return []
     try:

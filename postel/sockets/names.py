@@ -34,8 +34,8 @@ def name_of(endpoint: Endpoint, family: int) -> Name:
 def endpoint_of(name: object, family: int) -> Endpoint:
     """Return the endpoint that a program means by ``name``, as `socket.socket` accepts and refuses it.
 
-    The host "" is the wildcard address. Host names are resolved by the driver before: here they raise a
-    ``socket.gaierror``. Raises ArgumentError and KindError, too.
+    The host "" is the wildcard address. The driver (asyncio, trio, threads) has resolved host names before:
+    here a host name raises a ``socket.gaierror``. Raises ArgumentError and KindError, too.
     """
     if not isinstance(name, tuple):
         raise KindError("address", name, "a tuple of host and port")

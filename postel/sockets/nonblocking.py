@@ -1,4 +1,4 @@
-"""Sockets that never wait, for every driver.
+"""Sockets that never wait, for every driver (asyncio, trio, threads).
 
 Each call does what it can do now, as on Linux, or raises WouldBlock, which is a BlockingIOError.
 `StreamCalls` of `postel.sockets.stream` is TCP's socket, `DatagramCalls` of `postel.sockets.datagram` UDP's.
@@ -44,26 +44,29 @@ _V6ONLY: Final = NAMED["IPV6_V6ONLY"]
 
 
 class SocketOwner(Protocol):
-    """Network of a driver, as far as sockets need it. ``bindings`` are those of its host."""
+    """Part of a network that sockets need: a network of `postel.aio`, `postel.trio` or `postel.blocking`.
+
+    ``bindings`` are the endpoints that sockets of ``host`` have bound.
+    """
 
     host: Host
     bindings: Bindings
 
     def now(self) -> int:
-        """Return the time of the driver's clock, in microseconds, after the network's end, too."""
+        """Return the time of the network's clock, in microseconds. It works after the network's end, too."""
         ...
 
     def wake(self) -> None:
-        """Let the pump turn soon: a call was made, and packets and events may wait.
+        """Let the pump send packets and deliver events soon, because a socket made a call.
 
-        Does nothing after the end.
+        Does nothing after the network's end.
         """
         ...
 
     def abandon(self, connection: Connection) -> None:
-        """Keep a connection without a socket until it has ended.
+        """Keep a connection until it has ended, though its socket is closed.
 
-        It has data to deliver, or waits for a FIN.
+        The connection has data to deliver, or waits for a FIN.
         """
         ...
 
@@ -71,9 +74,9 @@ class SocketOwner(Protocol):
 class NonBlockingSocket(ABC):
     """Base class of sockets that never wait.
 
-    ``changed`` is called after each event that may change `is_readable` or `is_writable`; the driver sets it.
-    Addresses are written out: the driver resolves names before. Errors are OSErrors with Linux's numbers;
-    EBADF once it is closed.
+    ``changed`` is called after each event that may change `is_readable` or `is_writable`; the driver
+    (asyncio, trio, threads) sets it. Addresses are numeric: the driver resolves names before. Errors are
+    OSErrors with Linux's numbers, EBADF once the socket is closed.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class NonBlockingSocket(ABC):
         self.has_shut_down_writing: bool = False
         self.is_closed: bool = False
         self._options = settings
-        self._failure: OSError | None = None  # why the network has ended
+        self._failure: OSError | None = None  # reason why the network ended
         self._error: OSError | None = None  # an error that no call has raised yet
 
     # Names and options
@@ -135,7 +138,7 @@ class NonBlockingSocket(ABC):
         return self._options.linger == 0
 
     def claim_error(self) -> OSError | None:
-        """Return the error that SO_ERROR tells, once; None for none."""
+        """Return the error for SO_ERROR; None if there is none. Each error is returned once."""
         error, self._error = self._error, None
         return error
 
@@ -182,7 +185,7 @@ class NonBlockingSocket(ABC):
     def fail(self, error: OSError) -> None:
         """End the socket, because the network has ended.
 
-        Received data can still be read; all else raises ``error``.
+        Received data can still be read; all other calls raise ``error``.
         """
         if self._failure is None:
             self._failure = self._error = error
@@ -190,9 +193,9 @@ class NonBlockingSocket(ABC):
 
     @abstractmethod
     def link_is_down(self, error: OSError) -> None:
-        """Fail a connection that is being opened with ``error``, because the device is switched off.
+        """End with ``error`` a connection that is being opened, because the device is switched off.
 
-        That may be for a moment only, and all else goes on.
+        The device may be off for a moment only, so that open connections go on.
         """
 
     # Reading and writing
@@ -245,7 +248,7 @@ class NonBlockingSocket(ABC):
     def recvmsg_into(self, buffers: Iterable[object], ancillary: int = 0, flags: int = 0) -> MessageInto:
         """Receive into ``buffers``, one after another, as `recvmsg` does.
 
-        Returns how many octets in the place of them.
+        Returns the number of octets where `recvmsg` returns the octets.
         """
         rooms = [_room(buffer, 0) for buffer in buffers]
         data, sender, told = self._read(sum(map(len, rooms)), flags)
@@ -293,7 +296,7 @@ class NonBlockingSocket(ABC):
             raise SocketClosed
 
     def _require_network(self) -> None:
-        """Raise SocketClosed, or what ended the network."""
+        """Raise SocketClosed if the socket is closed, or the error that ended the network if it has ended."""
         self.require_open()
         if self._failure is not None:
             raise renewed(self._failure)
@@ -308,9 +311,9 @@ class NonBlockingSocket(ABC):
             self.has_shut_down_writing = True
 
     def _own_address(self, octets: bytes) -> str | None:
-        """Return an own address as `Host.listen` takes it.
+        """Return an own address in the form that `Host.listen` takes.
 
-        None stands for all of both families, which "::" means unless IPV6_V6ONLY is set.
+        None stands for all addresses of both families, which "::" means unless IPV6_V6ONLY is set.
         """
         if len(octets) == 16 and is_unspecified(octets) and not self._is_v6only():
             return None
@@ -327,7 +330,7 @@ class NonBlockingSocket(ABC):
 
 
 def checked_flags(flags: int, known: int) -> None:
-    """Raise SocketCallUnknown for a flag that would change what the call does and isn't known."""
+    """Raise SocketCallUnknown for an unknown flag, unless the flag wouldn't change what the call does."""
     unknown = flags & ~(_HARMLESS | known)
     if unknown:
         raise SocketCallUnknown(f"flags {unknown:#x} are not known here")
@@ -376,4 +379,4 @@ def _room(buffer: Any, limit: int) -> memoryview:  # noqa: ANN401 - any buffer
 
 
 def _nothing() -> None:
-    """Stand in for `changed` until the driver sets it."""
+    """Do nothing: the value of `changed` until the driver sets another function."""

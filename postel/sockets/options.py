@@ -1,4 +1,4 @@
-"""Options of a socket. Values are accepted, refused and told as Linux does, by `postel.sockets.table`."""
+"""Options of a socket. Values are accepted, refused and returned as on Linux (`postel.sockets.table`)."""
 
 import errno
 import socket
@@ -27,9 +27,9 @@ Value = int | bytes | bytearray | memoryview
 NUMBER: Final = Struct("=i")
 LINGER: Final = Struct("=ii")
 NO_LINGER: Final = -1
-LONGEST_ANSWER: Final = 1024  # octets: the limit of the socket module
-_LARGEST_NAME: Final = 16  # octets of a congestion controller's name
-_USUAL_MSS: Final = 536  # MUST-15: before a peer has announced its own
+LONGEST_ANSWER: Final = 1024  # most octets that ``getsockopt`` returns, as in Python's socket module
+_LARGEST_NAME: Final = 16  # octets that Linux has for the name of a congestion controller
+_USUAL_MSS: Final = 536  # MUST-15: the MSS in octets before a peer has announced one
 _WHOLE: Final = 2**31
 
 
@@ -38,7 +38,7 @@ class SocketOptions:
 
     ``config`` is what TCP does on later connections of the socket; a listener and a connection have a config
     of their own. ``family`` and ``kind`` are the socket module's numbers, ``family`` 0 where it isn't known.
-    ``linger`` is what SO_LINGER asks of the driver's `close`, in seconds: `NO_LINGER` (-1) for nothing.
+    ``linger`` is how many seconds `close` may wait by SO_LINGER, or `NO_LINGER` (-1) where SO_LINGER is off.
     """
 
     __slots__ = ("_kept", "_told", "config", "connection", "family", "kind", "linger", "listener")
@@ -60,10 +60,10 @@ class SocketOptions:
         self.kind: int = kind
         self.linger: int = NO_LINGER
         self._kept: dict[str, int] | None = None  # values of options without a field, once one was set
-        self._told: TcpError | None = None  # the error that was told already: each is told once
+        self._told: TcpError | None = None  # the error that was returned already: each is returned once
 
     def current(self) -> Config:
-        """Return the config that holds now."""
+        """Return the config that holds now: the connection's, else the listener's, else the socket's."""
         if self.connection is not None:
             return self.connection.config
         return self.config if self.listener is None else self.listener.config
@@ -77,7 +77,7 @@ class SocketOptions:
             self.connection.configure(config, now)
 
     def claim_error(self) -> TcpError | None:
-        """Return what ended the connection, as SO_ERROR tells it, once; None for nothing."""
+        """Return the error that ended the connection, as SO_ERROR does: only once. Else None."""
         found = self.connection.error if self.connection is not None else None
         if found is None or found is self._told:
             return None
@@ -147,7 +147,7 @@ class SocketOptions:
         """
         self._require_known(option)
         if option.kind == "told":
-            number_of(option, value)  # the kernel looks at the size first
+            number_of(option, value)  # the kernel checks the size of the value first
             raise OptionUnknown(f"{option.name} can't be set")
         if self.connection is not None and not option.is_changeable:
             raise ConnectionAlreadyExists(
@@ -194,9 +194,10 @@ class SocketOptions:
 
 @lru_cache(maxsize=64)
 def _changed(config: Config, fields: tuple[tuple[str, Any], ...]) -> Config:
-    """``config`` with other values of ``fields``. Raises ArgumentError.
+    """Return ``config`` with other values of ``fields``. Raises ArgumentError.
 
-    A new record checks all its fields, and asyncio sets TCP_NODELAY on each connection: hence the cache.
+    Results are cached, because a new config checks all its fields, and asyncio sets TCP_NODELAY on each
+    connection.
     """
     return replace(config, **dict(fields))
 

@@ -9,8 +9,8 @@ from postel.host.host import Host
 from postel.links.contract import Link
 from postel.links.junction import require_free
 
-LINGER: Final = 2.0  # seconds that a network gives closed connections at its end, unless told otherwise
-_SECRET: Final = 16  # octets drawn for a host without a secret
+LINGER: Final = 2.0  # default time for closed connections at a network's end, in seconds
+_SECRET: Final = 16  # octets of a random secret for a host without a secret
 
 
 def prepare(host: Host, link: Link, linger: float) -> None:

@@ -12,18 +12,19 @@ from postel.wire import dns
 from postel.wire.address import Address, Endpoint, octets_of, to_text
 from postel.wire.dns import DnsMessage, ResourceRecord
 
-PATIENCE: Final = (1.0, 2.0, 4.0)  # seconds to wait for each server, in one round after another
-LONGEST_CHAIN: Final = 16  # of CNAMEs
-FIRST_PORT: Final = 1024  # RFC 5452, 9.2: a random port out of as many as possible
+# Seconds to wait for each server's answer, in the first, second and third round
+PATIENCE: Final = (1.0, 2.0, 4.0)
+LONGEST_CHAIN: Final = 16  # most CNAMEs to follow from one name
+FIRST_PORT: Final = 1024  # lowest source port: RFC 5452, 9.2 wants a random port out of many
 ATTEMPTS_AT_A_PORT: Final = 16
-TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
+TYPES: Final = {16: dns.AAAA, 4: dns.A}  # record type by the length of an address in octets, IPv6 preferred
 
 
 class AliasChain:
     """Names that a look-up asks for, one after another: the name itself, then where its aliases lead.
 
-    A server may answer with an alias alone, and know nothing of the name behind it (RFC 1034, 3.6.2).
-    ``name`` is the name to ask for next.
+    A server may answer with an alias alone, without addresses of the name to which the alias leads (RFC 1034,
+    3.6.2). ``name`` is the name to ask for next.
     """
 
     def __init__(self, name: str) -> None:

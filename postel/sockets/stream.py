@@ -31,7 +31,7 @@ from postel.wire.address import Endpoint, is_unspecified, to_text
 class StreamCalls(NonBlockingSocket):
     """TCP socket that never waits.
 
-    It is new, or it listens, or it has a connection that is being opened, open, or closed.
+    The socket is new, or it listens, or it has a connection that is being opened, open, or closed.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class StreamCalls(NonBlockingSocket):
         connection: Connection | None = None,
         listener: Listener | None = None,
     ) -> None:
-        """Make a new socket; with ``connection`` or ``listener``, one on that."""
+        """Make a new socket. With ``connection`` or ``listener`` the socket uses that one."""
         settings = SocketOptions(config, connection=connection, listener=listener, family=family)
         super().__init__(owner, family, socket.SOCK_STREAM, settings)
         self._bound: Endpoint | None = None if listener is None else listener.local
@@ -87,7 +87,7 @@ class StreamCalls(NonBlockingSocket):
         return name_of(connection.remote, self.family)
 
     def claim_error(self) -> OSError | None:
-        """Return the error that SO_ERROR tells, once; None for none."""
+        """Return the error for SO_ERROR; None if there is none. Each error is returned once."""
         return super().claim_error() or self._options.claim_error()
 
     # Opening
@@ -161,9 +161,9 @@ class StreamCalls(NonBlockingSocket):
         raise ConnectionBegun
 
     def _require_over(self, connection: Connection) -> None:
-        """Raise an error where the connection is open, or where its error wasn't told yet.
+        """Raise an error if the connection is open, or if no call has raised the connection's error yet.
 
-        After that the socket may open another connection.
+        When this raises nothing, the socket may open another connection.
         """
         if connection.state not in (CLOSED, TIME_WAIT):
             raise ConnectionAlreadyExists("", str(connection.remote))
@@ -225,7 +225,8 @@ class StreamCalls(NonBlockingSocket):
         if connection.writable or connection.state in (CLOSED, TIME_WAIT):
             return True
         with suppress(TcpError):  # a socket that would raise an error is writable
-            # There is no room, so nothing is sent. But the event Writable comes only after a short send
+            # The connection has no room, so that nothing is sent. But it reports Writable only after such a
+            # send
             connection.send(b"\0", self.owner.now())
             return False
         return True
@@ -239,26 +240,26 @@ class StreamCalls(NonBlockingSocket):
     def fail(self, error: OSError) -> None:
         """End the socket, because the network has ended.
 
-        Received data can still be read; all else raises ``error``.
+        Received data can still be read; all other calls raise ``error``.
         """
         now, has_its_own = self.owner.now(), self._options.has_error()
         if self._listener is not None:
             self._listener.close(now)
         if self._connection is not None and self._connection.state is not CLOSED:
             self._connection.abort(now)
-            self._options.claim_error()  # not to be told: ``error`` is the reason for the abort
+            self._options.claim_error()  # SO_ERROR must not return the abort: its reason is ``error``
         self._is_opening = False
         super().fail(error)
-        if has_its_own:  # the connection had ended before, and SO_ERROR tells why
+        if has_its_own:  # the connection had ended before, and SO_ERROR returns the reason
             self._error = None
 
     def link_is_down(self, error: OSError) -> None:
-        """Fail a connection that is being opened with ``error``; an open one goes on."""
+        """End with ``error`` a connection that is being opened; an open connection goes on."""
         connection = self._connection
         if self._is_opening and connection is not None:
             connection.context = None
             connection.abort(self.owner.now())
-            self._options.claim_error()  # not to be told: ``error`` is the reason for the abort
+            self._options.claim_error()  # SO_ERROR must not return the abort: its reason is ``error``
             self._is_opening = False
             self._error = error
             self.changed()
@@ -286,7 +287,7 @@ class StreamCalls(NonBlockingSocket):
     def _received(self, connection: Connection, limit: int) -> bytes:
         """Return received data; ``b""`` at the end of the stream.
 
-        Raises what ended the connection, once; after that the stream is at its end.
+        Raises the error that ended the connection, once; after that the stream is at its end.
         """
         if connection.readable:
             data = connection.receive(limit, self.owner.now())
@@ -303,7 +304,7 @@ class StreamCalls(NonBlockingSocket):
     def recv_into(self, buffer: object, limit: int = 0, flags: int = 0) -> int:
         """Receive into ``buffer``. Returns how many octets.
 
-        The data is copied once only, where nothing else is asked for.
+        Without flags and a limit the data is copied only once, from the connection's buffer.
         """
         connection = self._connection
         if (
@@ -340,7 +341,7 @@ class StreamCalls(NonBlockingSocket):
         return taken
 
     def _why_ended(self) -> OSError:
-        """Return what ended the connection, once; after that, that nothing can be sent."""
+        """Return the error that ended the connection, once; after that, an error that nothing can be sent."""
         error = self.claim_error()
         return ConnectionClosing("the connection has ended") if error is None else renewed(error)
 

@@ -19,13 +19,14 @@ NEVER_DEFAULT: Final = -(2**31) - 1  # less than any int of C: no value of the o
 #   "flag"       the option is on where the field is True
 #   "opposite"   the option is on where the field is False
 #   "at-once"    the option is on where the field, a delay, is 0
-#   "amount"     a number, in the row's unit
+#   "amount"     a number, in units of the option's ``unit``
 #   "marking"    the traffic class; its lowest two bits are for ECN, and the program can't set them
 #   "name"       the name of a congestion controller
 #   "queue"      how many fast opens a listener allows, 0 for none
 #   "client"     whether a connection asks for fast open
-#   "kept", "kept-flag"   no field: the socket remembers the value; most of these have no effect
-#   "told"       no field: the option can't be set
+#   "kept"       no field: the socket remembers the number; most of these options have no effect
+#   "kept-flag"  no field: the socket remembers whether the number is 0
+#   "told"       no field: a program can read the option, but can't set it
 Kind: TypeAlias = Literal[
     "flag", "opposite", "at-once", "amount", "marking", "name", "queue", "client", "kept", "kept-flag", "told"
 ]
@@ -33,13 +34,14 @@ Kind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One row of the table.
+    """Socket option: one row of the table.
 
-    ``field`` of `Config` is in microseconds, octets or segments, and the option in units of ``unit`` of
-    these. A value to set lies between ``lowest`` and ``highest``, or is ``default``, which stands for the
-    default of the field; a value less than ``least`` counts as ``least``. For an option without a field,
-    ``default`` is the value of a new socket. ``is_changeable`` says whether it may be set on an open
-    connection; on another socket each option may, except those that are "told".
+    The option stands for the field of `Config` that ``field`` names. A value of 1 of the option is ``unit``
+    microseconds, octets or segments of that field. A value to set lies between ``lowest`` and ``highest``, or
+    is ``default``, which stands for the default of the field; a value less than ``least`` counts as
+    ``least``. For an option without a field, ``default`` is the value of a new socket. ``is_changeable`` says
+    whether it may be set on an open connection; on another socket each option may be set, except the kind
+    "told".
     """
 
     level: str
@@ -78,13 +80,13 @@ _BUFFER: Final = 1 << 30
 
 OPTIONS: Final = (
     Option(_SOCKET, "SO_KEEPALIVE", "flag", "keep_alive"),
-    # Told as it was set: Linux would double it
+    # ``getsockopt`` returns the size that was set: Linux would return twice that size
     Option(_SOCKET, "SO_RCVBUF", "amount", "receive_buffer", 1, 1, _BUFFER),
     Option(_SOCKET, "SO_SNDBUF", "amount", "send_buffer", 1, 1, _BUFFER),
     Option(_TCP, "TCP_NODELAY", "opposite", "nagle"),
     Option(_TCP, "TCP_CORK", "flag", "cork"),
     Option(_TCP, "TCP_NOPUSH", "flag", "cork"),  # BSD's name
-    Option(_TCP, "TCP_QUICKACK", "at-once", "delayed_ack"),  # it stays on until it is set to 0
+    Option(_TCP, "TCP_QUICKACK", "at-once", "delayed_ack"),  # the option stays on until it is set to 0
     Option(_TCP, "TCP_KEEPIDLE", "amount", "keep_alive_idle", SECOND, 1, 32767),
     Option(_TCP, "TCP_KEEPINTVL", "amount", "keep_alive_interval", SECOND, 1, 32767),
     # MUST-29: one lost answer doesn't show that the peer is dead
@@ -99,7 +101,7 @@ OPTIONS: Final = (
     Option(_IP, "IP_TOS", "marking", "traffic_class"),
     Option(_IPV6, "IPV6_UNICAST_HOPS", "amount", "hop_limit", 1, 1, 255, default=-1),
     Option(_IPV6, "IPV6_TCLASS", "marking", "traffic_class", 1, 0, 255, default=-1),
-    # `postel.sockets.bindings` looks at it. TIME-WAIT never keeps a listener from a port
+    # `postel.sockets.bindings` uses SO_REUSEADDR. A listener can take a port in spite of TIME-WAIT without it
     Option(_SOCKET, "SO_REUSEADDR", "kept-flag", default=0),
     Option(_SOCKET, "SO_REUSEPORT", "kept-flag", default=0),
     Option(_SOCKET, "SO_BROADCAST", "kept-flag", default=0),
@@ -149,7 +151,7 @@ def numbered(level: int, number: int) -> Option:
 
 
 def number_told(option: Option, config: Config) -> int:
-    """Return the value of an option with a field, as ``config`` has it."""
+    """Return the value of an option that stands for a field of ``config``."""
     value: Any = getattr(config, option.field)
     if option.kind == "flag":
         return int(value)

@@ -36,7 +36,7 @@ _PARTS: Final = (
 _FIELDS: Final = [(name, size) for size, names in _PARTS for name in names.split()]
 _LAYOUT: Final = Struct("=" + "".join(size for _, size in _FIELDS))
 _LARGEST: Final = {"B": 0xFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF}
-# Counters that begin again at 0; other fields stay at their largest number
+# Counters that go on at 0 after their largest number; other fields stay at their largest number
 _WRAPPED: Final = (
     "segs_out",
     "segs_in",
@@ -60,9 +60,9 @@ def state_of(number: int) -> State:
 
 
 def information(connection: Connection, now: int) -> bytes:
-    """Return the status of a connection as ``struct tcp_info``. What isn't known is 0.
+    """Return the status of a connection as ``struct tcp_info``. Unknown fields are 0.
 
-    Of a closed connection all is 0 but the state.
+    For a closed connection all fields are 0 except the state.
     """
     try:
         told = connection.status(now)

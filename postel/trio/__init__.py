@@ -33,8 +33,8 @@ def attach(
 
     Leaving the block closes the network and its link. Connections that the program has closed get up to
     ``linger`` seconds, 0 or more, to deliver their data and to receive the peer's FIN; all others are
-    aborted. ``resolver`` finds the addresses of names; without one there are only addresses, and
-    ``localhost``. Raises ArgumentError for a host or a link that is in use, or can't be used together.
+    aborted. ``resolver`` finds the addresses of names; without one, only IP addresses and ``localhost`` can
+    be used. Raises ArgumentError for a host or a link that is in use, or can't be used together.
 
     >>> import trio
     >>> from postel import Host

@@ -30,7 +30,7 @@ class TrioNetwork:
 
     It is open inside ``async with``. `socket` makes sockets with trio's own methods; inside `as_default`
     trio's own functions use the network. Errors are OSErrors with the kernel's numbers: see `postel.errors`.
-    ``resolver`` finds the addresses of names; with None there are only addresses, and ``localhost``.
+    ``resolver`` finds the addresses of names; with None, only IP addresses and ``localhost`` can be used.
     ``bindings`` says which ports sockets have bound.
     """
 
@@ -45,9 +45,9 @@ class TrioNetwork:
         self.bindings: Bindings = Bindings()
         self._linger = linger
         self._pump: TrioPump | None = None
-        self._error: OSError | None = None  # why calls are refused: the network has ended
+        self._error: OSError | None = None  # the error that ended the network, for later calls
         self._ended: trio.Event | None = None
-        self._sockets: dict[OpenedSocket, None] = {}  # a set in the order in which they were made
+        self._sockets: dict[OpenedSocket, None] = {}  # a set, in the order in which the sockets were made
         self._lingering = LingeringConnections()
 
     async def __aenter__(self) -> Self:
@@ -62,7 +62,7 @@ class TrioNetwork:
         self._pump = TrioPump(self.host, self.link, self._broke, self._is_down)
         self.host.join(
             self.link.mtu, b"", self._pump.now()
-        )  # it may have been on another link since `attach`
+        )  # the host may have been on another link since `attach`
         return self
 
     async def __aexit__(
@@ -82,8 +82,8 @@ class TrioNetwork:
         `trio.SocketStream` and `trio.SocketListener` accept it. ``family`` is AF_INET or AF_INET6, ``type``
         SOCK_STREAM or SOCK_DGRAM. The methods are those of trio's sockets, with Linux's errors. The socket
         has no descriptor: ``fileno()`` is a number that stands for none, and -1 once it is closed. Raises
-        SocketKindUnknown, an OSError, for other kinds, CallError outside of ``async with``, and what ended
-        the network.
+        SocketKindUnknown, an OSError, for other kinds, CallError outside of ``async with``, and the error
+        that ended the network.
         """
         if self._error is not None:
             raise renewed(self._error)
@@ -155,7 +155,7 @@ class TrioNetwork:
             self._ended.set()
 
     def _broke(self, error: LinkError) -> None:
-        """End the network, because its link has ended: all that wait are told ``error``."""
+        """End the network, because its link has ended: all waiting calls raise ``error``."""
         if self._pump is None or self._is_over():
             return
         error.__traceback__ = None
@@ -173,7 +173,7 @@ class TrioNetwork:
             each.calls.fail(error)
 
     def _is_down(self, error: LinkDown) -> None:
-        """Fail connections that are being opened: the device is switched off, perhaps for a moment.
+        """Let connections that are being opened fail: the device is switched off, perhaps for a moment.
 
         Connections that are open go on.
         """
@@ -187,14 +187,14 @@ class TrioNetwork:
         return 0 if self._pump is None else self._pump.now()
 
     def wake(self) -> None:
-        """Let the pump turn soon, because a socket made a call."""
+        """Let the pump send packets and deliver events soon, because a socket made a call."""
         if self._pump is not None:
             self._pump.wake()
 
     def abandon(self, connection: Connection) -> None:
-        """Keep the connection of a socket that was closed, until it has ended.
+        """Keep the connection of a closed socket until the connection has ended.
 
-        `close` waits for it, for up to ``linger`` seconds, and then aborts it.
+        `close` waits for the connection, for up to ``linger`` seconds, and then aborts it.
         """
         self._lingering.add(connection)
 

@@ -1,4 +1,4 @@
-"""Pump in a task of trio: it moves packets, events and time between a host and trio's run.
+"""Pump in a task of trio: it carries a host's packets and events, and runs the host's timers.
 
 Theory of operation
 -------------------
@@ -18,7 +18,7 @@ descriptor, if the link has one, and reads it.
 - `wake`, which sockets call after each call of the program, sets a `trio.Event`. Calls made before the pump's
   task runs share one turn, so that several small writes share a segment.
 - After a full batch of packets the pump passes a checkpoint in the place of waiting, so that other tasks run.
-- Where the link ends, the pump tells the events that the last packets caused, and calls ``broken``, which
+- Where the link ends, the pump delivers the events that the last packets caused, and calls ``broken``, which
   ends the network and stops the pump.
 """
 
@@ -80,9 +80,9 @@ class TrioPump:
         return self._latest
 
     def wake(self) -> None:
-        """Let the pump turn soon, because the program made a call.
+        """Let the pump send packets and deliver events soon, because the program made a call.
 
-        Calls made together share one turn, so that small writes share a segment.
+        Calls made together share one turn of the pump, so that small writes share a segment.
         """
         if not self._is_turning:
             self._woken.set()
@@ -92,7 +92,7 @@ class TrioPump:
         await self._turned.wait()
 
     def finish(self) -> None:
-        """Turn until all packets are sent, then stop."""
+        """Make turns until all packets are sent, then stop."""
         self._turn()
         while self._exchange.has_more and not self._is_stopped:
             self._turn()
@@ -114,9 +114,10 @@ class TrioPump:
         self._turned.set()
 
     def discard(self) -> None:
-        """Drop what the host still has to send and to tell, once there is no link.
+        """Drop the packets and events that the host still has, because the link has ended.
 
-        The host forgets its ended connections only when their events have been taken.
+        Events are taken from the host, because it forgets an ended connection only after the connection's
+        last event.
         """
         self._exchange.discard()
 
@@ -131,7 +132,7 @@ class TrioPump:
                 await self._turn_on()
 
     async def _turn_on(self) -> None:
-        """Turn and wait, again and again, until the pump is stopped."""
+        """Send packets, deliver events and wait, again and again, until the pump is stopped."""
         while True:
             if self._is_notified:
                 self._look_at_link()
@@ -180,7 +181,7 @@ class TrioPump:
     # Turns
 
     def _turn(self) -> None:
-        """Send packets and tell events until there are no more. Does nothing inside a turn."""
+        """Send packets and deliver events until there are no more. Does nothing when called inside a turn."""
         if self._is_turning or self._is_stopped:
             return
         self._is_turning = True
@@ -196,7 +197,8 @@ class TrioPump:
     def _end(self, error: LinkError) -> None:
         """End the network, because the link has ended.
 
-        Events come first: a connection that the last packets reset reports the reset, not the link's end.
+        Events come first: if one of the last packets was a RST, its connection reports the RST, not the
+        link's end.
         """
         self._exchange.link_ended()
         self._broken(error)
@@ -206,7 +208,7 @@ class TrioPump:
     def _link_is_ready(self) -> None:
         """Let the pump look at the link.
 
-        The link calls this by `Link.notify`: in any thread, perhaps during a turn.
+        `Link.notify` calls this, in any thread, and perhaps while the pump sends packets or delivers events.
         """
         if self._is_notified:
             return

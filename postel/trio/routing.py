@@ -1,8 +1,8 @@
 """Network that trio's own sockets and names use: the one of the current task.
 
 trio has two hooks, for making sockets and for resolving names, each for a whole run. `installed` sets both to
-objects that look at the context variable `current`: a task with a network uses that, and another one uses
-what it used before.
+objects that look at the context variable `current`: a task with a network uses that network, and a task
+without one uses the hooks that were set before.
 """
 
 import socket
@@ -18,7 +18,7 @@ from postel.sockets.lookup import LookupNetwork
 
 
 class DefaultNetwork(LookupNetwork, Protocol):
-    """Network, as far as trio's hooks need it."""
+    """Part of a network that trio's hooks call."""
 
     def socket(
         self,

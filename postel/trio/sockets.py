@@ -23,7 +23,7 @@ _WRITES: Final = "writing to"
 
 
 class OpenedSocket(Protocol):
-    """Socket, as far as its network needs it."""
+    """Part of a socket that its network calls."""
 
     @property
     def calls(self) -> NonBlockingSocket:
@@ -32,7 +32,7 @@ class OpenedSocket(Protocol):
 
 
 class TrioSocketOwner(LookupNetwork, Protocol):
-    """Network of a socket."""
+    """Part of a network that a socket calls."""
 
     def adopt(self, opened: OpenedSocket) -> None:
         """Keep the socket until `forget`."""
@@ -44,7 +44,7 @@ class TrioSocketOwner(LookupNetwork, Protocol):
 
 
 def opened(network: TrioSocketOwner, calls: NonBlockingSocket) -> trio.socket.SocketType:
-    """Make a socket with trio's methods, which waits for those of ``calls``."""
+    """Make a socket with trio's methods. They wait until the methods of ``calls`` needn't wait."""
     return _TrioSocket(network, calls)
 
 
@@ -150,7 +150,7 @@ class _TrioSocket(trio.socket.SocketType):
         self._calls.bind(name)
 
     async def connect(self, address: Any) -> None:  # noqa: ANN401 - trio's type
-        """Open a connection. Where this is cancelled, the socket is closed, as trio's own is."""
+        """Open a connection. If the call is cancelled, the socket is closed, as trio's own sockets are."""
         try:
             await self._connect(await self._resolved(address))
         except trio.Cancelled:
@@ -233,9 +233,9 @@ class _TrioSocket(trio.socket.SocketType):
     # Waiting
 
     async def _done(self, direction: str, call: Callable[[], Result]) -> Result:
-        """Return the result of ``call``, once that needn't wait.
+        """Make ``call``, again each time the socket becomes ready, until it needn't wait. Returns its result.
 
-        This is always a checkpoint; where it is cancelled, nothing was done.
+        The method is always a checkpoint. If the task is cancelled, ``call`` has done nothing.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
@@ -249,7 +249,7 @@ class _TrioSocket(trio.socket.SocketType):
             await trio.lowlevel.cancel_shielded_checkpoint()
             return result
         while True:
-            if not self._is_ready(direction):  # this asks the connection for an event when it has room
+            if not self._is_ready(direction):  # makes the connection report when it has room
                 await self._wait_for(direction)
             try:
                 return call()
@@ -276,7 +276,7 @@ class _TrioSocket(trio.socket.SocketType):
         return self._calls.is_readable if direction == _READS else self._calls.is_writable
 
     def _changed(self) -> None:
-        """Wake the tasks that wait, where they needn't any more."""
+        """Wake the tasks that wait for readiness, if the socket is ready now."""
         for direction in tuple(self._waiting):
             if self._calls.is_closed:
                 closed = trio.ClosedResourceError("another task closed this socket")
@@ -287,7 +287,8 @@ class _TrioSocket(trio.socket.SocketType):
     async def _resolved(self, address: Any, *, flags: int = 0) -> Any:  # noqa: ANN401 - trio's type
         """Return ``address`` with its name resolved.
 
-        What isn't a pair of a name and a port is returned unchanged, and the call refuses it.
+        An ``address`` that isn't a pair of a name and a port is returned unchanged, and the socket's call
+        refuses it.
         """
         if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
             return address
