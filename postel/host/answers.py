@@ -11,7 +11,7 @@ from postel.host.unclaimed import Unclaimed
 from postel.wire import icmp, ip
 from postel.wire.segment import parse_leniently
 
-_ECN: Final = 3  # of the traffic class (RFC 3168, 5)
+_ECN: Final = 3  # the ECN field: two bits of the traffic class (RFC 3168, 5)
 _CODES: Final[dict[str, int]] = {
     "unreachable": icmp.NO_HOST,
     "no-network": icmp.NO_NETWORK,
@@ -41,7 +41,8 @@ class RequestAnswers(Answering):
             packet = ip.parse(request.octets)
             syn = parse_leniently(packet.octets, packet.start, packet.end)
         except WireError:
-            # A link has delivered the SYN's payload apart from it. The client will send the SYN again
+            # The link has delivered the SYN's payload apart from its header. The client will send the SYN
+            # again
             return
         if answer == "accept":
             syn.ecn = packet.traffic_class & _ECN

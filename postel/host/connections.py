@@ -18,9 +18,10 @@ written once; afterwards the connection becomes a record again.
 
 The host doesn't scan its connections to see which have something to send. A connection that was called, or
 that got a segment, puts itself on a queue, the *agenda*. The host takes the connection that has waited
-longest (`pop_next`), takes all its segments, and then *settles* it (`settle`): it moves the connection to the
-table of its state, arms its next deadline (`postel.host.deadlines`), and takes its events. Connections to the
-host's own addresses have an agenda of their own, because their packets don't go to the link.
+longest (`pop_next`), takes all its segments, and then *settles* the connection (`settle`): the host moves the
+connection to the table of its state, arms its next deadline (`postel.host.deadlines`), and takes its events.
+Connections to the host's own addresses have an agenda of their own, because their packets don't go to the
+link.
 """
 
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ class Connections(PassiveOpens):
         super().__init__(outbound, ports, memory, orphan_limit, secret)
         self.unused: Unused = Unused(self.table, self.passive, self.time_wait, ports)
         self.servers: Known = Known()
-        self._thawed: set[Connection] = set()  # made from records of TIME-WAIT, until they are records again
+        self._thawed: set[Connection] = set()  # connections made from records of TIME-WAIT for a moment
         self._ports = ports
 
     def __iter__(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
@@ -91,8 +92,8 @@ class Connections(PassiveOpens):
     ) -> Connection:
         """Open a connection from ``address`` (active OPEN); port 0 takes an ephemeral one.
 
-        The pair may be in TIME-WAIT, where it may be reused: its connection then ends, and the new ISS is
-        above the old numbers.
+        The pair may be in TIME-WAIT, if it may be reused. The old connection then ends, and the new ISS is
+        above the old connection's sequence numbers.
         """
         local = self.unused.endpoint(address, port, remote, config, now)
         authentication = None if keys is None else keys.authentication(local, remote)
@@ -143,8 +144,8 @@ class Connections(PassiveOpens):
     ) -> bool:
         """RFC5925-7.4: whether the segment has the signature that its connection asks for.
 
-        It is asked before anything else looks at the segment. Where the signature is missing or wrong, the
-        segment is counted as dropped.
+        The signature is checked before any other part of the segment. If it is missing or wrong, the segment
+        is counted as dropped.
         """
         if connection.authentication is None:
             return True
@@ -166,7 +167,7 @@ class Connections(PassiveOpens):
     def _syn_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
         """RFC 6191: let a SYN for a pair in TIME-WAIT open a new connection, where a listener takes it.
 
-        Returns False where the old connection must answer it, by a challenge ACK (EP-SYN-3).
+        Returns False if the old connection must answer the SYN, by a challenge ACK (EP-SYN-3).
         """
         local, remote = connection.local, connection.remote
         listener = self.passive.find(local.address, local.port)
@@ -202,7 +203,7 @@ class Connections(PassiveOpens):
     def _cookie_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
         """Open a pair in TIME-WAIT anew, if this ACK returns the SYN cookie that a SYN for it was given.
 
-        Returns whether it does so, or at least brings a valid cookie.
+        Returns True also for a valid cookie without room for a connection: the ACK is then dropped.
         """
         local, remote = connection.local, connection.remote
         listener = self.passive.find(local.address, local.port)
@@ -233,7 +234,7 @@ class Connections(PassiveOpens):
         return bool(self._agenda.queue or self._looped.queue or self.events or self.acceptable)
 
     def pop_next(self) -> Connection | None:
-        """Connection that has waited longest on the agenda; None where it is empty.
+        """Connection that has waited longest on the agenda; None if the agenda is empty.
 
         The caller takes all its segments, and then calls `settle`.
         """
@@ -262,7 +263,7 @@ class Connections(PassiveOpens):
     def _stays(self, connection: Connection, now: int) -> bool:
         """Whether a connection in another state than ESTABLISHED stays in its table.
 
-        A connection that doesn't stay is moved to where it belongs.
+        A connection that doesn't stay is forgotten, becomes a record of TIME-WAIT, or goes to the SYN cache.
         """
         state = connection.state
         if state is CLOSED or state is LISTEN:
@@ -294,7 +295,7 @@ class Connections(PassiveOpens):
             for request in self.passive.expire_requests(now):
                 self._counters.drop("request_unanswered", request.octets, now)
         for record in self.time_wait.pop_due(now):
-            if self._observer is not None:  # EP-TMO-3: the program got the event Closed before
+            if self._observer is not None:  # EP-TMO-3: the program got Closed when TIME-WAIT began
                 time_wait_state.tell_expired(self._observer, *record.ends, now)
 
     def _tell(self, connection: Connection) -> None:
@@ -307,9 +308,9 @@ class Connections(PassiveOpens):
             event = connection.next_event()
 
     def _share_path(self, connection: Connection, now: int) -> None:
-        """Let other connections to the same address know a path MTU that this one has found (RFC 4821, 4).
+        """Store a path MTU that ``connection`` has found, for other connections to the address (RFC 4821, 4).
 
-        A smaller MTU is believed at once, a larger one only after packets of that size have arrived.
+        A smaller MTU is stored at once, a larger MTU only after packets of that size have arrived.
         """
         mtu = hosted.path_news(connection)
         remote = connection.remote.address
@@ -390,7 +391,7 @@ class Connections(PassiveOpens):
     def _thaw(self, key: bytes) -> Connection | None:
         """Make a connection from the record of a pair in TIME-WAIT; None where there is no record.
 
-        It answers one segment, and `settle` makes it a record again.
+        The connection answers one segment. Then `settle` makes it a record again.
         """
         record = self.time_wait.thaw(key)
         if record is None:
@@ -410,7 +411,8 @@ class Connections(PassiveOpens):
             authentication=record.authentication,
         )
         connection.is_looped = is_looped
-        # The agenda leads to `settle`, which makes it a record again, even if it doesn't get the segment
+        # On the agenda, the connection comes to `settle`, which makes it a record again, even if no segment
+        # follows
         agenda.append(connection)
         self._thawed.add(connection)
         self.table[key] = connection

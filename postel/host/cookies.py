@@ -1,8 +1,8 @@
 """SYN cookies (RFC 4987, 3.6): a handshake without memory, while the queue of half-open connections is full.
 
 Theory of operation. In a flood of SYNs most clients never answer. While a listener's queue is full, the host
-keeps nothing for a SYN. It puts what the SYN said into the SYN,ACK, signed, and the client's ACK brings it
-back::
+keeps nothing for a SYN. It writes the contents of the SYN, signed, into fields of the SYN,ACK, and the
+client's ACK returns these fields::
 
     client                              host
     SYN  seq=IRS            ─────────►  nothing is kept
@@ -17,8 +17,8 @@ back::
 The time counts 64 seconds; a cookie is valid in its 64 seconds and in the next. The MSS is an index into a
 table of common values. Only the ACK is checked. Then the SYN is written again as it was, and the ordinary
 handshake code processes it. The timestamp has room for two options; without timestamps the connection has
-neither SACK nor window scale. Whether the SYN asked for RFC 9768 shows in the ACE field of the ACK (RFC 9768,
-5.1). RFC 3168 leaves no such trace, and so isn't agreed to.
+neither SACK nor window scale. The ACE field of the ACK shows whether the SYN asked for RFC 9768 (RFC 9768,
+5.1). Nothing in the ACK shows whether the SYN asked for RFC 3168, so the host doesn't agree to that.
 
 Cookies are used only while the queue is full (RFC 4987, 3.7, "hybrid"): the connection loses options, and a
 lost SYN,ACK isn't retransmitted.
@@ -39,15 +39,15 @@ from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, CWR, ECE, SYN, Segment
 
 _TICK: Final = 64 * SECOND
-LIFETIME: Final = 2 * _TICK  # at most: a cookie is valid in its tick and in the next
+LIFETIME: Final = 2 * _TICK  # longest time, in microseconds: a cookie is valid in its tick and in the next
 _TICKS: Final = 32
 _MSS: Final = (216, 536, 1220, 1300, 1360, 1440, 1460, 8940)
 _HASH_BITS: Final = 0xFFFFFF
-_WITHOUT_TIME: Final = 0x7FFFFFF  # MSS and hash
+_WITHOUT_TIME: Final = 0x7FFFFFF  # mask of a cookie's 27 bits for MSS and hash
 _STEP: Final = 1 << 16  # distance from the old SND.MAX, as for other new connections of such a pair
 _OPTION_BITS: Final = 0x1F
 _SACK_BIT: Final = 0x10
-_NO_SCALE: Final = 15  # a shift is at most 14
+_NO_SCALE: Final = 15  # in the field for the shift: no window scale option (a shift is at most 14)
 _LEAST_ACE: Final = 2  # the ACE field of a peer in AccECN mode is 2 or more: it says how the SYN,ACK arrived
 
 
@@ -115,7 +115,7 @@ class Cookies:
 
 
 def _syn(segment: Segment, index: int, *, accurate: bool) -> Segment:
-    """SYN for a cookie with the MSS at ``index``, which came back in ``segment``."""
+    """SYN for the cookie in ``segment``, with the MSS at ``index`` of the table."""
     syn = Segment(segment.source, segment.destination, seq.add(segment.seq, -1), 0, SYN, segment.window)
     syn.mss = _MSS[index]
     if accurate and ace(segment.flags) >= _LEAST_ACE:
@@ -129,7 +129,7 @@ def _syn(segment: Segment, index: int, *, accurate: bool) -> Segment:
 
 
 def representable(syn: Segment, *, ipv4: bool, timestamps: bool, accurate: bool = False) -> Segment | None:
-    """As much of a SYN as a cookie holds; None where its MSS is smaller than all values in the table."""
+    """Copy of a SYN with the options that a cookie holds; None if its MSS is below all in the table."""
     told = syn.mss if syn.mss != ABSENT else DEFAULT_MSS_4 if ipv4 else DEFAULT_MSS_6
     smaller = [size for size in _MSS if size <= told]
     if not smaller:

@@ -4,7 +4,7 @@ from postel.tcp.observer import Observer
 
 
 class Counters:
-    """Counts dropped packets, and tells the observer of each."""
+    """Counters of dropped packets. They report each dropped packet to the observer."""
 
     __slots__ = ("drops", "malformed_options", "observer")
 

@@ -28,8 +28,8 @@ from postel.wire import ip, udp
 from postel.wire.address import Endpoint, is_unspecified, to_text
 from postel.wire.udp import Datagram
 
-QUEUE_OCTETS: Final = 256 * 1024  # the most that waits in one socket
-_OVERHEAD: Final = 256  # octets that each waiting datagram counts besides its data
+QUEUE_OCTETS: Final = 256 * 1024  # most octets that wait in one socket
+_OVERHEAD: Final = 256  # octets that count for each waiting datagram in addition to its data
 LARGEST_4: Final = ip.LARGEST - ip.HEADER_4 - udp.HEADER
 LARGEST_6: Final = ip.LARGEST - udp.HEADER
 
@@ -129,7 +129,7 @@ class Datagrams:
         self._ports = ports
         self._connected: dict[tuple[Endpoint, Endpoint], DatagramSocket] = {}  # (local, remote)
         self._bound: dict[tuple[bytes, int], DatagramSocket] = {}  # (address or b"", port)
-        self._uses: dict[int, int] = {}  # number of sockets without a remote at each port
+        self._uses: dict[int, int] = {}  # number of sockets without a remote endpoint at each port
         self.events: EventQueue[DatagramSocket] = EventQueue()
 
     def __len__(self) -> int:
@@ -193,9 +193,9 @@ class Datagrams:
         return "" if socket.enqueue(datagram.data, sender) else "datagram_queue_full"
 
     def trouble(self, local: Endpoint, remote: Endpoint, error: TcpError) -> bool:
-        """Tell the socket that sent a datagram of an ICMP error about it (RFC 1122, 4.1.3.3).
+        """Queue a Trouble event for the socket that sent the datagram of an ICMP error (RFC 1122, 4.1.3.3).
 
-        Returns False where there is no such socket.
+        Returns False if no such socket exists.
         """
         socket = self.find(local, remote)
         if socket is not None:
@@ -222,13 +222,13 @@ class Datagrams:
         """
         routes = self._outbound.routes
         _require_endpoint(remote)
-        if address and len(address) != len(remote.address):  # the answer would go to another address
+        if address and len(address) != len(remote.address):  # the socket couldn't receive the answer
             allowed = f"an address of the family of {to_text(address)}, to which the socket is bound"
             raise AddressFamilyMismatch(f"remote is {remote}; allowed: {allowed}", "", remote, allowed)
         routes.require_destination(remote.address)
         if not address or is_unspecified(address):
             return routes.source_for(remote.address)
-        routes.require_own(address)  # the host may have lost it (`Host.remove_address`)
+        routes.require_own(address)  # `Host.remove_address` may have removed the address
         routes.require_source(address, remote.address)
         return address
 

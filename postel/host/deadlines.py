@@ -24,7 +24,7 @@ from typing import Final
 from postel.tcp.connection import Connection
 from postel.times import NEVER
 
-_FEW: Final = 64  # so few stale entries aren't worth a search
+_FEW: Final = 64  # fewer stale entries than this aren't removed
 
 
 class Deadlines:
@@ -47,7 +47,7 @@ class Deadlines:
         return len(self._armed)
 
     def arm(self, connection: Connection, deadline: int) -> None:
-        """Let `pop_due` return the connection at ``deadline`` (microseconds), or ask it again before."""
+        """Let `pop_due` return the connection at ``deadline``, in microseconds."""
         armed = self._armed.get(connection)
         if deadline >= (NEVER if armed is None else armed[0]):
             return
@@ -92,8 +92,8 @@ class Deadlines:
     def _leave_stale(self) -> None:
         """Count one more stale entry, and remove all once they are an eighth of the heap, at O(1) for each.
 
-        Stale entries would keep dead connections in memory. And a connection that is armed for two hours
-        (keep-alive) and in between for an ACK would leave one each time.
+        Stale entries would keep dead connections in memory. A connection that is armed for two hours
+        (keep-alive), and in between for an ACK, would leave a stale entry each time.
         """
         self._stale += 1
         if self._stale < _FEW or self._stale * 8 < len(self._heap):

@@ -18,7 +18,7 @@ from postel.wire.address import Address
 from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import Segment, plain_header
 
-_TURN: Final = 64  # packets of one connection before the next gets its turn
+_TURN: Final = 64  # most packets of one connection before the next connection sends
 
 
 class Departures(Settings):
@@ -49,12 +49,12 @@ class Departures(Settings):
             memory_limit=memory_limit,
             orphan_limit=orphan_limit,
         )
-        self._draining: Connection | None = None  # the connection that sends now
-        self._drained = 0  # packets that it has sent in this turn
-        self._addressed: Connection | None = None  # the connection to which the envelope belongs
-        self._config = self.config  # that connection's options when the envelope was made
+        self._draining: Connection | None = None  # connection that sends now
+        self._drained = 0  # packets that this connection has sent in a row
+        self._addressed: Connection | None = None  # connection to which ``_envelope`` belongs
+        self._config = self.config  # options of that connection when the envelope was made
         self._envelope: ip.Envelope | None = None
-        self._keyed: Connection | None = None  # the connection to which the key belongs
+        self._keyed: Connection | None = None  # connection to which ``_key`` belongs
         self._key = b""
         self._packets_sent = 0
         self._segments_sent = 0
@@ -136,10 +136,10 @@ class Departures(Settings):
         )
 
     def _next_sender(self, now: int) -> Connection | None:
-        """Connection that sends now: the one in its turn, else the next on the agenda.
+        """Connection that sends now: the one that was sending, else the next on the agenda.
 
-        Where there is none, the host's packets to itself become due, and the agenda is asked once more.
-        Returns None where it is empty.
+        If the agenda is empty, the host's packets to itself become due, and the agenda is read once more.
+        Returns None if it is still empty.
         """
         if self._draining is None:
             self._draining = self._connections.pop_next()
@@ -161,9 +161,9 @@ class Departures(Settings):
         self._outbound.let_looped_arrive(now)
 
     def _next_segment(self, connection: Connection, now: int) -> Segment | None:
-        """Next segment of the connection that sends; None where it has none.
+        """Next segment of the connection that sends; None if it has no more.
 
-        After a full turn the next connection sends.
+        After 64 packets of this connection the next one sends.
         """
         segment = connection.next_segment(now)
         if segment is None:

@@ -11,7 +11,7 @@ from postel.wire.ip import HEADER_4, Envelope
 from postel.wire.parcel import Parcel
 from postel.wire.segment import PROTOCOL, Segment, encode_head, encode_summed
 
-_DSCP: Final = 0xFC  # bits of the traffic class; the other two are the ECN field (RFC 3168, 5)
+_DSCP: Final = 0xFC  # six bits of the traffic class; the lowest two are ECN's (RFC 3168, 5)
 
 
 def envelope(connection: Connection, config: Config) -> Envelope:
@@ -52,7 +52,7 @@ def parcel(
 def stays_whole(connection: Connection, size: int, outbound: Outbound, now: int) -> bool:
     """Whether a packet with ``size`` octets behind its IP header has "don't fragment" set.
 
-    Only other packets need an identification.
+    Only packets without that flag need an identification.
     """
     if HEADER_4 + size > FLOOR_4:  # an MTU probe or a parcel, which must not be fragmented
         return True

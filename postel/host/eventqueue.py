@@ -8,8 +8,8 @@ from postel.tcp.events import Event
 Source = TypeVar("Source")
 
 
-# So few waiting events are compared one by one. That is cheaper than counting them, and most programs take
-# their events at once
+# Fewer waiting events than this are compared one by one. That is cheaper than counting them, and most
+# programs take their events at once
 _FEW: Final = 8
 
 
@@ -26,7 +26,7 @@ class EventQueue(Generic[Source]):
     def __init__(self) -> None:
         """Make an empty queue."""
         self.queue: deque[tuple[Source, Event]] = deque()
-        self._counts: dict[tuple[Source, Event], int] = {}  # of equal entries, while the queue is long
+        self._counts: dict[tuple[Source, Event], int] = {}  # number of equal entries, while the queue is long
 
     def __len__(self) -> int:
         """Number of waiting events."""

@@ -16,11 +16,11 @@ from postel.times import HOUR
 from postel.wire.segment import Segment
 
 PERIOD: Final = 12 * HOUR
-SIZE: Final = 8  # octets
+SIZE: Final = 8  # octets of a cookie
 
 
 class Gate:
-    """Decides which SYNs may bring data (the cookies of all listeners of a host)."""
+    """Check of the cookies that SYNs bring to a host's listeners: a valid one allows data in the SYN."""
 
     __slots__ = ("_key",)
 
@@ -33,8 +33,8 @@ class Gate:
     ) -> Admission | None:
         """Decision about a SYN to a listener; None means an ordinary handshake.
 
-        A valid cookie admits the data of the SYN. An invalid one, or a request for one, leads to an ordinary
-        handshake that gives the client a cookie.
+        With a valid cookie the data of the SYN is accepted. After an invalid cookie, or a request for a
+        cookie, an ordinary handshake gives the client a cookie.
         """
         if not is_fast_server(config):  # RFC7413-2
             return None

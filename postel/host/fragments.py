@@ -19,9 +19,9 @@ The whole packet gets the first fragment's header. If one fragment is marked by 
 whole is (RFC 3168, 5.3).
 
 Memory is bounded by the number of incomplete packets, of fragments in each, and of octets. Beyond a bound the
-oldest packet goes first, so that a flood of fragments removes its own, and not a packet with fragments that
-arrive one right after another. After 30 s (IPv4) or 60 s (IPv6) an incomplete packet is dropped, and its
-sender gets an ICMP "time exceeded" if the first fragment had arrived.
+oldest packet is dropped first, so that a flood of fragments drops its own packets, and not a packet with
+fragments that arrive one right after another. After 30 s (IPv4) or 60 s (IPv6) an incomplete packet is
+dropped, and its sender gets an ICMP "time exceeded" if the first fragment had arrived.
 """
 
 from bisect import bisect_left
@@ -32,13 +32,13 @@ from postel.times import NEVER, SECOND
 from postel.wire import ip
 from postel.wire.ip import Packet
 
-# RFC 791, 3.2 gives 15 s as an example, RFC 1122, 3.3.2 wants 60 to 120 s. A shorter time needs less memory
-# in an attack
+# Lifetime of an incomplete IPv4 packet. RFC 791, 3.2 gives 15 s as an example, RFC 1122, 3.3.2 wants 60 to
+# 120 s. A shorter time needs less memory in an attack
 LIFETIME_4: Final = 30 * SECOND
 LIFETIME_6: Final = 60 * SECOND  # RFC 8200, 4.5
-MOST_PACKETS: Final = 64  # incomplete packets
-MOST_PIECES: Final = 128  # fragments of one packet: 64 KiB at an MTU of 576 octets has 119
-MOST_OCTETS: Final = 1 << 20  # in all fragments, headers included
+MOST_PACKETS: Final = 64  # most incomplete packets that a host holds
+MOST_PIECES: Final = 128  # most fragments of one packet: 64 KiB at an MTU of 576 octets are 119
+MOST_OCTETS: Final = 1 << 20  # most octets of all fragments together, headers included
 
 _ECN: Final = 3
 _CE: Final = 3
@@ -63,8 +63,8 @@ class Partial:
         self.expires: int = expires
         self.end: int = -1  # the length of the whole payload, once the last fragment has arrived
         self.held: int = 0  # octets of payload
-        self.octets: int = 0  # octets of memory: headers too
-        self.offsets: list[int] = []  # ascending, one for each piece
+        self.octets: int = 0  # octets of all fragments, headers included
+        self.offsets: list[int] = []  # offsets of the fragments in octets, ascending
         self.pieces: list[Packet] = []
 
     @property
@@ -91,7 +91,7 @@ class Partial:
         )
 
     def overlaps(self, piece: Packet) -> bool:
-        """Whether a fragment covers octets of another, or contradicts it about the end of the packet."""
+        """Whether a fragment covers octets of another fragment, or gives another end of the whole packet."""
         offset, end = piece.fragment_offset, _end(piece)
         index = bisect_left(self.offsets, offset)
         if index < len(self.offsets) and (end > self.offsets[index] or not piece.more_fragments):
@@ -120,7 +120,7 @@ class Fragments:
         """Begin without packets."""
         self._counters = counters
         self._partials: dict[bytes, Partial] = {}  # the oldest first
-        self.held: int = 0  # octets of memory for all packets
+        self.held: int = 0  # octets of the fragments of all packets, headers included
 
     def __len__(self) -> int:
         """Number of incomplete packets."""
@@ -216,7 +216,7 @@ def _end(piece: Packet) -> int:
 def _join(pieces: list[Packet], mark: int) -> bytes:
     """Whole packet of these fragments, without a fragment header, so that it is processed as any other.
 
-    Its header is the first fragment's, but for the ECN field ``mark`` (RFC 8200, 4.5).
+    The header is that of the first fragment, except for the ECN field ``mark`` (RFC 8200, 4.5).
     """
     first = pieces[0]
     payload = b"".join([piece.payload for piece in pieces])

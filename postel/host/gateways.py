@@ -1,4 +1,4 @@
-"""The routes of a host to other networks, by routers on its link."""
+"""Table of a host's routes to other networks, by routers on its link."""
 
 from typing import Final, NamedTuple
 
@@ -46,9 +46,9 @@ class Gateways:
         self.routes = tuple(kept)
 
     def remove(self, network: Prefix, gateway: bytes) -> None:
-        """Remove the routes to ``network``, or only the one by ``gateway`` where that isn't b"".
+        """Remove the routes to ``network``; with a ``gateway`` other than b"", only the route by that router.
 
-        Raises ArgumentError where there is none.
+        Raises ArgumentError if there is no such route.
         """
         found = parse_network(network)
         kept = [
@@ -74,7 +74,7 @@ class Gateways:
 def parse_network(given: Prefix) -> Interface:
     """Network for text such as "10.0.0.0/8"; "0.0.0.0/0" and "::/0" are all addresses of an IP version.
 
-    Raises ArgumentError, also for bits behind the prefix.
+    Raises ArgumentError, also if bits behind the prefix aren't zero.
     """
     network = parse_interface(given, "network")
     spare = 8 * len(network.address) - network.prefix_length

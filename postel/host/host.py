@@ -2,9 +2,9 @@
 
 Packets, calls and time go in; packets and events come out.
 
-The contract is that of `postel.tcp.connection`. After any call the driver runs the *pump*: it takes
-`next_packet` until None, then `next_event` until None, begins again where the events led to new calls, and
-then arms a timer for `next_timeout`.
+The contract is that of `postel.tcp.connection`. After any call the driver (asyncio, trio, threads, or your
+own code) runs the *pump*: it takes `next_packet` until None, then `next_event` until None, begins again where
+the events led to new calls, and then arms a timer for `next_timeout`.
 
 Theory of operation (demultiplexing). A segment belongs to the connection with the same addresses and ports.
 In a plain packet, one without IPv4 options or IPv6 extension headers, these four fields stand side by side::
@@ -145,17 +145,17 @@ class Host(Departures):
         require_flag("verify_checksums", verify_checksums)
         self._verifies = verify_checksums
         self._verify = verify_checksums  # whether to check the packet that is being processed
-        self._stride = 0  # of the parcel that is being processed
+        self._stride = 0  # ``stride`` of the parcel that is being processed
         self._table = self._connections.table
-        # Listeners with a full accept queue. A driver that passes packets in batches stops while there are
-        # any, and takes events, so that the program can accept connections
+        # Listeners with a full accept queue. While there are any, a driver that passes packets in batches
+        # stops and takes events, so that the program can accept connections
         self.crowded: set[Listener] = self._connections.passive.crowded
         self._fragments = Fragments(self._counters)
         self._packets_arrived = 0
         self._segments_arrived = 0
 
     def join(self, mtu: int, secret: bytes, now: int) -> None:
-        """Set the MTU and the secret, where the constructor was given none. A driver calls it for its link.
+        """Set the MTU and the secret that the constructor wasn't given. Drivers call this for their link.
 
         Raises ArgumentError.
         """
@@ -349,7 +349,7 @@ class Host(Departures):
     def parcel_arrives(self, parcel: Parcel, now: int) -> None:
         """Process a packet from a link that checks checksums and joins packets itself.
 
-        A contradictory parcel is as harmless as a wrong packet.
+        A parcel with fields that contradict each other raises no exception, as a wrong packet doesn't.
         """
         self._verify = self._verifies and not parcel.is_vouched
         self._stride = parcel.stride
@@ -363,7 +363,7 @@ class Host(Departures):
     def record_arrives(self, record: PacketRecord, now: int) -> None:
         """Process a packet that another host of this process made with `next_record`.
 
-        The packet arrives undamaged. A record may arrive once only, at one host.
+        The packet isn't checked for damage. Pass each record only once, to one host.
         """
         connection = self._table.get(record.key)
         segment = record.segment
@@ -415,7 +415,7 @@ class Host(Departures):
         self._connections.handle_timeout(now)
         for first in self._fragments.expire(now):
             self._icmp.tell_time_exceeded(first, now)
-        for octets in self._outbound.pop_looped():  # packets that these cause arrive in the next call
+        for octets in self._outbound.pop_looped():  # answers to these arrive in the next call
             self._any_packet(octets, now, is_looped=True)
 
     # State
@@ -450,7 +450,7 @@ class Host(Departures):
     # The long way: packets that the short way of `packet_arrives` doesn't take
 
     def _any_packet(self, octets: bytes, now: int, *, is_looped: bool) -> None:
-        """Process a packet that the short way doesn't take. ``is_looped``: it comes from the host itself."""
+        """Process a packet that the short way doesn't take. ``is_looped``: the host itself sent it."""
         self.bell.ring()
         packet = self._parse_packet(octets, now)
         if packet is None:
@@ -466,7 +466,7 @@ class Host(Departures):
     def _parse_packet(self, octets: bytes, now: int, first: Packet | None = None) -> Packet | None:
         """Parse the IP header; None where it is wrong.
 
-        The packet is then counted, and its sender told by ICMP.
+        A wrong packet is counted as dropped, and an ICMP error goes to its sender.
         """
         try:
             return ip.parse(octets)

@@ -24,7 +24,8 @@ from postel.wire.ip import Packet
 from postel.wire.segment import PROTOCOL
 
 _ANSWERS_A_SECOND: Final = 1000
-# Codes that end a connection: RFC 9293, 3.9.2.2. "Fragmentation needed", a third, is a PACKET_TOO_BIG here
+# Codes that end a connection: RFC 9293, 3.9.2.2 names "fragmentation needed" as a third, but here that is the
+# kind PACKET_TOO_BIG
 _HARD: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT)
 _UNBELIEVED: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT, icmp.PROHIBITED)  # codes that RFC 5925, 7.8 ignores
 # Types of IPv4's ICMP that aren't errors (RFC 1122, 3.2.2)
@@ -66,7 +67,7 @@ def error_of(message: IcmpMessage) -> TcpError:
 def is_hard(message: IcmpMessage) -> bool:
     """Whether a message says that the other host itself refuses (SHLD-26 against MUST-56).
 
-    It then ends a connection that is being opened. Any other error is only reported.
+    Such a message ends a connection that is being opened. Any other error is only reported to the program.
     """
     return message.kind == icmp.UNREACHABLE and message.code in _HARD
 
@@ -74,7 +75,8 @@ def is_hard(message: IcmpMessage) -> bool:
 class Icmp:
     """Processes ICMP messages, and sends errors and echo replies.
 
-    The limits of both per second are drawn anew each second, so that others can't use them as a counter.
+    Errors and replies each have a limit per second. The limit is random and changes each second, so that an
+    attacker can't use it as a counter of packets.
     """
 
     __slots__ = ("_connections", "_datagrams", "_echoes", "_errors", "_outbound", "_routes")
@@ -88,10 +90,11 @@ class Icmp:
         self._connections = connections
         self._datagrams = datagrams
         self._errors = Budget(_ANSWERS_A_SECOND, secret + b"icmp")  # RFC 4443, 2.4 (f)
-        self._echoes = Budget(_ANSWERS_A_SECOND, secret + b"echo")  # apart, so that pings don't use up errors
+        # A limit of its own: pings don't use up that of errors
+        self._echoes = Budget(_ANSWERS_A_SECOND, secret + b"echo")
 
     def arrives(self, packet: Packet, now: int, *, verify: bool) -> str:
-        """Process a message. Returns why it is dropped; "" where it had an effect."""
+        """Process a message. Returns the reason why it is dropped, or "" if it had an effect."""
         try:
             message = icmp.parse(packet, verify=verify)
         except WireError as error:
@@ -107,9 +110,9 @@ class Icmp:
     # Errors about packets of this host
 
     def _error_arrives(self, message: IcmpMessage, now: int) -> bool:
-        """Give an error to the connection or socket that sent the quoted packet (MUST-54).
+        """Report an error to the connection or socket that sent the quoted packet (MUST-54).
 
-        Returns whether there is one.
+        Returns whether there is such a connection or socket.
         """
         quoted = icmp.quote(message.body)
         if quoted is None:
@@ -134,7 +137,7 @@ class Icmp:
     def _segment_too_big(
         self, connection: Connection, message: IcmpMessage, quoted: Quoted, now: int
     ) -> None:
-        """Tell a connection of a smaller path MTU. Other connections learn it when this one is settled."""
+        """Report a smaller path MTU to a connection. Others get it when this connection is settled."""
         mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
         if mtu:
             connection.packet_too_big(mtu, quoted.seq, now)
@@ -142,13 +145,13 @@ class Icmp:
     def _datagram_failed(
         self, local: Endpoint, remote: Endpoint, message: IcmpMessage, length: int, now: int
     ) -> bool:
-        """Tell a UDP socket of an ICMP error about its datagram. Returns whether there is such a socket."""
+        """Report an ICMP error to the UDP socket that sent the datagram. Returns whether there is one."""
         if message.kind != icmp.PACKET_TOO_BIG:
             return self._datagrams.trouble(local, remote, error_of(message))
         if self._datagrams.find(local, remote) is None:
             return False
         mtu = self._routes.usable(remote.address, message.mtu, length, now)
-        if 0 < mtu < self._routes.mtu_to(remote.address, now):  # an ICMP message never raises it
+        if 0 < mtu < self._routes.mtu_to(remote.address, now):  # an ICMP message never raises the path MTU
             self._routes.learn(remote.address, mtu, now)  # from now on larger datagrams go in fragments
             self._datagrams.trouble(
                 local, remote, MessageTooLong(f"a datagram was lost: the path carries {mtu} octets")
@@ -181,7 +184,7 @@ class Icmp:
 
         RFC 1122, 3.2.2.5; RFC 4443, 3.4. A failed source route has a message of its own (RFC 1122, 3.3.5).
         ``first`` is the first fragment of a packet that arrived in fragments. A packet with an own source
-        address isn't answered: this host makes no such packets, so it is forged.
+        address isn't answered: this host makes no such packets, so the source address is forged.
         """
         try:
             packet = ip.outline(octets)
@@ -198,7 +201,7 @@ class Icmp:
         return self._answer(problem, packet, now)
 
     def tell_time_exceeded(self, first: Packet, now: int) -> bool:
-        """Tell the sender of a first fragment that the others didn't arrive in time."""
+        """Send ICMP "time exceeded" about a first fragment, because the others didn't arrive in time."""
         return self._answer(icmp.time_exceeded(icmp.IN_REASSEMBLY, first), first, now)
 
     def _answer_echo(self, request: IcmpMessage, packet: Packet, now: int) -> bool:
@@ -214,7 +217,7 @@ class Icmp:
     def _answer(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
         """Send an error about a packet, where that is allowed, from the address to which the packet was sent.
 
-        It isn't allowed (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)) about a packet to a broadcast or multicast
+        No error may be sent (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)) about a packet to a broadcast or multicast
         address, from an address that isn't a single host's, about another ICMP error, and in IPv4 about
         fragments other than the first.
         """
@@ -271,9 +274,9 @@ def _is_ignored(connection: Connection, message: IcmpMessage) -> bool:
 
 
 def _is_told_of_multicast(packet: Packet, error: WireError) -> bool:
-    """Whether the sender of a packet to a multicast address is told of an unknown option.
+    """Whether an ICMP error about an unknown option answers a packet to a multicast address.
 
-    It is where the option's type begins with the bits 10 (RFC 4443, 2.4 (e.3); RFC 8200, 4.2).
+    It does if the option's type begins with the bits 10 (RFC 4443, 2.4 (e.3); RFC 8200, 4.2).
     """
     is_multicast_6 = packet.version == 6 and is_multicast(packet.destination)
     return (
@@ -286,8 +289,8 @@ def _is_told_of_multicast(packet: Packet, error: WireError) -> bool:
 def _is_error(packet: Packet) -> bool:
     """Whether a packet is an ICMP error or a redirect, which must not be answered.
 
-    It is assumed where the type is unknown or cut off. But a fragment of ICMPv6 that isn't the first may be
-    answered: it says nothing of its type, and RFC 8200, 4.5 asks for answers to bad fragments.
+    A packet with an unknown type, or without its type, counts as an error. But a fragment of ICMPv6 other
+    than the first may be answered: its type isn't known, and RFC 8200, 4.5 asks for answers to bad fragments.
     """
     if packet.protocol != protocol_for(packet.source) or packet.fragment_offset:
         return False

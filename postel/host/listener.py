@@ -10,11 +10,12 @@ queue::
                        small records                        are dropped
             backlog:   SYN cookies keep nothing
 
-A full queue never answers with RST. To the client it looks like a lost packet: the connection stays
-half-open, sends its SYN,ACK again, and the client's next ACK succeeds when there is room (EP-LIS-5).
+A host with a full queue never answers with RST. To the client a full queue looks like a lost packet: the
+connection stays half-open, sends its SYN,ACK again, and the client's next ACK succeeds when there is room
+(EP-LIS-5).
 
-No event tells of a half-open or ready connection, except Acceptable of its listener. Its events wait until
-the program accepts it.
+A half-open or ready connection causes no event, except Acceptable of its listener. Its own events wait until
+the program accepts the connection.
 """
 
 from abc import ABC, abstractmethod
@@ -112,14 +113,15 @@ class Listener:
         """Make a listener of these tables; `Host.listen` does so."""
         self.address: bytes = address  # b"" for all addresses
         self.local: Endpoint = local
-        self.latest_local: Endpoint = local  # of the latest connection; most connections share one object
+        # Own endpoint of the latest connection; most connections share one object
+        self.latest_local: Endpoint = local
         self.backlog: int = backlog
         self.config: Config = config
-        self.keys: Keychain | None = keys  # of connections to come
+        self.keys: Keychain | None = keys  # keys of connections to come
         self.context: object = None
         self.closed: bool = False
         self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
-        self.number: int = number  # no other listener of the host has it, or had it before
+        self.number: int = number  # unique among all listeners that the host ever had
         self.cached: int = 0  # further half-open connections, which are records in the SYN cache
         self.ready: deque[Connection] = deque()
         self.cookies_until: int = 0  # until this time an ACK may bring a SYN cookie
@@ -147,9 +149,9 @@ class Listener:
         return () if self.keys is None else self.keys.for_peer(remote.address)
 
     def accept(self) -> Connection | None:
-        """Remove and return the connection that has been ready longest; None where none is.
+        """Remove and return the connection that has been ready longest; None if none is ready.
 
-        Events of the connection from before, such as Readable or Closed, follow in `Host.next_event`.
+        Events that the connection has had so far, such as Readable or Closed, follow in `Host.next_event`.
         """
         if not self.ready:
             return None
@@ -168,12 +170,12 @@ class Listener:
     def next_request(self) -> Request | None:
         """Return the oldest request that wasn't returned before; None where there is none.
 
-        It waits for `answer`.
+        The request then waits for `answer`.
         """
         return None if self.requests is None else self.requests.next()
 
     def answer(self, request: Request, answer: Answer, now: int) -> bool:
-        """Answer a request of `next_request`, at once or later.
+        """Answer a request that `next_request` returned, at once or later.
 
         ``answer`` is one of these:
 
@@ -213,7 +215,7 @@ class Listener:
 
 
 class HalfOpen:
-    """A connection in SYN-RECEIVED of a listener, and what is needed to move it.
+    """A listener's connection in SYN-RECEIVED, with its SYN, its time of arrival and its predecessor.
 
     It has these attributes:
         child: the connection.
@@ -277,13 +279,14 @@ class Passive:
         self.half_open: dict[bytes, HalfOpen] = {}
         self.cache: SynCache = SynCache()
         self.asking: dict[Listener, Waiting] = {}  # listeners that ask first
-        self.crowded: set[Listener] = set()  # with a full accept queue (`Host.crowded`)
+        self.crowded: set[Listener] = set()  # listeners with a full accept queue (`Host.crowded`)
         self._listeners: dict[tuple[bytes, int], Listener] = {}
         self._numbered: dict[int, Listener] = {}
         self._serial = 0
         self._catching = 0  # number of listeners to every port
         self._ports: dict[int, int] = {}  # number of listeners at each port
-        self._silent: set[Connection] = set()  # half-open or ready: the program doesn't get their events yet
+        # Half-open or ready connections: the program doesn't get their events yet
+        self._silent: set[Connection] = set()
 
     def open(
         self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None = None
@@ -304,7 +307,8 @@ class Passive:
     def find(self, address: bytes, port: int) -> Listener | None:
         """EP-DMX-1: listener for a SYN to this endpoint, or None.
 
-        The exact port goes before every port, and for each the exact address before the wildcards.
+        A listener at the exact port goes before a listener to every port. Among these, one at the exact
+        address goes before one at a wildcard address.
         """
         listener = self._at(address, port)
         return self._at(address, EVERY_PORT) if listener is None and self._catching else listener
@@ -340,7 +344,8 @@ class Passive:
     def keep(self, entry: HalfOpen) -> None:
         """Replace a half-open connection that `may_be_cached` by a record in the SYN cache.
 
-        The record takes a tenth of the memory. A segment or a timer makes it a connection again.
+        The record takes a tenth of the connection's memory. A segment or a timer makes the record a
+        connection again.
         """
         listener, syn = entry.listener, entry.syn
         if syn is None:
@@ -379,7 +384,7 @@ class Passive:
     def release(self, connection: Connection) -> None:
         """Queue the events of a connection that the program accepts.
 
-        Opened isn't among them, because Acceptable has told it.
+        Opened isn't queued, because Acceptable has reported the connection already.
         """
         if connection.state is CLOSED:
             hosted.let_text_go(connection)
@@ -405,7 +410,7 @@ class Passive:
         for connection in listener.ready:
             if connection.state is not CLOSED:
                 connection.abort(now)
-            connection.release(now)  # of what it received
+            connection.release(now)  # frees the memory of received data
             hosted.forget_events(connection)
             self._silent.discard(connection)
 

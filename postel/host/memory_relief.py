@@ -1,18 +1,18 @@
 """What a host does when its memory is used up, and which connection gets memory that becomes free.
 
 Theory of operation. All buffers of all connections count against one limit, `Host`'s ``memory_limit``
-(`postel.tcp.memory`). When a connection asks for memory in vain, the host makes an eighth of the limit free,
-in this order::
+(`postel.tcp.memory`). When a connection asks for memory and gets none, the host makes an eighth of the limit
+free, in this order::
 
     1. buffers that grew       shrink to the size at which they began
     2. data behind a gap       is thrown away: the peer still has it, and sends it again (RFC 2018, 8)
-    3. released connections    end, the oldest first, where their peer doesn't take what is left to send
+    3. released connections    end, the oldest first, if their peer doesn't take the data left to send
 
 Connections that wait for memory then get it in the order in which they began to wait: *writers* have data to
 send, and get the event Writable; *readers* advertised a window of nearly zero, and send a window update.
 
-Each of these is bounded: no call looks at more than 64 connections, however many there are. What one call
-leaves to do the next one does, and there is one for each packet that met the limit.
+The cost of each step is bounded: no call looks at more than 64 connections, however many there are. The next
+call goes on with the connections that are left. There is a call for each packet that met the limit.
 """
 
 from itertools import islice
@@ -25,11 +25,11 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import WRITABLE, Event
 from postel.tcp.memory import Holder, Memory
 
-_AT_ONCE: Final = 64  # connections that one call looks at, in each step
+_AT_ONCE: Final = 64  # most connections that one call looks at, in each step
 
 
 class Relief:
-    """Makes memory free, and passes free memory on."""
+    """Relief of a host's memory: it makes memory free, and gives free memory to connections that wait."""
 
     __slots__ = ("_heeded", "_memory", "_orphans", "_table", "_unvisited", "_waits_heeded")
 
@@ -40,10 +40,10 @@ class Relief:
         self._orphans = orphans
         self._unvisited: list[bytes] = []  # keys of connections with buffers to shrink in this round
         self._heeded = 0  # the value of `Memory.refused` when memory was last made free
-        self._waits_heeded = 0  # the value of `Memory.waits` when a writer was last cared for
+        self._waits_heeded = 0  # the value of `Memory.waits` when memory was last freed for a writer
 
     def has_memory(self, now: int) -> bool:
-        """Whether there is memory for a new connection, after an attempt to make some free."""
+        """Whether there is memory for a new connection. If none is free, try to free some first."""
         if self._memory.free == 0:
             self.relieve(now)
         return self._memory.free > 0
@@ -51,8 +51,8 @@ class Relief:
     def attend(self, now: int) -> None:
         """Make memory free if some was refused, and send window updates. Called while `Memory.is_wanted`.
 
-        For a writer that waits, only released connections end: data behind gaps belongs to connections as
-        good as the writer's.
+        For a waiting writer only released connections are ended. Data behind gaps isn't dropped, because its
+        connections have the same right to memory as the writer.
         """
         memory = self._memory
         if memory.refused != self._heeded:
@@ -95,7 +95,7 @@ class Relief:
         return connection if connection is not None and hosted.is_of(holder, connection) else None
 
     def _serve_readers(self) -> None:
-        """Send window updates, to the longest waiting first, while the free memory is worth one."""
+        """Send window updates to readers, the longest waiting first, while the free memory is enough."""
         readers = self._memory.readers
         for _ in range(min(len(readers), _AT_ONCE)):
             holder = next(iter(readers))
@@ -123,7 +123,7 @@ class Relief:
     def _give_up_gaps(self, excess: int) -> None:
         """Free this many octets of data behind gaps.
 
-        Among the 64 connections with the oldest gaps, those that hold most give most.
+        Among the 64 connections with the oldest gaps, those with the most data behind gaps lose theirs first.
         """
         oldest = list(islice(self._memory.gaps, _AT_ONCE))
         freed = 0

@@ -10,9 +10,10 @@ from postel.tcp import hosted
 from postel.tcp.connection import Connection
 from postel.times import MINUTE
 
-MOST: Final = 8192  # the limit of Linux on machines with little memory
-_SPARED: Final = MINUTE  # after its release a connection that makes progress is spared for this time
-_LOOKS: Final = 32  # connections that one call looks at and spares
+MOST: Final = 8192  # default limit of released connections: Linux's on machines with little memory
+# Microseconds after its release in which `relieve` spares a connection that makes progress
+_SPARED: Final = MINUTE
+_LOOKS: Final = 32  # most connections that one call of `relieve` spares
 
 
 class Orphans:
@@ -26,7 +27,8 @@ class Orphans:
     def __init__(self, limit: int) -> None:
         """Begin without connections; ``limit`` bounds their number."""
         self._limit = limit
-        self._released: OrderedDict[Connection, int] = OrderedDict()  # when they were released
+        # Value: when the connection was released, in microseconds
+        self._released: OrderedDict[Connection, int] = OrderedDict()
         self.ended: int = 0
 
     def __len__(self) -> int:
@@ -34,7 +36,7 @@ class Orphans:
         return len(self._released)
 
     def note(self, connection: Connection, now: int) -> None:
-        """Add a released connection, unless it is here already. One too many ends the oldest."""
+        """Add a released connection, unless it was added before. Above the limit, the oldest one is ended."""
         if connection in self._released:
             return
         self._released[connection] = now
@@ -50,7 +52,7 @@ class Orphans:
         """End the oldest connections until they have freed this many octets.
 
         A connection is spared while its peer takes the data, for a minute; it then goes to the end of the
-        queue. Each call spares 32 at most, so that its cost is bounded.
+        queue. Each call spares 32 connections at most, so that its cost is bounded.
         """
         freed = spared = 0
         while freed < octets and spared < min(_LOOKS, len(self._released)):

@@ -10,8 +10,8 @@ from postel.tcp.bell import Bell
 from postel.times import NEVER
 from postel.wire import ip
 
-MOST: Final = 1024  # packets that wait for the driver at most
-_COUNTERS: Final = 256  # counters of identifications, which the pairs of addresses share
+MOST: Final = 1024  # most packets that wait for the driver
+_COUNTERS: Final = 256  # number of counters of identifications; pairs of addresses share them
 
 
 class Outbound:
@@ -27,7 +27,7 @@ class Outbound:
         # Packets to the host itself. They arrive in the next `handle_timeout`, not at once, so that no call
         # recurses
         self.looped: deque[bytes] = deque()
-        self.looped_at: int = NEVER  # when they arrive
+        self.looped_at: int = NEVER  # when the packets in ``looped`` arrive, in microseconds
         self.counters: Counters = counters
         self._key = blake2b(secret, digest_size=32, person=b"identification").digest()
         self._numbers = [0] * _COUNTERS
@@ -106,8 +106,8 @@ class Outbound:
     def identification(self, source: bytes, destination: bytes) -> int:
         """Identification for the next packet of a pair of addresses that may be fragmented (RFC 7739, 5.3).
 
-        It is a counter with a secret start for each pair: 16 bits for IPv4, where only packets that may be
-        fragmented need one (RFC 6864), and 32 bits for IPv6.
+        The identification is a counter with a secret start for each pair: 16 bits for IPv4, where only
+        packets that may be fragmented need one (RFC 6864), and 32 bits for IPv6.
         """
         digest = blake2b(source + destination, digest_size=8, key=self._key).digest()
         index = digest[4] % _COUNTERS

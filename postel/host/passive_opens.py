@@ -31,18 +31,19 @@ from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, Segment, encode_for
 
-# Half-open connections that aren't records of the SYN cache. Mostly clients answer before there are so many
+# Most half-open connections that aren't records of the SYN cache. Usually clients answer before there are so
+# many
 MOST_HALF_OPEN: Final = 32
 
 _CONTROL_BITS: Final = SYN | ACK | RST
-_HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
+_HEADERS_4: Final = 20 + 60  # octets of IP and TCP header with the most options
 _HEADERS_6: Final = 40 + 60
-# Distance of a new ISS from the old SND.MAX, where the ISS generator gives none above it
+# Distance of a new ISS from the old SND.MAX, if the ISS generator gives no ISS above that
 _STEP_BEYOND: Final = 1 << 16
 
 
 class PassiveOpens(ABC):
-    """The half of `Connections` for passive opens, and for what both halves need to make connections."""
+    """Base class of `Connections`: passive opens, and the making of connections for all kinds of open."""
 
     def __init__(
         self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes
@@ -53,7 +54,7 @@ class PassiveOpens(ABC):
         self.events: EventQueue[Connection] = EventQueue()
         self.acceptable: EventQueue[Listener] = EventQueue()
         self.passive: Passive = Passive(self.events, ports)
-        self.offload = 0  # size in octets of the largest packet that the link cuts itself
+        self.offload = 0  # octets of the largest packet that the link cuts itself
         self.most_half_open = MOST_HALF_OPEN
         self._outbound = outbound
         self._routes = outbound.routes
@@ -67,7 +68,7 @@ class PassiveOpens(ABC):
         self._gate = Gate(secret)
         self._timers = Deadlines()
         self._agenda = Turns(outbound.bell)
-        self._looped = Turns(outbound.bell)  # of connections to the host itself
+        self._looped = Turns(outbound.bell)  # agenda of connections to the host itself
 
     @abstractmethod
     def _forget(self, connection: Connection, now: int) -> None:
@@ -107,9 +108,9 @@ class PassiveOpens(ABC):
     ) -> bool:
         """Process an ACK to a listener that has sent SYN cookies lately (EP-DMX-1, BAD-FLOOD-3).
 
-        The ACK may return a cookie, and bring data. Returns False where it returns none. While the accept
-        queue is full, this isn't certain: the ACK with the cookie may have been dropped because there was no
-        room, and a later segment must not be answered with RST.
+        The ACK may return a cookie, and bring data. Returns False if it returns no cookie. But while the
+        accept queue is full, True is returned for each ACK: the ACK with the cookie may have been dropped for
+        lack of room, and a later segment must not be answered with RST.
         """
         if now >= listener.cookies_until or segment.flags & SYN:
             return False
@@ -125,7 +126,7 @@ class PassiveOpens(ABC):
     def _has_room(self, listener: Listener, octets: bytes, now: int) -> bool:
         """EP-LIS-5: whether there is room for one more connection.
 
-        Where there is none, the SYN is dropped, not refused.
+        If there is no room, the segment is dropped, and not refused with RST.
         """
         if listener.is_full:
             self._counters.drop("accept_queue_full", octets, now)
@@ -140,8 +141,8 @@ class PassiveOpens(ABC):
     ) -> bool:
         """Whether a SYN, in the packet ``octets``, may go on at once.
 
-        It may where the listener doesn't ask first, or the program has answered "accept". Otherwise the SYN
-        becomes a request.
+        The SYN may go on if the listener doesn't ask first, or if the program has answered "accept".
+        Otherwise the SYN becomes a request.
         """
         waiting = listener.requests
         if waiting is None:
@@ -189,7 +190,7 @@ class PassiveOpens(ABC):
         child.segment_arrives(syn, now)
         entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syn if is_plain else None, now)
         if listener.requests is not None:
-            listener.requests.discard(entry.key)  # the half-open connection gets its segments now
+            listener.requests.discard(entry.key)  # from now on the half-open connection gets the segments
         self.passive.admit(entry)
         if hosted.is_fast(child):
             self._make_ready(entry)
@@ -212,8 +213,8 @@ class PassiveOpens(ABC):
 
         The connection that makes the SYN,ACK is then thrown away.
 
-        Where a signature is due, nothing is sent: a cookie has no room for what must be signed.
-        ``predecessor`` is the connection of a pair in TIME-WAIT.
+        If a signature is required, nothing is sent: a cookie has no room for the numbers that must be
+        signed. ``predecessor`` is the connection of a pair in TIME-WAIT.
         """
         self._counters.drop("half_open_full", octets, now)
         config = listener.config
@@ -286,7 +287,7 @@ class PassiveOpens(ABC):
         if syn is None:
             return False
         if self._has_room(listener, octets, now):
-            entry.predecessor = None  # its pair has a new connection now, so it won't come back
+            entry.predecessor = None  # the pair has a new connection now: the old one won't come back
             hosted.discard(child, None, now)
             self._forget(child, now)
             self._open_by_cookie(listener, child.local, child.remote, syn, segment, octets, now)
@@ -341,7 +342,7 @@ class PassiveOpens(ABC):
         return True
 
     def _make_ready(self, entry: HalfOpen) -> None:
-        """Move a connection to its listener's accept queue, and tell the listener."""
+        """Move a connection to its listener's accept queue, and queue the listener's event Acceptable."""
         self.passive.make_ready(entry)
         self.table[entry.key] = entry.child
         self.acceptable.put(entry.listener, ACCEPTABLE, len(entry.listener.ready))
@@ -385,6 +386,6 @@ class PassiveOpens(ABC):
 def beyond(iss: int, snd_max: int) -> int:
     """ISS above the sequence numbers of the pair's previous connection (EP-TW-8, MAY-2).
 
-    It is ``iss`` where that is above them already.
+    The result is ``iss`` if ``iss`` is above these numbers already.
     """
     return iss if seq.gt(iss, snd_max) else seq.add(snd_max, _STEP_BEYOND)

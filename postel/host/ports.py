@@ -7,8 +7,8 @@ which other bits of the hash select::
 
     port = 1024 + (offset + counter) % 64512;  counter += 1;  repeat while the port is taken
 
-`Ports.find` tries 16 ports like this. If all are taken, it would take long to go on one by one. So for each
-destination to which many ports are taken there is a set of the free ones (a "crowd"), as the bits of one
+`Ports.find` tries 16 ports like this. If all 16 are taken, trying more ports one by one would take long. So
+each destination to which many ports are taken gets a set of the free ports (a "crowd"), as the bits of one
 integer. The port at which the algorithm would arrive is found by shifting that integer. A search then costs
 about the same whether many ports are free, one, or none.
 """
@@ -24,11 +24,11 @@ from postel.compiler import mypyc_attr
 LOWEST: Final = 1024  # RFC6056-3.2: the whole range above the well-known ports
 HIGHEST: Final = 65535
 _COUNT: Final = HIGHEST - LOWEST + 1
-_ZERO: Final = 0x30  # digits
+_ZERO: Final = 0x30  # the character "0"
 _ONE: Final = 0x31
-_TABLE: Final = 1024  # counters; by RFC 6056 even 10 are a help
+_TABLE: Final = 1024  # number of counters; RFC 6056 says that even 10 help
 _TRIES: Final = 16  # ports that are tried one by one, before the set of the free ones is used
-_FEW: Final = 8  # with so few taken ports a destination needs no set any more
+_FEW: Final = 8  # with this number of taken ports or fewer, a destination's set is removed
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -63,11 +63,11 @@ class Search(ABC):
         """
 
     def waiting(self) -> Iterable[int]:
-        """Those of the `taken` ports that may become free only because time passes."""
+        """Ports among `taken` that may become free without a call of `Ports.free`, because time passes."""
         return ()
 
     def is_waiting(self, port: int) -> bool:
-        """Whether this port may become free only because time passes."""
+        """Whether this port may become free without a call of `Ports.free`, because time passes."""
         return False
 
 
@@ -122,9 +122,9 @@ class Ports:
         return self._find_waiting(search, crowd)
 
     def _find_waiting(self, search: Search, crowd: _Crowd) -> int:
-        """First free port among those that wait for their time; 0 where none is found.
+        """First free port among those that may become free when time passes; 0 if none is found.
 
-        One call asks about 16 ports at most, and the next call goes on.
+        One call tries 16 ports at most, and the next call goes on with the ports behind these.
         """
         for _ in range(_TRIES):
             if not crowd.waiting:
@@ -137,7 +137,7 @@ class Ports:
         return 0
 
     def wait(self, destination: bytes, port: int) -> None:
-        """Note that a taken port may become free for this destination only because time passes."""
+        """Note that a taken port may become free without a call of `free`, because time passes."""
         crowd = self._crowded.get(destination)
         if crowd is not None and port >= LOWEST:
             crowd.waiting |= 1 << port - LOWEST
@@ -150,7 +150,7 @@ class Ports:
     def free(self, destination: bytes, port: int) -> None:
         """Note that a port is free again for this destination.
 
-        Harmless where it wasn't taken, or still is.
+        The call does no harm if the port wasn't taken, or is still taken.
         """
         crowd = self._crowded.get(destination)
         if crowd is None or port < LOWEST:
@@ -163,7 +163,7 @@ class Ports:
     def free_everywhere(self, port: int) -> None:
         """Note that a port is free again for all destinations.
 
-        A listener, or a socket without a remote endpoint, had it before.
+        A listener, or a socket without a remote endpoint, had the port before.
         """
         for destination in list(self._crowded):
             self.free(destination, port)

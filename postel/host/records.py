@@ -8,7 +8,7 @@ from typing import Final
 from postel.times import NEVER
 
 _HEAD: Final = Struct("!QB")  # the deadline, and the length of the key that follows
-_FEW: Final = 64  # so few void records aren't worth a search
+_FEW: Final = 64  # up to this number of void records none is removed
 
 
 class Records:
@@ -66,7 +66,7 @@ class Records:
     def next_timeout(self) -> int:
         """Earliest deadline in microseconds, or NEVER where there is no record.
 
-        It may be that of a void record.
+        The deadline may be that of a void record.
         """
         return int.from_bytes(self._queue[0][:8], "big") if self._queue else NEVER
 

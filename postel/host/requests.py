@@ -14,7 +14,8 @@ from typing import Final, Literal, TypeAlias, get_args
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.address import Endpoint
 
-ANSWER_WITHIN: Final = 20 * SECOND  # a client with an RTO of 1 s has then sent its SYN five times
+# Microseconds: by then a client with an RTO of 1 s has sent its SYN five times
+ANSWER_WITHIN: Final = 20 * SECOND
 LONGEST_WAIT: Final = 10 * MINUTE
 
 # The program's answer to a request. "accept": the handshake goes on. "refuse": RST, as if nothing listened.
@@ -56,10 +57,10 @@ class Request:
 
 
 class Waiting:
-    """The requests of one listener that aren't answered yet, or are accepted and wait for room.
+    """Requests of one listener that aren't answered yet, or that are accepted and wait for room.
 
-    An accepted client doesn't need to ask again: its next SYN passes once there is room, or the ACK of its
-    SYN cookie comes.
+    An accepted client makes no new request: its next SYN passes once there is room, and so does the ACK that
+    returns its SYN cookie.
     """
 
     __slots__ = ("_asked", "_requests", "most", "within")
@@ -80,7 +81,7 @@ class Waiting:
         return self._requests.get(key)
 
     def put(self, request: Request) -> bool:
-        """Add a request. Returns False where as many wait as may."""
+        """Add a request. Returns False if the largest allowed number of requests waits already."""
         if len(self._requests) >= self.most:
             return False
         self._requests[request.key] = request

@@ -12,7 +12,7 @@ _RESETS_A_SECOND: Final = 1000
 class Resets:
     """Answers segments with RST, up to a limit per second that is drawn anew each second.
 
-    So a peer can't count how many of them other peers have caused (CVE-2016-5696).
+    With a random limit a peer can't count the RSTs that other peers have caused (CVE-2016-5696).
     """
 
     __slots__ = ("_budget",)
@@ -24,7 +24,7 @@ class Resets:
     def answer(self, segment: Segment, now: int) -> Segment | None:
         """EP-CLO-2, EP-CLO-3, EP-LIS-2: RST that answers a segment; None for a RST (EP-PRE-9, EP-CLO-1).
 
-        It is None also where the limit of this second is reached.
+        The result is None also if the limit of this second is reached.
         """
         if segment.flags & RST or not self._budget.claim(now):
             return None

@@ -16,8 +16,8 @@ Theory of operation. A host has one link. For each packet it answers these quest
       no route                                                      the destination itself, as a neighbour
 
 - How large may it be (`Routes.mtu_to`)? As large as the link's MTU, or as the path MTU that ICMP or a
-  connection's probes have found (RFC 1191, RFC 8201). That is forgotten after ten minutes, because the path
-  may have changed.
+  connection's probes have found (RFC 1191, RFC 8201). The host forgets a path MTU after ten minutes, because
+  the path may have changed.
 
 And for a packet from the link: is its source forged, and is it for this host (`Routes.objection`)?
 """
@@ -143,7 +143,7 @@ class Routes:
         """Reason to drop a packet from the link with these addresses; "" where there is none (EP-PRE-3)."""
         if self.is_forged(source):
             return "invalid_source"
-        if is_loopback(destination):  # an own address, but never on a link
+        if is_loopback(destination):  # a loopback address never occurs on a link
             return "invalid_destination"
         if destination in self.own:
             return ""
@@ -154,7 +154,8 @@ class Routes:
     def is_forged(self, source: bytes) -> bool:
         """Whether no packet from the link can have this source address.
 
-        That is an own address ("LAND" attack, BAD-HDR-10), or one that RFC1122-3.2.1.3 forbids as a source.
+        Such an address is an own address ("LAND" attack, BAD-HDR-10), or one that RFC1122-3.2.1.3 forbids as
+        a source.
         """
         return source in self.own or not self.is_unicast(source)
 
@@ -299,9 +300,9 @@ class Routes:
         self.add("0.0.0.0/0" if len(octets) == 4 else "::/0", gateway=gateway)
 
     def remove(self, network: Prefix, *, gateway: Address | None = None) -> None:
-        """Remove the routes to ``network``, or only the one by ``gateway`` where it is given.
+        """Remove the routes to ``network``, or only the route by ``gateway`` if that is given.
 
-        Raises ArgumentError where there is none.
+        Raises ArgumentError if there is no such route.
         """
         self._gateways.remove(network, b"" if gateway is None else octets_of(gateway, "gateway"))
         self._hops.clear()
@@ -309,7 +310,8 @@ class Routes:
     def next_hop(self, destination: bytes) -> bytes:
         """Address of the neighbour to which packets for ``destination`` are given.
 
-        It is a router's, or the destination itself. ``destination`` is 4 or 16 octets, as in an `Endpoint`.
+        The neighbour is a router, or the destination itself. ``destination`` is 4 or 16 octets, as in an
+        `Endpoint`.
         """
         hop = self._hops.get(destination)
         if hop is None:
@@ -347,7 +349,7 @@ class Routes:
     def may_fragment(self, destination: bytes, now: int) -> bool:
         """Whether routers on the path may fragment packets.
 
-        They may only where the path's MTU is below this host's minimum.
+        Routers may do so only if the path's MTU is below this host's minimum.
         """
         path = self._path(destination, now)
         return path is not None and path.may_fragment
@@ -355,8 +357,8 @@ class Routes:
     def usable(self, destination: bytes, claimed: int, length: int, now: int) -> int:
         """MTU to use after a router claimed ``claimed`` for a packet of ``length`` octets.
 
-        It is 0 for a claim that can't be true. It may be no smaller than the known MTU: the sender of the
-        packet may not know that one, and decides itself.
+        The result is 0 for a claim that can't be true. The result may be larger than the known path MTU: the
+        connection that sent the packet may not know that MTU yet, and decides itself.
         """
         if len(destination) == 16:
             return claimed if LOWEST_6 <= claimed < self.mtu else 0  # RFC8201-4a

@@ -22,7 +22,7 @@ from postel.wire import ip
 from postel.wire.address import Address, is_unspecified, octets_of, parse_interface
 
 _LEAST_MTU: Final = 68
-_USUAL_MTU: Final = 1500  # of a host that isn't attached to a link yet
+_USUAL_MTU: Final = 1500  # MTU in octets of a host that isn't attached to a link yet
 
 
 class Settings:
@@ -58,7 +58,7 @@ class Settings:
         )
         self.config = config
         self.is_attached = False  # whether a driver has attached the host to a link
-        self.bell: Bell = Bell()  # tells a driver of many hosts that this one may have output
+        self.bell: Bell = Bell()  # tells a driver of many hosts that this host may have output
         self.memory: Memory = Memory(memory_limit)
         self.routes: Routes = Routes(
             tuple([parse_interface(address) for address in addresses]),
@@ -103,7 +103,7 @@ class Settings:
         return self.routes.mtu
 
     def join(self, mtu: int, secret: bytes, now: int) -> None:
-        """Set the MTU and the secret, where the constructor was given none (`Host.join`)."""
+        """Set the MTU and the secret that the constructor wasn't given (`Host.join`)."""
         _require_mtu(mtu)
         if not self.has_secret:
             _require_secret(secret)
@@ -144,9 +144,9 @@ class Settings:
     def remove_address(self, address: Address, now: int) -> None:
         """Take an address away from the host.
 
-        Connections from the address end with AddressNotAvailable. Their peers aren't told, because nothing
-        may be sent from the address any more. Half-open connections, requests and pairs in TIME-WAIT end
-        without an event. Listeners and sockets with this address stay, and receive again once it is added
+        Connections from the address end with AddressNotAvailable. Their peers get no RST, because nothing may
+        be sent from the address any more. Half-open connections, requests and pairs in TIME-WAIT end without
+        an event. Listeners and sockets with this address stay, and receive again once the address is added
         again.
 
         Raises ArgumentError; AddressNotAvailable where the host doesn't have the address.
@@ -161,9 +161,9 @@ class Settings:
     def set_mtu(self, mtu: int, now: int) -> None:
         """Change the MTU of the link, in octets (68 to 65535).
 
-        Where it becomes smaller, connections send smaller segments at once, and octets in flight may be sent
-        again in these. Where it becomes larger, new connections use it, and the others find out what their
-        paths carry (`Config.mtu_probing`).
+        If the MTU becomes smaller, connections send smaller segments at once, and may send octets in flight
+        again in these. If it becomes larger, new connections use the larger MTU, and the others find out
+        which packets their paths carry (`Config.mtu_probing`).
 
         Raises ArgumentError, also where ``mtu`` is larger than the packets of `use_offload`.
         """
@@ -179,8 +179,8 @@ class Settings:
     def use_offload(self, largest: int) -> None:
         """Let new connections make packets of up to ``largest`` octets, which the link cuts.
 
-        `next_parcel` returns such packets; `next_packet` cuts them itself. 0 means none larger than the MTU.
-        Raises ArgumentError for other values below the MTU or above 65535.
+        `next_parcel` returns such packets; `next_packet` cuts them itself. With 0 no packet is larger than
+        the MTU. Raises ArgumentError for other values below the MTU or above 65535.
         """
         allowed = f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets"
         require_number("largest", largest, self.routes.mtu if largest else 0, ip.LARGEST, allowed)

@@ -26,10 +26,11 @@ from typing import Final
 from postel.host.records import Records
 from postel.tcp.half_open import Changes, Remains
 
-# The listener's number, when the SYN arrived, and retransmissions with a flag; changes and the SYN follow
+# Head of a record: the listener's number, the time at which the SYN arrived, and the number of
+# retransmissions with a flag. The changes and the SYN follow the head
 _HEAD: Final = Struct("!IQB")
 _CHANGES: Final = Struct("!QQIHHHBB")
-_CHANGED: Final = 0x80  # the flag beside the retransmissions: changes follow
+_CHANGED: Final = 0x80  # the flag in the octet of the retransmissions: changes follow
 
 
 class SynCache(Records):
@@ -44,7 +45,7 @@ class SynCache(Records):
         self.put(key, remains.deadline, _HEAD.pack(listener, remains.arrived, again) + changes + remains.syn)
 
     def claim(self, key: bytes) -> tuple[int, Remains]:
-        """Remove a record, and return the listener's number and what the connection is restored from."""
+        """Remove a record, and return the listener's number and the data that restore the connection."""
         content = self.content(key)
         listener, arrived, again = _HEAD.unpack_from(content)
         start, changes = _HEAD.size, None

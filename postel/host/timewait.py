@@ -1,4 +1,4 @@
-"""TIME-WAIT as small records: what is needed to answer for an old connection, and nothing else.
+"""TIME-WAIT as small records, with only the variables that are needed to answer for an old connection.
 
 Theory of operation. A connection that closes first stays in TIME-WAIT for 2MSL (RFC 9293, 3.6.1), so that old
 duplicates die out, and the last ACK can be sent again. A busy server has very many of them. So the host
@@ -34,10 +34,10 @@ from postel.tcp.keeper import Keeper
 from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint
 
-MOST: Final = 1 << 17  # records; beyond them the one that expires first goes early, as in Linux
+MOST: Final = 1 << 17  # most records; above that, the record that expires first is removed early, as in Linux
 
 _NUMBER: Final = Struct("!I")
-_REUSE_AFTER: Final = SECOND  # since the peer's last segment: far more than a tick of a timestamp clock
+_REUSE_AFTER: Final = SECOND  # after the peer's last segment: far longer than a tick of a timestamp clock
 
 
 class TimeWaitRecord(NamedTuple):
@@ -70,9 +70,9 @@ class TimeWaitRecord(NamedTuple):
     def may_be_taken(self, config: Config, now: int) -> bool:
         """Whether `connect` with this ``config`` may use the pair now, as with Linux's ``tcp_tw_reuse``.
 
-        The new SYN then has a larger timestamp than all that the peer has seen. By it the peer accepts the
-        SYN even if it is in TIME-WAIT too (RFC 6191). And old duplicates have smaller timestamps than the new
-        connection (RFC 7323, 5).
+        The new SYN then has a larger timestamp than all segments before it. So the peer accepts the SYN even
+        if the peer is in TIME-WAIT, too (RFC 6191). And old duplicates are recognised, because their
+        timestamps are smaller than the new connection's (RFC 7323, 5).
         """
         kept = time_wait_state.variables(self.state)
         is_stamped = config.timestamps and kept.has_timestamps
@@ -95,15 +95,16 @@ def record_of(key: bytes, connection: Connection) -> TimeWaitRecord:
 class TimeWait(Keeper):
     """All records of a host, found by key and ordered by expiry.
 
-    A *thawed* record is at present a `Connection`; it stays here until `put` replaces it.
+    A *thawed* record is one from which a `Connection` was made for a moment. The record stays in the table
+    until `put` replaces it.
     """
 
     __slots__ = ("_authentications", "_configs", "_numbers", "_ports", "_records", "_thawed")
 
     def __init__(self, ports: Ports) -> None:
-        """Make an empty table. ``ports`` is told which ports become free."""
+        """Make an empty table. The table reports ports that become free to ``ports``."""
         self._ports = ports
-        self._records = Records()  # each content is the number of a configuration, and the state
+        self._records = Records()  # content of each: the number of a configuration, and the packed state
         self._thawed: set[bytes] = set()
         self._authentications: dict[bytes, Authentication] = {}
         self._configs: list[Config] = []
@@ -143,7 +144,7 @@ class TimeWait(Keeper):
         return self._read(key) if key in self._records else None
 
     def thaw(self, key: bytes) -> TimeWaitRecord | None:
-        """Record of a pair, or None. It counts as thawed until `put` replaces it."""
+        """Record of a pair, or None. The record counts as thawed until `put` replaces it."""
         if key not in self._records:
             return None
         self._thawed.add(key)
@@ -203,7 +204,7 @@ class TimeWait(Keeper):
         )
 
     def _number(self, config: Config) -> int:
-        """Number of a configuration. Few are different, so each record only has a number."""
+        """Number of a configuration. A record has only this number, because few configurations differ."""
         number = self._numbers.get(config)
         if number is None:
             number = self._numbers[config] = len(self._configs)

@@ -16,7 +16,7 @@ _ECN: Final = 3  # the two bits of the traffic class that are the ECN field (RFC
 
 
 class Unclaimed:
-    """Finds the listener for a segment, or answers it with RST."""
+    """Handler of segments without a connection: it gives them to a listener, or answers with RST."""
 
     __slots__ = ("_connections", "_counters", "_outbound", "_resets")
 
@@ -30,7 +30,7 @@ class Unclaimed:
     def arrives(self, packet: Packet, segment: Segment, config: Config, now: int) -> None:
         """EP-CLO-1 to 3, EP-LIS-2: give a segment to its listener, or answer it with RST.
 
-        ``config`` is the host's, for the RST where there is no listener.
+        ``config`` is the host's, for a RST if there is no listener.
         """
         local = Endpoint(packet.destination, segment.destination)
         remote = Endpoint(packet.source, segment.source)
@@ -74,7 +74,8 @@ class Unclaimed:
     ) -> bool:
         """Whether a SYN to a listener with keys has a right signature.
 
-        Other segments can't have one: the sequence numbers that it needs aren't known yet (RFC 5925, 5.2).
+        Other segments can't have a right signature: the initial sequence numbers that it covers aren't known
+        yet (RFC 5925, 5.2).
         """
         reason = authentication.objection(packet.octets, packet.start, packet.end, segment, 0, UNKNOWN)
         if reason:  # RFC5925-7.3

@@ -26,7 +26,8 @@ class _PairSearch(Search):
     def is_free(self, port: int) -> bool:
         """Whether the connection may have this port."""
         if port == self.remote_port and self.local_address == self.remote_address:
-            # The connection would be with itself: a simultaneous open that the program didn't ask for
+            # Otherwise the connection would be with itself: a simultaneous open that the program didn't ask
+            # for
             return False
         return not self._unused.is_taken(
             Endpoint(self.local_address, port), self._remote, self._config, self._now
@@ -81,9 +82,9 @@ class Unused:
     def endpoint(self, address: bytes, port: int, remote: Endpoint, config: Config, now: int) -> Endpoint:
         """Local endpoint for a connection to ``remote``: no other connection has the pair (RFC6056-3.3c).
 
-        A pair in TIME-WAIT is allowed where it may be reused. Port 0 takes an ephemeral port: one without a
-        listener, and not one with which the connection would be with itself. A ``port`` that the program
-        names may be either. Raises AddressInUse.
+        A pair in TIME-WAIT is allowed if it may be reused. Port 0 takes an ephemeral port that has no
+        listener, and with which the connection wouldn't be with itself. For a ``port`` that the program
+        names, these two rules don't hold. Raises AddressInUse.
         """
         if port:
             local = Endpoint(address, port)
@@ -103,7 +104,7 @@ class Unused:
         return port
 
     def is_taken(self, local: Endpoint, remote: Endpoint, config: Config, now: int) -> bool:
-        """Whether an ephemeral search for a port to ``remote`` must not take this local endpoint."""
+        """Whether the search for an ephemeral port to ``remote`` must not take this local endpoint."""
         return self._passive.offers(local.port) or self._has(key_of(local, remote), config, now)
 
     def ports_to(self, destination: bytes) -> list[int]:

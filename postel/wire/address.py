@@ -45,12 +45,13 @@ def octets_of(address: Address, name: str = "address") -> bytes:
 
     All public calls convert addresses with this function. Raises ArgumentError about the argument ``name``.
     """
-    given: object = address  # as an object, because mypyc omits checks that the annotation makes redundant
+    # Of type object, because mypyc omits checks that the type annotation makes redundant
+    given: object = address
     if isinstance(given, str):
         return parse(given, name)
     if not isinstance(given, (IPv4Address, IPv6Address)):
         raise ArgumentError(name, given, "an IPv4 or IPv6 address, as text or as an object of ipaddress")
-    return parse(str(given), name)  # refuses a zone
+    return parse(str(given), name)  # raises ArgumentError for a zone, such as "%eth0"
 
 
 def to_text(octets: bytes) -> str:
@@ -153,7 +154,7 @@ class Interface(NamedTuple):
     def network(self) -> bytes:
         """Address of the network itself; ``b""`` where `broadcast` is.
 
-        It was a broadcast address once, and isn't the address of a host (RFC 1122, 3.3.6).
+        This address was once used for broadcasts, and isn't the address of a host (RFC 1122, 3.3.6).
         """
         if len(self.address) != 4 or self.prefix_length > 30:
             return b""
@@ -193,7 +194,7 @@ def is_multicast(address: bytes) -> bool:
 
 
 def is_link_local(address: bytes) -> bool:
-    """Whether the address is in 169.254.0.0/16 or fe80::/10, and so on the link and not behind a router."""
+    """Whether the address is in 169.254.0.0/16 or fe80::/10: on the link, never behind a router."""
     return (
         address[:2] == b"\xa9\xfe" if len(address) == 4 else address[0] == 0xFE and address[1] & 0xC0 == 0x80
     )
@@ -220,7 +221,7 @@ def is_limited_broadcast(address: bytes) -> bool:
 
 
 def why_never_on_a_link(address: bytes) -> str:
-    """Reason why no packet on a link may have this source or destination address; "" where there is none.
+    """Reason why an address must not be a source or destination on a link; "" if it may be one.
 
     The limited broadcast address is allowed, because it is a destination (RFC 1122, 3.2.1.3; RFC 4291, 2.5).
     """

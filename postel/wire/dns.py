@@ -1,4 +1,4 @@
-"""Messages of the domain name system, as far as a stub resolver and a small server need them.
+"""Messages of the domain name system: the part that a stub resolver and a small server need.
 
 The format is that of RFC 1035, 4, with the IPv6 addresses of RFC 3596. A name is text without its last dot;
 the root's name is "". `canonical` makes names comparable. Any octets parse, or raise `WireError`: no count,
@@ -36,7 +36,7 @@ TYPES: Final = {A: "A", CNAME: "CNAME", AAAA: "AAAA"}
 LONGEST_OVER_UDP: Final = 512  # octets: RFC 1035, 4.2.1
 LONGEST_NAME: Final = 255  # octets on the wire: RFC 1035, 3.1
 LONGEST_LABEL: Final = 63
-_MOST_POINTERS: Final = 127  # in one name, which has no room for more labels than that
+_MOST_POINTERS: Final = 127  # most compression pointers in one name: a name has no room for more labels
 
 _HEADER: Final = Struct("!HHHHHH")
 _QUESTION: Final = Struct("!HH")
@@ -63,8 +63,8 @@ class ResourceRecord(NamedTuple):
     """A record of an answer, such as an address of ``name``.
 
     ``data`` are the octets of an address for the types `A` and `AAAA`. For `CNAME` they are a name as
-    `encode_name` writes it, without compression. For all other types they are as they arrived. ``ttl`` is in
-    seconds.
+    `encode_name` writes it, without compression. For all other types the octets are those that arrived.
+    ``ttl`` is in seconds.
     """
 
     name: str
@@ -140,7 +140,7 @@ def _data(octets: bytes, place: int, length: int, rtype: int) -> bytes:
 
 
 def _name(octets: bytes, place: int) -> tuple[str, int]:
-    """Name that begins at ``place``, and the position behind it.
+    """Name that begins at the offset ``place``, and the offset of the first octet after the name.
 
     A compression pointer must point to before the start of the name, or to before the target of the name's
     last pointer. So the pointers of a name can't form a loop (RFC 1035, 4.1.4).
@@ -208,7 +208,7 @@ def encode(message: DnsMessage) -> bytes:
 
 
 def encode_name(name: str) -> bytes:
-    """Labels of a name, each behind its length, without compression. Raises ArgumentError."""
+    """Octets of a name: its labels, each after its length, without compression. Raises ArgumentError."""
     text = name.removesuffix(".")
     octets = bytearray()
     for label in text.split(".") if text else []:

@@ -53,7 +53,7 @@ _KINDS_6: Final = {
     129: ECHO_REPLY,
 }
 _FRAGMENTATION_NEEDED: Final = 4  # IPv4's code of UNREACHABLE
-# Code for each of IPv6's codes of UNREACHABLE: RFC 4443, 3.1
+# IPv4's code for each of IPv6's codes of UNREACHABLE: RFC 4443, 3.1
 _CODES_6: Final = (
     NO_NETWORK,
     PROHIBITED,
@@ -70,8 +70,8 @@ _CODES_TO_6: Final = {NO_NETWORK: 0, PROHIBITED: 1, NO_HOST: 3, NO_PORT: 4}
 
 _HEADER: Final = Struct("!BBHI")
 _PORTS_AND_SEQ: Final = Struct("!HHI")
-_QUOTED_IN_4: Final = 576 - 20 - 8  # octets: RFC 1812, 4.3.2.3
-_QUOTED_IN_6: Final = 1280 - 40 - 8  # RFC 4443, 2.4 (c)
+_QUOTED_IN_4: Final = 576 - 20 - 8  # most octets of a quoted packet: RFC 1812, 4.3.2.3
+_QUOTED_IN_6: Final = 1280 - 40 - 8  # most octets of a quoted packet: RFC 4443, 2.4 (c)
 _ERRORS: Final = (UNREACHABLE, PACKET_TOO_BIG, TIME_EXCEEDED, PARAMETER_PROBLEM, SOURCE_QUENCH)
 
 
@@ -106,7 +106,7 @@ class IcmpMessage(NamedTuple):
 
 
 class Quoted(NamedTuple):
-    """The packet that an ICMP error is about, as far as the error quotes it.
+    """Packet that an ICMP error is about: the part that the error quotes.
 
     ``length`` is the whole length of that packet in octets, from its IP header (RFC 1191, 5).
     """
@@ -231,8 +231,8 @@ def _quotable(packet: ip.Packet) -> bytes:
 def quote(octets: bytes) -> Quoted | None:
     """Packet that an ICMP error is about, from the error's body; None where too little is quoted.
 
-    A router may quote as little as eight octets behind the IP header. So lengths and checksums prove nothing
-    here (RFC 5927, 4.1).
+    A router may quote as few as eight octets after the IP header. So the lengths and checksums of the quoted
+    packet can't be checked (RFC 5927, 4.1).
     """
     try:
         packet = ip.parse_quoted(octets)

@@ -17,7 +17,8 @@ NO_NEXT_HEADER: Final = 59
 DESTINATION_OPTIONS: Final = 60
 
 _EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS)
-# RFC 8504, 5.3 asks for a limit. A correct packet has at most five: destination options twice, others once
+# Most extension headers of a packet: RFC 8504, 5.3 asks for a limit. A correct packet has at most five:
+# destination options twice, others once
 _MOST_EXTENSIONS: Final = 8
 
 # Codes of ICMPv6's parameter problem (RFC 4443, 3.4; RFC 7112, 6). ICMP for IPv4 only has the first
@@ -33,12 +34,12 @@ _PAYLOAD_LENGTH: Final = 4  # offset of this field in IPv6's header
 _NEXT_HEADER: Final = 6  # offset of this field in IPv6's header
 _PROTOCOL: Final = 9  # offset of this field in IPv4's header
 
-_UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 8}  # octets: TCP without options, UDP, ICMPv6
+_UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 8}  # least octets of a header by protocol: TCP, UDP, ICMPv6
 _TCP: Final = 6
 
 _END_OF_OPTIONS: Final = 0
 _NO_OPERATION: Final = 1
-_SOURCE_ROUTES: Final = (131, 137)  # loose and strict
+_SOURCE_ROUTES: Final = (131, 137)  # option types: loose and strict source route
 
 DONT_FRAGMENT: Final = 0x4000
 _MORE_FRAGMENTS: Final = 0x2000
@@ -225,7 +226,7 @@ def option_length(octets: bytes, position: int, end: int) -> int:
 def _source_route(octets: bytes, position: int, length: int) -> tuple[int, int]:
     """Code and pointer of the ICMP error for a packet with a source route.
 
-    The code is -1, for no error message, where the route has come to its end.
+    If the route has come to its end, the code is -1: no error message is sent.
     """
     if length == 2:
         return ERRONEOUS_FIELD, position + 1
@@ -255,7 +256,7 @@ def _parse6(octets: bytes) -> Packet:
 def _walk_extensions(packet: Packet) -> None:
     """Move ``start`` and ``protocol`` behind the extension headers (RFC 8200, 4).
 
-    The walk stops behind a fragment header: what follows may have been cut.
+    The walk stops after a fragment header, because the headers after that may have been cut.
     """
     for count in range(_MOST_EXTENSIONS):
         kind = packet.protocol
@@ -284,7 +285,7 @@ def _step_over(packet: Packet, kind: int) -> None:
         packet.dont_fragment = False
         packet.identification = int.from_bytes(octets[start + 4 : start + 8], "big")
         bits = octets[start + 2] << 8 | octets[start + 3]
-        if bits & 0xFFF9:  # otherwise it is a whole packet, and treated like any other (RFC 6946)
+        if bits & 0xFFF9:  # otherwise the packet is whole, and treated like any other (RFC 6946)
             _set_fragment6(packet, bits & 0xFFF8, more=bits & 1 != 0)
     elif kind == ROUTING:
         if octets[start + 3]:  # segments left; no routing type is supported (RFC 8200, 4.4; RFC 5095)
@@ -305,7 +306,7 @@ def _enter(packet: Packet, end: int) -> None:
 def _end_of_extension(packet: Packet, kind: int) -> int:
     """Offset of the end of the extension header at the packet's ``start``.
 
-    It may lie behind the packet's end.
+    The offset may lie behind the packet's end.
     """
     start = packet.start
     if kind == FRAGMENT or start + 1 >= packet.end:
@@ -334,7 +335,8 @@ def _require_whole_chain(packet: Packet) -> None:
 
     The header of TCP, UDP or ICMPv6 is one of them.
     """
-    # RFC 8200, 4. Checked in the fragment, because in the reassembled packet it would be in the first place
+    # RFC 8200, 4. The order is checked in the fragment, because in the reassembled packet this header would
+    # come first
     if packet.protocol == HOP_BY_HOP:
         detail = "hop-by-hop options in a fragment"
         raise WireError("misplaced_header", detail, UNRECOGNIZED_NEXT_HEADER, packet.named_at)
@@ -364,7 +366,7 @@ def _skip_extensions(packet: Packet) -> bool:
 
 
 def _header_of(packet: Packet) -> int:
-    """Length in octets of the header at ``start``, as far as it is known."""
+    """Length in octets of the header at ``start``, or its least length if it is cut; 0 if unknown."""
     if packet.protocol in _EXTENSIONS:
         return _end_of_extension(packet, packet.protocol) - packet.start
     if packet.protocol == _TCP and packet.start + 12 < packet.end:
@@ -375,8 +377,8 @@ def _header_of(packet: Packet) -> int:
 def _check_options6(octets: bytes, start: int, end: int) -> None:
     """Check the options of an IPv6 extension header, and refuse unknown ones where their type says so.
 
-    The two highest bits of an option's type say what a host does that doesn't know the option (RFC 8200,
-    4.2).
+    The two highest bits of an option's type say how to treat a packet with that option, if the host doesn't
+    know the option (RFC 8200, 4.2).
     """
     position = start
     while position < end:
@@ -397,10 +399,10 @@ def _check_options6(octets: bytes, start: int, end: int) -> None:
 
 
 def outline(octets: bytes) -> Packet:
-    """Packet that `parse` refused, as far as its headers can be followed, whatever they contain.
+    """Record of a packet that `parse` refused: its headers are followed as far as possible, without checks.
 
-    ``protocol`` and ``start`` are behind all extension headers that are whole. Lengths and checksums aren't
-    checked. Raises WireError where there are too many headers, or no whole IP header.
+    ``protocol`` and ``start`` are those after the last extension header that is whole. Lengths and checksums
+    aren't checked. Raises WireError where there are too many headers, or no whole IP header.
     """
     length = len(octets)
     if length >= HEADER_6 and octets[0] >> 4 == 6:
@@ -431,8 +433,8 @@ def _outline(octets: bytes, end: int) -> Packet:
 def place_received(packet: Packet, pointer: int) -> int:
     """Offset at which an octet of a packet arrived, for an ICMP error about it.
 
-    It differs from ``pointer`` where the packet arrived in fragments: it then is the offset in the first
-    fragment.
+    For a packet that arrived in fragments the result is the offset in the first fragment, which differs from
+    ``pointer``.
     """
     first = packet.first
     if first is None or pointer == _PAYLOAD_LENGTH:
@@ -444,7 +446,8 @@ def place_received(packet: Packet, pointer: int) -> int:
 def parse_quoted(octets: bytes) -> Packet:
     """Start of a packet, as an ICMP error quotes it.
 
-    It may be cut at any place, and a router may have changed it. So neither length nor checksum is checked.
+    The quotation may be cut at any place, and a router may have changed the packet. So neither length nor
+    checksum is checked.
     """
     return _outline(octets, len(octets))
 
@@ -464,7 +467,7 @@ class Envelope:
         """Compute the constant fields; the length of the addresses decides the IP version."""
         self.is_ipv4: bool = len(source) == 4
         self._addresses = source + destination
-        # Reduced once, because a small number is added faster for every packet
+        # The sum is reduced once here, because a small number is added faster for each packet
         self.words: int = int.from_bytes(self._addresses, "big") % checksum.MODULUS
         self._protocol = protocol
         self._hop_limit = hop_limit

@@ -22,8 +22,10 @@ AO: Final = 29  # RFC 5925
 FAST_OPEN: Final = 34
 
 ABSENT: Final = -1  # an option that the segment doesn't carry
-ROOM: Final = 40  # octets: the data offset has four bits and counts words, and 20 octets are the header's
-LEAST_COOKIE: Final = 4  # octets of a Fast Open cookie; their number is even
+# Most octets of options: the data offset has four bits and counts 32-bit words, and the fixed header has 20
+# octets
+ROOM: Final = 40
+LEAST_COOKIE: Final = 4  # fewest octets of a Fast Open cookie; their number is even
 LARGEST_COOKIE: Final = 16
 
 # Two orders of the options of a SYN:
@@ -78,8 +80,8 @@ class Bearer:
 def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> str:
     """Set the bearer's fields from the options at ``octets[start:end]``, as far as the list can be followed.
 
-    Returns why the list can't be followed to its end, "" where it can. Raises WireError ``bad_option`` for
-    signatures that contradict each other.
+    Returns the reason why the list can't be followed to its end, or "" if it can. Raises WireError
+    ``bad_option`` for signatures that contradict each other.
     """
     position = start
     while position < end:
@@ -120,7 +122,7 @@ def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
 def _require_one_signature(kind: int, value: bytes, bearer: Bearer) -> None:
     """Raise WireError for TCP-AO without its two IDs, twice, or beside TCP MD5 (RFC5925-2.2).
 
-    The rule also holds where no key is known.
+    The segment is refused even if the connection has no keys.
     """
     others = [other for other, _ in bearer.other if other == AO or (other == MD5 and kind == AO)]
     if others or (kind == AO and len(value) < 2):
@@ -176,7 +178,7 @@ def encode(bearer: Bearer, layout: OptionLayout = ALIGNED) -> bytes:
     """
     octets = _packed(bearer) if layout == PACKED else _aligned(bearer)
     for kind, value in bearer.other:
-        if kind in (MD5, AO):  # NOPs before it, so that it ends at a multiple of four octets
+        if kind in (MD5, AO):  # NOPs come first, so that the option ends at a multiple of four octets
             octets += b"\x01" * (-(len(octets) + len(value) + 2) % 4)
         octets += bytes((kind, len(value) + 2)) + value
     octets += (b"\x00" if layout == PACKED and not bearer.sack else b"\x01") * (-len(octets) % 4)

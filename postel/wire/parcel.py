@@ -3,8 +3,8 @@
 Theory of operation. A packet costs nearly the same time whatever its size. So a connection makes one large
 segment where its link can cut it into packets of the usual size (TSO, "TCP segmentation offload"). In the
 other direction the link joins packets of a connection that arrive one after another (GRO, "generic receive
-offload"). The link also computes checksums, and checks them. A `Parcel` is such a packet, with what the link
-has to know about it::
+offload"). The link also computes checksums, and checks them. A `Parcel` is such a packet, with the numbers
+that the link needs for this work::
 
     head                     text
     ┌───────────┬────────────┬────────────┬────────────┬──────┐
@@ -31,12 +31,12 @@ from postel.wire.segment import CHECKSUM_AT, CWR, FIN, HEADER, PSH, URG
 
 _UDP_CHECKSUM_AT: Final = 6
 _DONT_FRAGMENT: Final = 0x40  # in octet 6 of IPv4's header
-_ONLY_FIRST: Final = CWR  # flags of the first packet only: one loss of speed is reported once (RFC 3168)
+_ONLY_FIRST: Final = CWR  # flags of the first packet only: CWR reports one reduction of cwnd, once (RFC 3168)
 _ONLY_LAST: Final = FIN | PSH  # flags of the last packet only
 
 
 class Parcel:
-    """One IP packet as a link with offload takes or gives it.
+    """One IP packet in the form that a link with offload sends and receives.
 
     It has these attributes:
         head: the headers, or the whole packet where ``text`` is empty.
@@ -44,7 +44,7 @@ class Parcel:
         stride: octets of payload for each packet into which the link cuts it, or from which the link has
             joined it; 0 where it is a single packet.
         start: offset at which the unfinished checksum begins to count; 0 where the checksum is complete.
-            Where it isn't, the sum of the pseudo-header stands in the checksum field.
+            Otherwise the sum of the pseudo-header stands in the checksum field.
         field: offset of the checksum field from ``start``.
         is_vouched: whether the link says that the packet arrived undamaged.
     """
@@ -78,7 +78,7 @@ class Parcel:
 def finished(parcel: Parcel) -> list[bytes]:
     """Packets to send for a parcel, with checksums, for a link that can't cut or compute checksums.
 
-    A parcel with contradictory fields gives one packet as it is, with whatever is wrong in it.
+    A parcel with fields that contradict each other gives one uncut packet: its mistakes stay in it.
     """
     if parcel.stride > 0 and _can_be_cut(parcel):
         return (
@@ -121,7 +121,8 @@ def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
     """Packets with ``stride`` octets of ``text`` each.
 
     Most of their headers differ in the sequence number and the checksum only. So the other fields, and their
-    sum, are made for the first, the second and the last packet, and kept for those between.
+    sum, are computed only for the first, the second and the last packet. The packets between use those of the
+    second.
     """
     size = len(text)
     number = int.from_bytes(head[start + 4 : start + 8], "big")
@@ -153,7 +154,7 @@ def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
 def _mold(head: bytes, start: int, size: int, index: int, offset: int, *, is_last: bool) -> bytes:
     """Headers of the packet with ``size`` octets of payload at ``offset``.
 
-    Their sequence number and checksum are zero.
+    The fields for the sequence number and the checksum are zero.
     """
     mold = bytearray(head)
     mold[start + 4 : start + 8] = bytes(4)

@@ -8,19 +8,19 @@ from postel.wire import ip
 RECORD_ROUTE: Final = 7
 TIMESTAMP: Final = 68
 
-_ADDRESS: Final = 4  # octets
+_ADDRESS: Final = 4  # octets of an IPv4 address
 _STAMP: Final = 4
-_STAMPS_ALONE: Final = 0  # flags of a Timestamp option
+_STAMPS_ALONE: Final = 0  # flag of a Timestamp option: timestamps without addresses
 _WITH_ADDRESSES: Final = 1
 _AT_ADDRESSES: Final = 3
-_OUR_OWN_CLOCK: Final = 0x80000000  # RFC 791, 3.1: not milliseconds since midnight
+_OUR_OWN_CLOCK: Final = 0x80000000  # flag of a time that isn't milliseconds since midnight (RFC 791, 3.1)
 
 
 def updated(options: bytes, own: bytes, now: int) -> bytes:
     """Record Route and Timestamp options of ``options``, each with an entry of this host.
 
     ``own`` is the address to which the echo request was sent, and ``now`` the time in microseconds. The
-    result is padded to a multiple of 4 octets; it is b"" where the list has neither option.
+    result is padded to a multiple of 4 octets. If ``options`` has neither option, the result is b"".
     """
     octets = b""
     position = 0
@@ -53,7 +53,7 @@ def _stamp(option: bytearray, own: bytes, now: int) -> None:
 
 
 def _enter(option: bytearray, entry: bytes) -> bool:
-    """Write an entry where the option's pointer says, and move the pointer behind it.
+    """Write an entry at the offset in the option's pointer, and move the pointer behind the entry.
 
     Returns False where there is no room for the whole entry.
     """

@@ -142,8 +142,8 @@ def parse(octets: bytes, start: int, end: int) -> Segment:
 
     Raises WireError ``truncated``, ``bad_data_offset`` or ``bad_option``.
 
-    The reason is ``bad_option`` also where the list of options can't be followed to its end.
-    `parse_leniently` accepts such a segment.
+    The reason is ``bad_option`` also if the list of options can't be followed to its end. `parse_leniently`
+    accepts a segment with such a list.
     """
     if end - start >= 32:
         source, destination, seq, ack, bits, window, _, urgent, kinds, tsval, tsecr = (
@@ -213,8 +213,8 @@ def plain_header(segment: Segment) -> int:
 def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:
     """Header of a segment, with the sum of the pseudo-header in place of the checksum.
 
-    Links that finish checksums take it (`postel.wire.parcel`). ``addresses`` is the addresses' part of the
-    sum.
+    The header is for links that complete checksums (`postel.wire.parcel`). ``addresses`` is the sum of the
+    words of both addresses.
     """
     tail = options.encode(segment, layout)
     header = HEADER + len(tail)

@@ -1,4 +1,4 @@
-"""What the signature of a segment covers, and where it stands: TCP-AO and TCP MD5.
+"""Octets that the signature of a segment covers, and its offset: TCP-AO and TCP MD5.
 
 RFC 5925, 5.1 and RFC 2385, 2. All functions take the segment at ``octets[start:end]`` between two addresses;
 its list of options was checked before by `options.read`.
@@ -47,7 +47,7 @@ def covered_by_ao(
 def covered_by_md5(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bytes:
     """Message that TCP MD5 signs, without the key (RFC2385-2).
 
-    No option is covered, but the header's length counts them.
+    The signature covers no option, but the length of the header includes the options.
     """
     return _heads(octets, start, end, source, destination) + octets[_text_at(octets, start) : end]
 
@@ -61,7 +61,7 @@ def place(octets: bytes, start: int, kind: int) -> int:
 
 
 def _heads(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bytes:
-    """Pseudo-header and fixed header, with zero for the checksum."""
+    """Pseudo-header and fixed TCP header, with zero in the checksum field."""
     size = end - start
     pseudo = (
         bytes((0, PROTOCOL, size >> 8, size & 0xFF))

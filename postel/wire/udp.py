@@ -52,6 +52,6 @@ def encode_for(datagram: Datagram, source: bytes, destination: bytes) -> bytes:
     if length > 0xFFFF:
         raise ArgumentError("data", len(datagram.data), f"at most {0xFFFF - HEADER} octets")
     blank = _HEADER.pack(datagram.source, datagram.destination, length, 0) + datagram.data
-    # Zero in the field would mean that there is no checksum
+    # A checksum of zero is sent as 0xFFFF, because zero in the field means that there is no checksum
     value = checksum.of_payload(blank, source, destination, PROTOCOL) or 0xFFFF
     return _HEADER.pack(datagram.source, datagram.destination, length, value) + datagram.data

@@ -1,6 +1,6 @@
 """The header before each packet of a TUN device with IFF_VNET_HDR: ``struct virtio_net_hdr`` of Linux.
 
-It is defined in <linux/virtio_net.h>, and has the byte order of the machine, as is Linux's default.
+The header is defined in <linux/virtio_net.h>. It has the byte order of the machine, which is Linux's default.
 """
 
 from struct import Struct
@@ -39,8 +39,8 @@ def header(parcel: Parcel) -> bytes:
 def parse(header: bytes, packet: memoryview) -> Parcel:
     """Parcel for a packet that arrived behind ``header``.
 
-    Where the header contradicts itself or the packet, the parcel has the packet as it is, and the host checks
-    it.
+    If the header contradicts itself or the packet, the parcel has the unchanged packet, and the host checks
+    the packet.
     """
     if len(header) < LENGTH:
         return Parcel(bytes(packet))
