@@ -2,8 +2,10 @@
 
 ::
 
-      0.000 ms      SYN-SENT ├─ #1 SYN seq=0 win=65535 mss=1460 ───────────►│ SYN-RECEIVED
-     10.000 ms   ESTABLISHED │◄─ #2 SYN,ACK seq=0 ack=1 win=65535 mss=1460 ─┤
+      0.000 ms      SYN-SENT ├─ #1 SYN seq=0 win=65535 mss=1460 ───────────►│
+     10.000 ms               │◄─ #2 SYN,ACK seq=0 ack=1 win=65535 mss=1460 ─┤ SYN-RECEIVED
+     20.000 ms   ESTABLISHED ├─ #3 ACK seq=1 ack=1 win=65535 ────╌╌╌╌╌╌     │
+     30.000 ms               │                              ╌╌╌╌╌╌ #3 ╌╌►│ ESTABLISHED
 
 Theory of operation
 -------------------
@@ -12,12 +14,17 @@ A row is made for each `Moment` of the connection, and time runs down. A row has
 
     time │ state of A │ A's lifeline ── segment ── B's lifeline │ state of B
 
-- A segment's row stands at the time at which the segment leaves. It has the sender's state then, and the
-  receiver's state after the arrival. So one row shows both ends, although the arrival is later.
-- That is wrong where something else happens at the receiver while the segment is on its way. Such a segment
-  is called crossing (`_crossing`). If its arrival changes a state, the arrival gets a row of its own and the
-  arrow is drawn in two pieces; otherwise the row says at which time the segment arrives (``@ 12.000 ms``).
-- A state is printed where it differs from the one printed last at that end.
+- Each state stands in a row that has the time at which the end came into it. It is printed where it differs
+  from the one printed last at that end.
+- A segment's row stands at the time at which the segment leaves; it has the sender's state then.
+- An arrival that changes the receiver's state happens later, so it gets a row of its own and the arrow is
+  drawn in two pieces (`_Ladder.is_split`). It needs none where the receiver does something else at the time
+  of the arrival: the row of its answer, for example, has the state, too.
+- Where only one place's times are known, a segment leaves and arrives at the same time: that at which it
+  passed. So it is in a capture, whose ladder says so at its top, and where only the receiver's host is
+  observed. There the segment's row has the states of both ends.
+- A segment is called crossing (`_crossing`) where something else happens at the receiver while the segment is
+  on its way. If its arrival changes no state, its row says at which time it arrives (``@12.000 ms``).
 - A timer, a remark of the program, or a call that sends nothing has a row at its lifeline.
 - A silence of a second or more has a row, and so has a long run of ordinary data (`fold`).
 
@@ -28,7 +35,7 @@ from typing import Final, NamedTuple
 
 from postel.errors import ArgumentError
 from postel.tcp.state import State
-from postel.times import MILLISECOND, NEVER
+from postel.times import NEVER
 from postel.view import caption, fold, moments, notes
 from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.moments import Look, Moment
@@ -42,7 +49,6 @@ __all__ = ["render"]
 NARROWEST: Final = 72
 _TIME: Final = 11  # "999.999 ms"
 _STATE: Final = 12  # "SYN-RECEIVED"
-_AT_ONCE: Final = 10 * MILLISECOND  # longest time from a call to the segment that it sends, in real time
 
 
 class Glyphs(NamedTuple):
@@ -173,6 +179,7 @@ class _Ladder:
         self.last = NEVER  # time of the row before
         self.shown: dict[Endpoint, State | None] = {end: flow.initial_state(end) for end in flow.ends}
         self.crossing = _crossing(flow)
+        self.departures = moments.in_order(flow, runs, _never)
         self.lines: list[str] = []
 
     def text(self) -> str:
@@ -205,11 +212,31 @@ class _Ladder:
         )
 
     def is_split(self, packet: Packet) -> bool:
-        """Whether the packet's arrival has a row of its own."""
-        return packet.number in self.crossing and packet.receiver_changed
+        """Whether the packet's arrival has a row of its own, because it changed the receiver's state."""
+        if not packet.receiver_changed:
+            return False
+        return packet.number in self.crossing or (
+            packet.arrived_at != packet.sent_at and not self.is_answered(packet)
+        )
+
+    def is_answered(self, packet: Packet) -> bool:
+        """Whether another row of the receiver stands at the time of the arrival, and shows its new state."""
+        following = next(
+            (
+                moment
+                for moment in self.departures
+                if moment.order > packet.arrival_order and _end_of(moment) == packet.destination
+            ),
+            None,
+        )
+        return (
+            following is not None
+            and following.when == packet.arrived_at
+            and _shown_state(following) is packet.receiver_state
+        )
 
     def head(self) -> None:
-        """Draw the titles of both ends, and below them their initial states."""
+        """Draw the titles of both ends, and below them their initial states and a capture's note on times."""
         one, other = (self.title(end) for end in self.flow.ends)
         pen = self.pen
         room = pen.columns - _TIME - 1 - width(one) - width(other)
@@ -218,6 +245,8 @@ class _Ladder:
         )
         states = [pen.paint(str(self.shown[end] or ""), BOLD) for end in self.flow.ends]
         self.lines.append(pen.row("", states[0], "", states[1]))
+        if self.flow.is_captured and pen.with_notes:
+            self.below(notes.say("of a capture", pen.language), DIM)
 
     def title(self, end: Endpoint) -> str:
         """Name and endpoint of an end."""
@@ -278,14 +307,15 @@ class _Ladder:
         """Text in the receiver's margin: a new state, or the time of arrival of a crossing packet."""
         if packet.arrived_at == NEVER:
             return ""
-        if packet.receiver_changed:  # otherwise the row of what changed the state prints it
-            return self.news(packet.destination, packet.receiver_state)
+        if packet.receiver_changed:  # a state of a later time is printed by the row of that time
+            is_now = packet.arrived_at == packet.sent_at
+            return self.news(packet.destination, packet.receiver_state) if is_now else ""
         if packet.number not in self.crossing:
             return ""
         return self.pen.paint("@" + self.clock(packet.arrived_at).strip(), DIM)
 
     def arrival(self, packet: Packet) -> None:
-        """Draw the second half of an arrow that was crossed."""
+        """Draw the second piece of an arrow, with the state to which its arrival led."""
         to_right = packet.source == self.flow.ends[0]
         state = self.news(packet.destination, packet.receiver_state)
         glyphs, length = self.pen.glyphs, self.pen.inner // 4
@@ -373,6 +403,24 @@ def _colours(packet: Packet) -> tuple[str, ...]:
     return _COLOURS[moments.look_of(packet)]
 
 
+def _never(_: Packet) -> bool:
+    return False
+
+
+def _end_of(moment: Moment) -> Endpoint:
+    """End at which something happened; of a segment, the one that sent it."""
+    what = moment.what
+    return what.source if isinstance(what, Packet | fold.Run) else what.at
+
+
+def _shown_state(moment: Moment) -> State | None:
+    """State that the moment's row shows at its own end; None for a run, whose row shows no state."""
+    what = moment.what
+    if isinstance(what, Packet):
+        return what.sender_state
+    return what.state if isinstance(what, Expiry | Remark) else None
+
+
 def _crossing(flow: Flow) -> set[int]:
     """Numbers of the packets for which something happens at the receiver while they are on their way.
 
@@ -415,7 +463,7 @@ def _is_passed(packet: Packet, flow: Flow) -> bool:
 def _is_seen(change: Change, flow: Flow) -> bool:
     """Whether the row of a packet, a timer or a remark shows the change.
 
-    That is the row of its cause, or of a segment that the same end sends next, at once.
+    That is the row of its cause, or of a segment that the same end sends next, at the same time.
     """
     if change.cause is not None:
         return True
@@ -424,6 +472,4 @@ def _is_seen(change: Change, flow: Flow) -> bool:
         key=lambda packet: packet.order,
         default=None,
     )
-    return (
-        following is not None and following.source == change.at and following.sent_at - change.when < _AT_ONCE
-    )
+    return following is not None and following.source == change.at and following.sent_at == change.when

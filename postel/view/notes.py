@@ -111,6 +111,10 @@ TEXTS: Final = {
     # states
     "called": ("the user's call", "用户调用"),
     "inferred": ("as later segments show", "由后来的报文段可知"),
+    "of a capture": (
+        "times: when each segment passed the place of the capture; states: inferred from the segments",
+        "时间：报文段经过捕获点的时刻；状态：由报文段推断",
+    ),
     "pause": ("… {length} later …", "…… {length}后 ……"),
     "minutes": ("{number} min", "{number} 分钟"),
     "seconds": ("{number} s", "{number} 秒"),

@@ -42,9 +42,11 @@ def whole_life() -> Trace:
     stage.crosses(right, stage.packet(right, PSH | ACK, 1, 19, b"HTTP/1.1 204 No Content\r\n\r\n"), 240)
     stage.enters(left, FIN_WAIT_1, 250)
     stage.crosses(left, stage.packet(left, FIN | ACK, 19, 28), 250, CLOSE_WAIT)
-    stage.crosses(right, stage.packet(right, ACK, 28, 20), 260, FIN_WAIT_2)
+    answer = stage.departs(right, stage.packet(right, ACK, 28, 20), 260, 270)
     stage.enters(right, LAST_ACK, 261)
-    stage.crosses(right, stage.packet(right, FIN | ACK, 28, 20), 261, TIME_WAIT)
+    fin = stage.departs(right, stage.packet(right, FIN | ACK, 28, 20), 261, 271)
+    stage.arrives(answer, 270, FIN_WAIT_2, left)
+    stage.arrives(fin, 271, TIME_WAIT, left)
     stage.crosses(left, stage.packet(left, ACK, 20, 29), 271, CLOSED)
     stage.expires(left, "time-wait", 240_271)
     stage.enters(left, CLOSED, 240_271)
@@ -169,7 +171,7 @@ def test_colours_change_nothing_else() -> None:
 
 def test_notes_may_be_left_out() -> None:
     assert "retransmission of" not in ladder.render(whole_life(), with_notes=False)
-    assert len(ladder.render(whole_life(), with_notes=False).splitlines()) == 15
+    assert len(ladder.render(whole_life(), with_notes=False).splitlines()) == 18
 
 
 def test_one_connection_of_several() -> None:

@@ -4,7 +4,8 @@
 
     time │ states │ lifeline ─── segments, timers ─── lifeline │ states
 
-The lifelines have the colours of the states.
+The lifelines have the colours of the states. A state stands at the height of the time at which the end came
+into it; of several states of one moment the later ones stand below the first.
 
 Rows are as far apart as their text needs, not in proportion to time: otherwise 2MSL would need many thousands
 of pixels. Each moment of the connection gets the least height at which its text doesn't cover what is drawn
@@ -109,7 +110,8 @@ class Ladder:
             for x, end in _lifelines(flow)
         ]
         self.heights: list[float] = []
-        self.clocks: list[str] = []  # time of each moment as text; empty where it is the same as above
+        # Time of each moment as text; empty where it is the same as above and no state begins
+        self.clocks: list[str] = []
         self.silences: list[tuple[float, int]] = []
         self._departed: dict[int, int] = {}  # number of the moment of departure, by id() of the packet
         self._arrivals = {id(moment.what): number for number, moment in enumerate(found) if moment.is_arrival}
@@ -135,9 +137,15 @@ class Ladder:
                     side.text = max(side.text, y - _LINE)
             before = moment.when
             told = caption.clock(moment.when - self.start).strip()
-            y = max(y, self._need(moment), clock_at + _LINE if told != clock else y)
-            self.clocks.append(told if told != clock else "")
-            if told != clock:
+            # Another time stands below everything of the time before, so that each height has one time.
+            y = max(self._need(moment), y + _LINE if told != clock else y)
+            if (
+                moment.changes and y > clock_at
+            ):  # the time stands beside each new state, even if it is the same
+                y = max(y, clock_at + _LINE)
+            is_told = told != clock or (bool(moment.changes) and y > clock_at)
+            self.clocks.append(told if is_told else "")
+            if is_told:
                 clock, clock_at = told, y
             self.heights.append(y)
             y += self._settle(moment, number, y)
@@ -164,10 +172,12 @@ class Ladder:
         """
         index = self.side(moment.what, is_arrival=moment.is_arrival)
         side = self.sides[index]
+        lowest = y
         for change in moment.changes:
             changed = self.sides[self.side(change)]
             changed.state = max(y, changed.state + _LINE + 1)
             changed.states.append((changed.state, change.after, number))
+            lowest = max(lowest, changed.state)
         if moment.is_arrival:
             side.head = side.text = y
         elif isinstance(moment.what, Run):
@@ -180,7 +190,8 @@ class Ladder:
                 self._departed[id(moment.what)] = number
             if self._is_wide(moment):
                 self.sides[1 - index].text = max(self.sides[1 - index].text, y - _LINE)
-        return 0.0
+        # A second state of the moment stands above the next time.
+        return lowest - y
 
     def _lines(self, moment: Moment) -> int:
         said = self._said(moment)
@@ -232,6 +243,12 @@ class Ladder:
                 text_anchor=anchor,
             )
             yield element("text", escaped(end), x=x, y=self.top - 22, class_="code muted", text_anchor=anchor)
+        if self.flow.is_captured:
+            texts = {language: notes.say("of a capture", language) for language in self.languages}
+            middle = (_LEFT + _RIGHT) / 2
+            yield in_languages(
+                "text", texts, x=middle, y=self.top - 54, class_="muted halo", text_anchor="middle"
+            )
 
     def _ticks(self) -> Iterator[str]:
         for number, clock in enumerate(self.clocks):
