@@ -20,11 +20,12 @@ SECTION = re.compile(r"(\d+)(?: (\d+(?:\.\d+)*))?")
 RFC = "https://www.rfc-editor.org/rfc/rfc"
 HEAD = """# What tutorials say
 
-Claims of tutorials about TCP's handshake, data and close. Each was tried on the stack itself, in virtual
-time; the column *found* says what was found.
-教程中关于 TCP 握手、数据传输与挥手的说法，逐一在真实的协议栈上（虚拟时间中）做实验，结论如下。
+Claims of tutorials about TCP's handshake, data, congestion control and close. Each was tried on the stack
+itself, in virtual time; the column *found* says what was found.
+教程中关于 TCP 握手、数据传输、拥塞控制与挥手的说法，逐一在真实的协议栈上（虚拟时间中）做实验，结论如下。
 
-`postel lab run NAME` shows the experiment; `--drop 2`, `--set msl=30s` and other options interfere with it.
+`postel lab --find WORDS` finds claims by the words that people use, such as `"syn flood"` or `粘包`. `postel
+lab run NAME` shows the experiment; `--drop 2`, `--set msl=30s` and other options interfere with it.
 `tools/claims.py` runs all experiments and writes this page: don't edit it.
 
 *holds* 成立 · *caveat* 有例外 · *myth* 误解 · *changed* 已改变 (by a later RFC)

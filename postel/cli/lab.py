@@ -1,4 +1,4 @@
-"""Try what tutorials say of TCP's handshake and close on the real stack, and show what happens.
+"""Try what tutorials say of TCP on the real stack, and show what happens.
 
 Without arguments the command lists the claims. It can try one of them, or all::
 

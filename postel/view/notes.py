@@ -64,6 +64,8 @@ TEXTS: Final = {
     "copy": ("the network delivers #{number} once more", "网络把 #{number} 又送达了一次"),
     "dropped": ("dropped on arrival: {why}", "到达后被丢弃：{why}"),
     "dropped no_connection": ("there is no connection for it", "没有与它对应的连接"),
+    "dropped not_a_syn": ("there is no connection for it", "没有与它对应的连接"),
+    "dropped time_wait_syn": ("dropped on arrival: a SYN in TIME-WAIT", "到达后被丢弃：TIME-WAIT 期间的 SYN"),
     "dropped bad_checksum": ("dropped on arrival: wrong checksum", "到达后被丢弃：校验和错误"),
     "dropped accept_queue_full": (
         "dropped on arrival: the accept queue is full",

@@ -33,7 +33,7 @@ def test_the_list_has_every_claim_with_its_verdict(language: str, capsys: Output
     for found in claims().values():
         assert re.search(rf"^  {found.id} +\S+ +\S", text, re.MULTILINE)
     assert ("ISN" in text or "initial sequence number" in text) == (language != "zh")
-    assert ("初始序列号随机产生" in text) == (language != "en")
+    assert ("初始序号随机产生" in text) == (language != "en")
     assert max(width(line) for line in text.splitlines()) <= 104
 
 
@@ -42,7 +42,7 @@ def test_the_columns_of_the_list_stand_below_each_other_whatever_the_language(ca
     starts = {
         width(line[: line.index(text)])
         for line in lines_of(capsys)
-        for text in ("初始序列号随机产生", "六个标志位", "半关闭：")
+        for text in ("初始序号随机产生", "六个标志位", "半关闭：")
         if text in line
     }
     assert len(starts) == 1

@@ -28,8 +28,9 @@ from postel.lab.front import CountsFromTheClock, Front, NeverProbes, OpensOnSyn,
 from postel.lab.translations import remark, table
 from postel.lab.verdict import decide
 from postel.times import MINUTE, NEVER, SECOND
+from postel.view.notes import TEXTS
 
-TEXTS = ("text", "look", "note")
+PARTS = ("text", "look", "note")
 
 
 def without(**told: object) -> Bench:
@@ -165,7 +166,7 @@ class TestClaim:
 
     def test_its_texts_stand_side_by_side(self, name: str) -> None:
         found = claim(name)
-        texts = [*(getattr(found, key) for key in TEXTS), *found.runs.values()]
+        texts = [*(getattr(found, key) for key in PARTS), *found.runs.values()]
         assert all(text.en.strip() and text.zh.strip() for text in texts)
         assert not any(is_wide(character) for text in texts for character in text.en)
 
@@ -176,6 +177,10 @@ class TestClaim:
     def test_it_has_keywords_in_both_languages(self, name: str) -> None:
         wide = {any(is_wide(character) for character in word) for word in claim(name).keywords}
         assert wide == {True, False}
+
+    def test_its_ladders_say_in_words_why_a_packet_was_dropped(self, name: str) -> None:
+        reasons = {packet.dropped for scene in run(name).scenes for packet in scene.trace.packets}
+        assert all(f"dropped {reason}" in TEXTS for reason in reasons if reason)
 
     def test_each_of_several_runs_has_its_name(self, name: str) -> None:
         titles = [scene.title for scene in run(name).scenes]

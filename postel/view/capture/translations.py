@@ -10,7 +10,7 @@ from postel.view.capture.connection import Closing
 CLOSINGS: Final = {
     Closing.UNANSWERED: ("unanswered", "无应答"),
     Closing.REFUSED: ("refused", "被拒绝"),
-    Closing.HALF_OPEN: ("half-open", "半打开"),
+    Closing.HALF_OPEN: ("half-open", "半开"),
     Closing.OPEN: ("open", "未关闭"),
     Closing.HALF_CLOSED: ("half-closed", "半关闭"),
     Closing.UNCONFIRMED: ("last ACK missing", "缺最后的 ACK"),
@@ -48,7 +48,7 @@ SENTENCES: Final = {
     "longest": ("longest silence {length}", "最长静默 {length}"),
     "longest: wire": (
         "longest silence {length}, while segments of {end} were on the wire",
-        "最长静默 {length}，期间 {end} 的报文段在线路上",
+        "最长静默 {length}，期间 {end} 的报文段在途中",
     ),
     "longest: program": (
         "longest silence {length}, until the program of {end} sent data",
@@ -147,7 +147,7 @@ FINDINGS: Final = {
     "all options gone": (
         "RFC 7323, 1.3; RFC 9293, 3.1 (MUST-6)",
         "the SYN,ACK has none of {options}: the peer is old, or a middlebox removed them",
-        "SYN,ACK 中没有 {options}：对方很旧，或被中间设备剥除",
+        "SYN,ACK 中没有 {options}：对方的实现较旧，或选项被中间设备去掉",
     ),
     "not offered": (
         "RFC 7323, 2.2 and 3.2; RFC 2018, 2",
@@ -245,7 +245,7 @@ FINDINGS: Final = {
     "silly window": (
         "RFC 9293, 3.8.6.2.2 (MUST-39)",
         "opens the window by only {room} octets: silly window",
-        "窗口只打开 {room} 字节：糊涂窗口",
+        "窗口只打开 {room} 字节：糊涂窗口综合征",
     ),
     "keep-alive": (
         "RFC 9293, 3.8.4",
@@ -324,7 +324,7 @@ FINDINGS: Final = {
     "reset: unacceptable ACK": (
         "RFC 9293, 3.5.2, group 2",
         "reset: this end got an ACK for data that it hasn't sent: of an old connection, or a half-open one",
-        "复位：收到对未发送内容的 ACK：旧连接或半打开连接",
+        "复位：收到对未发送内容的 ACK：旧连接或半开连接",
     ),
     "reset: of a SYN,ACK": (
         "RFC 9293, 3.5.2, group 2; 3.10.7.1",
@@ -403,17 +403,17 @@ FINDINGS: Final = {
     "stall: wire": (
         "RFC 6298, 5",
         "the connection waits for the wire, up to {seconds} s: segments of this end were lost, or slow",
-        "连接等待线路，最长 {seconds} 秒：本端的报文段丢失或到达缓慢",
+        "连接在等待网络，最长 {seconds} 秒：本端的报文段丢失或到达缓慢",
     ),
     "stall: program": (
         "",
         "the connection waits for the program of this end, up to {seconds} s",
-        "连接等待本端程序，最长 {seconds} 秒",
+        "连接在等待本端的程序，最长 {seconds} 秒",
     ),
     "stall: window": (
         "RFC 9293, 3.8.6",
         "the connection waits for the window of this end, up to {seconds} s: its program doesn't read",
-        "连接等待本端窗口，最长 {seconds} 秒：本端程序没有读取",
+        "连接在等待本端的窗口，最长 {seconds} 秒：本端的程序没有及时读取",
     ),
     # the capture itself
     "one direction": (
