@@ -53,10 +53,11 @@ def register(name: str, controller: type[Congestion]) -> None:
     """Let ``name`` stand for ``controller``, a subclass of `Congestion`, in this process.
 
     ``name`` consists of lower-case ASCII letters, digits, ``-`` and ``_`` and begins with a letter, so that
-    every command line and file can carry it. Call this where the module of the class is imported.
+    every command line and file can carry it. Call `register` in the module of the class, so that to import
+    the module is enough.
 
     A class that is defined anew under the same module and name, as when its module is reloaded, replaces the
-    one before. A `Config` keeps the class that the name stood for when the `Config` was made.
+    earlier class. A `Config` keeps the class that the name stood for when the `Config` was made.
 
     Raises `ArgumentError` where ``name`` has another form, where ``controller`` isn't a subclass or lacks a
     method, and where the name stands for another class already.

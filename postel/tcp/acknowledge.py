@@ -1,7 +1,7 @@
 """ACK field of an acceptable segment (RFC 9293, 3.10.7.4, fifth check).
 
-It frees octets of the send buffer, measures round trips, shows losses to recovery, and brings the peer's
-window.
+An ACK frees octets of the send buffer, measures a round trip, shows losses to recovery, and carries the
+peer's window.
 """
 
 from postel.tcp import loss_timers, orphan, pathmtu, seq, timestamps, tuning, usertimeout, window
@@ -90,7 +90,7 @@ def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
 def _tell_recovery(
     tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool, was_in_use: bool
 ) -> None:
-    """Give the ACK to recovery, and do what recovery decides about SND.NXT."""
+    """Give the ACK to recovery, and move SND.NXT if recovery says so (`Tcb.turn`)."""
     recovery = tcb.ensure_recovery()
     recovery.sample.is_window_limited = was_in_use
     recovery.sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
@@ -117,14 +117,15 @@ def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def scaled_window(tcb: Tcb, segment: Segment) -> int:
-    """Return SEG.WND in octets (RFC7323-2.3a), unsigned (MUST-1); a SYN's is never scaled (RFC7323-2.2c)."""
+    """Return SEG.WND in octets (RFC7323-2.3a), unsigned (MUST-1); never scaled in a SYN (RFC7323-2.2c)."""
     return segment.window if segment.flags & SYN else segment.window << tcb.snd.shift
 
 
 def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Measure a round trip: of the timed segment, or from an echoed timestamp (RFC6298-3a).
+    """Measure a round trip, from the timed segment or from a timestamp that the peer echoed (RFC6298-3a).
 
-    An echo is right for segments that were sent again, too.
+    An echoed timestamp is also right for a retransmitted segment, because it shows which transmission
+    arrived.
     """
     rtt = tcb.rtt
     if rtt.is_timing:
@@ -135,8 +136,8 @@ def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
     # RFC7323-4.2: one sample in a round trip, as the weights of the estimator assume
     if seq.le(segment.ack, rtt.round_end):
         return
-    # Not from a SYN sent again: the SYN cache keeps no time of it, and the peer's SYN,ACK may time out too
-
+    # A retransmitted SYN measures nothing: the SYN cache doesn't keep the time at which it was sent, and the
+    # peer may have retransmitted its SYN,ACK, too
     if tcb.snd.retransmissions and not rtt.smoothed:
         return
     measured = timestamps.round_trip(tcb, segment, now)

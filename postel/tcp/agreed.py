@@ -12,8 +12,8 @@ EcnAgreed: TypeAlias = Literal["off", "classic", "accurate"]
 class Options(NamedTuple):
     """Options of a connection as its two SYNs agreed on them; before the handshake none is agreed.
 
-    ``send_mss`` and ``receive_mss`` are the peer's MSS option and our own, in octets: what a segment may
-    carry less its own options, whatever the path allows (RFC 9293, 3.7.1). ``timestamps`` and
+    ``send_mss`` and ``receive_mss`` are the peer's MSS option and our own, in octets: the most payload and
+    TCP options together in one segment, whatever the path allows (RFC 9293, 3.7.1). ``timestamps`` and
     ``window_scaling`` are RFC 7323, ``sack`` is RFC 2018. ``send_shift`` and ``receive_shift`` are the window
     scales of the peer's window and of ours, 0 … 14. ``ecn`` is the kind of feedback: "off", "classic" (RFC
     3168) or "accurate" (RFC 9768). ``signature`` is the length of the authentication option in octets, 0

@@ -66,13 +66,13 @@ from postel.tcp.tcb import OWES_ACK, OWES_RESET, OWES_SYN, Tcb
 from postel.tcp.timers import KEEP_ALIVE, TWO_MSL
 from postel.wire.segment import ACK, FIN, RST, SYN, URG, Segment
 
-_RESETS_HELD = 8  # segments that wait for a RST as answer: the most between two rounds of output
+_RESETS_HELD = 8  # at most so many segments wait for output to answer them with a RST
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Process ``segment`` by header prediction if it is the expected one, else as 3.10.7 says for its state.
+    """Process ``segment`` by header prediction if it is the expected one, else by the rules of the state.
 
-    RFC 9293, 3.10.7. The checksum, and the signature where there is one, are known to be right.
+    RFC 9293, 3.10.7. The caller has verified the checksum, and the signature where there is one.
     """
     tcb.counts.segments_arrived += segment.packets
     if tcb.observer is not None:
@@ -295,8 +295,8 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
 def _after_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Change the state if our FIN is acknowledged; return whether to go on (RFC 9293, 3.10.7.4)."""
     if tcb.state is TIME_WAIT and segment.len == 0:
-        # EP-ACK-15: no answer to SEG.SEQ = RCV.NXT. A peer that is in TIME-WAIT too has that number, and
-        # would answer our answer (D-8)
+        # EP-ACK-15: a bare ACK with SEG.SEQ = RCV.NXT gets no answer. A peer that is in TIME-WAIT too sends
+        # ACKs with that number, and would answer our answer (D-8)
         if segment.seq != tcb.rcv.nxt:
             challenge.owe(tcb, segment, now)
         return False
@@ -543,16 +543,16 @@ def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     fin = seq.add(segment.seq, segment.len - 1)
     ahead = seq.offset(fin, tcb.rcv.nxt)
-    # Left of the window is old; beyond the window it is cut off with the payload there
+    # A FIN left of the window is old; a FIN beyond the window is cut off, as payload there is
     if not 0 <= ahead < tcb.rcv.wnd or tcb.rcv.fin_expected != NO_SEQUENCE:
         return
-    # Payload beyond this FIN that arrived first contradicts the FIN, and wins
+    # If payload beyond this FIN has arrived already, the FIN contradicts it and is ignored
     if tcb.rcv.reassembly is None or tcb.rcv.reassembly.end <= tcb.rcv.position + ahead:
         tcb.rcv.fin_expected = fin
 
 
 def _process_fin(tcb: Tcb, now: int) -> None:
-    """Take the FIN, next in order: RCV.NXT passes it, the user gets EndOfStream, the state changes."""
+    """Process the FIN that is next in order: advance RCV.NXT, queue EndOfStream, change the state."""
     tcb.rcv.consume_fin()
     tcb.owes |= OWES_ACK
     tcb.tell(END_OF_STREAM)  # MUST-12

@@ -1,15 +1,16 @@
-"""Bell: tells a driver of very many hosts which of them may have something to do.
+"""Bell of a host: tells a driver of thousands of hosts which of them may have something to do.
 
-Without it the driver would have to ask every host after every call.
+A driver (asyncio, trio, threads, a simulation) moves packets, events and time for its hosts. Without bells it
+would have to ask every host after every call.
 """
 
 
 class Bell:
-    """Mark of one host that it may have something to send or to report.
+    """Mark that one host may have something to send or to report.
 
-    `ring` sets ``is_rung`` and adds the bell to ``rung``, once, until the driver sets ``is_rung`` to False
-    again. ``rung`` is the driver's list, shared by all of its hosts; None where the driver uses no list.
-    ``owner`` is free for the driver's use.
+    `ring` sets ``is_rung`` and appends the bell to ``rung``, the list of bells that the driver shares among
+    its hosts (None where the driver uses no list). While ``is_rung`` is True, `ring` does nothing; the driver
+    sets it to False when it has removed the bell from the list. ``owner`` is free for the driver's use.
     """
 
     __slots__ = ("is_rung", "owner", "rung")

@@ -15,7 +15,7 @@ class Budget:
     __slots__ = ("_left", "_limit", "_second", "_secret")
 
     def __init__(self, limit: int, secret: bytes) -> None:
-        """Set the limit, and the secret of the hash that draws each second's part of it."""
+        """Set the limit in answers a second, and the secret of the hash that varies it by second."""
         self._limit = limit
         self._secret = blake2b(secret, digest_size=32).digest()
         self._second = -1

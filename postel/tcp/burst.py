@@ -1,7 +1,7 @@
 """Size of a segment that the link cuts into packets itself (TCP segmentation offload, TSO).
 
-A burst holds only what would leave anyway: whole packets, so that Nagle, silly window avoidance and FIN apply
-to the rest; and payload that was never sent, so that each retransmission is one packet.
+Such a segment, a burst, holds whole packets only, so that Nagle, silly window avoidance and FIN apply to the
+rest of the payload. It holds only payload that was never sent, so that each retransmission is one packet.
 """
 
 from typing import Final
@@ -10,15 +10,16 @@ from postel.tcp import pathmtu, seq
 from postel.tcp.tcb import OWES_USER_TIMEOUT, Tcb
 from postel.times import MILLISECOND, SECOND
 
-# How much a paced connection may send at once, in time; a clock that wakes late may catch up as much
+# A paced connection may send at once what its pacing rate allows in this time (microseconds), and may catch
+# up as much after a timer that expired late
 PACING_CREDIT: Final = MILLISECOND
 
 
 def size_for(tcb: Tcb, room: int, most: int) -> int:
-    """Return the octets of new payload in the next segment: a multiple of ``room``, which one packet takes.
+    """Return the octets of new payload in the next segment: a multiple of ``room``, the octets of one packet.
 
-    At most ``most`` octets, but always one packet. ``room`` itself where the packets would need different
-    headers.
+    The result is at most ``most``, but never less than ``room``. It is ``room`` where the packets of a larger
+    segment would need different headers.
     """
     if room != tcb.ensure_controller().smss or not _is_plain(tcb):
         return room

@@ -130,8 +130,8 @@ def receive_into(tcb: Tcb, room: memoryview, now: int) -> int:
 def _has_text(tcb: Tcb) -> bool:
     """Whether octets wait to be read (EP-RECV-2, EP-RECV-4, EP-RECV-5).
 
-    Raises what ended the connection, if none wait in CLOSED; not after the peer's FIN (`has_ended`).
-
+    If none wait and the state is CLOSED, raises the error that ended the connection. After the peer's FIN or
+    our ABORT it raises nothing (`has_ended`).
     """
     if tcb.rcv.unread == 0 and tcb.state is CLOSED and not has_ended(tcb):  # EP-RECV-1
         raise why_closed(tcb)

@@ -16,16 +16,18 @@ MEBIBYTE: Final = 1024 * KIBIBYTE
 
 # Choices by name
 
-# "accept…": where a peer asks for it; "ask…": our SYN asks for it, too. "…-classic": RFC 3168 only; without
-# that word RFC 9768, and RFC 3168 with a peer that knows no more.
+# Use of ECN. With "accept…", a connection uses ECN where the peer's SYN asks for it; with "ask…", our own SYN
+# asks for it, too. "…-classic" means RFC 3168 only. Without that word it is RFC 9768, and RFC 3168 with a
+# peer that doesn't know RFC 9768.
 EcnMode: TypeAlias = Literal["off", "accept-classic", "accept", "ask-classic", "ask"]
-# "client": an active OPEN asks for a cookie, and with one sends payload in its SYN; "server": a listener
-# gives cookies, and delivers the payload of a SYN that brings one back.
+# Use of TCP Fast Open. With "client", an active OPEN asks for a cookie, and once it has one sends payload in
+# its SYN. With "server", a listener gives cookies, and delivers the payload of a SYN that brings one back.
 FastOpenMode: TypeAlias = Literal["off", "client", "server", "both"]
-# When a packet larger than those that are known to arrive is tried. "off": never, and black holes aren't
-# noticed; "after-black-hole": once large packets were lost without an ICMP message; "always": from the start.
+# When a connection probes the path with packets larger than those that are known to arrive. "off" is never,
+# and a black hole (a path that drops large packets without an ICMP message) isn't noticed either.
+# "after-black-hole" is once a black hole was noticed. "always" is from the start.
 MtuProbing: TypeAlias = Literal["off", "after-black-hole", "always"]
-# Octets, or "automatic": the size follows the bandwidth-delay product.
+# Size of a buffer in octets, or "automatic": then the size follows the bandwidth-delay product.
 BufferSize: TypeAlias = int | Literal["automatic"]
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "ecn": get_args(EcnMode),
@@ -36,8 +38,8 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 
 USER_TIMEOUT: Final = 5 * MINUTE
 AUTOMATIC: Final = "automatic"
-FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # the size at which an automatic one begins, as in kernels
-FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
+FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # first size of an automatic send buffer, as in kernels
+FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE  # first size of an automatic receive buffer, as in kernels
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,11 @@ class Config:
     # A SYN that may not reopen a pair in TIME-WAIT is answered with a challenge ACK, and the RST that answers
     # this ends TIME-WAIT (RFC 9293, 3.10.7.4; RFC 5961, 4).
     time_wait_challenge: bool = True
-    # A released connection waits for the peer's FIN in FIN-WAIT-2 so long (EP-TMO-9), as in kernels; no RFC
-    # has such a limit.
+    # Longest wait for the peer's FIN in FIN-WAIT-2 after the program released the connection (EP-TMO-9), as
+    # in kernels; no RFC has such a limit.
     orphan_timeout: int = MINUTE
-    # A released connection in another state ends after so long without progress (RFC 6429, 4), as in kernels.
+    # Longest time without progress of a released connection in any other state; then it ends (RFC 6429, 4),
+    # as in kernels.
     orphan_send_timeout: int = 5 * MINUTE
 
     # Retransmission
@@ -78,7 +81,8 @@ class Config:
     user_timeout: int = USER_TIMEOUT
     # The same limit for the SYN,ACK of a passive open (MUST-23).
     syn_received_timeout: int = 3 * MINUTE
-    # Trouble events report soft errors. False: none, for a program that doesn't read them (SHLD-20).
+    # Trouble events report soft errors. False: no Trouble events, for a program that doesn't read them
+    # (SHLD-20).
     reports: bool = True
     # With SACK, a tail loss probe finds a lost tail before the retransmission timeout does (RFC 8985, 7).
     tail_probe: bool = True
@@ -104,8 +108,8 @@ class Config:
     # Only a RST with exactly the expected number resets (RFC 5961, 3.2). False: any RST in the window, as in
     # RFC 793.
     exact_reset: bool = True
-    # A SYN with FIN opens nothing. False: it opens a connection (RFC 9293, 3.10.7.2), and the FIN comes again
-    # later.
+    # A SYN with FIN opens nothing. False: the SYN opens a connection (RFC 9293, 3.10.7.2), and the peer sends
+    # the FIN again later.
     drop_syn_fin: bool = False
     # A SYN in the window is answered with a challenge ACK (RFC 5961, 4.2). False: it resets, as in RFC 793.
     challenge_syn: bool = True
@@ -114,8 +118,8 @@ class Config:
 
     # Nagle's algorithm: a small segment waits while anything is in flight (SHLD-7, MUST-17).
     nagle: bool = True
-    # A small segment waits for more payload, whatever is in flight: until this is off, CLOSE is called, or
-    # `override` has passed.
+    # A small segment waits for more payload, even while nothing is in flight. The wait ends when this choice
+    # becomes False, when CLOSE is called, or when nothing was in flight for the time `override`.
     cork: bool = False
     # Longest wait of a small segment when nothing is in flight: 0.1 to 1.0 s (RFC 9293, 3.8.6.2.1).
     override: int = 200 * MILLISECOND
@@ -123,7 +127,7 @@ class Config:
     initial_window: int = 10
     # Congestion control: a class, or a registered name, which is stored as its class (MAY-18).
     congestion: type[Congestion] | str = Cubic
-    # When the largest packet that the path carries is searched for by sending it (RFC 4821, 7).
+    # When probes search for the largest packet that the path carries (RFC 4821, 7); see `MtuProbing`.
     mtu_probing: MtuProbing = "after-black-hole"
     # Size of the send buffer: "automatic", or fixed, in octets.
     send_buffer: BufferSize = AUTOMATIC
@@ -137,7 +141,8 @@ class Config:
     receive_buffer_maximum: int = 6 * MEBIBYTE
     # The receive buffer is rounded up to a multiple of the MSS that was agreed on.
     whole_segments: bool = False
-    # The window is all free space of the buffer, and grows by any step; not as RFC 9293, 3.8.6.2.2, says.
+    # The advertised window is all free space of the receive buffer, and may grow by a single octet. False: it
+    # grows by larger steps, as RFC 9293, 3.8.6.2.2, says.
     whole_buffer: bool = False
 
     # Options offered and accepted
@@ -146,11 +151,11 @@ class Config:
     timestamps: bool = True
     # Once timestamps are agreed on, segments without the option are dropped (RFC 7323, 3.2).
     timestamps_required: bool = True
-    # After so long without a newer timestamp, any timestamp is accepted (RFC 7323, 5.5).
+    # Time without a newer timestamp after which any timestamp is accepted (RFC 7323, 5.5).
     paws_idle: int = 24 * DAY
     # Window scale option (RFC 7323, 2).
     window_scaling: bool = True
-    # The window scale fits a receive buffer that may later grow to so many octets.
+    # Octets to which the program may later set the receive buffer: the window scale is chosen to fit them.
     scale_for: int = 0
     # The largest MSS that we advertise and send, even if the link would carry more (RFC 9293, 3.7.1).
     largest_mss: int = 65535
@@ -193,7 +198,7 @@ class Config:
 
     # Limit on answers
 
-    # One challenge ACK is sent in each such interval, for each connection (EP-CHL-1).
+    # Interval in which each connection sends at most one challenge ACK (EP-CHL-1).
     challenge_interval: int = 500 * MILLISECOND
 
     # The IP layer
@@ -299,13 +304,13 @@ def is_fast_server(config: Config) -> bool:
 
 
 def first_send_limit(config: Config) -> int:
-    """Return the octets that the send buffer holds at the start."""
+    """Return the capacity of a new connection's send buffer, in octets."""
     size = config.send_buffer
     return size if isinstance(size, int) else min(FIRST_SEND_BUFFER, config.send_buffer_maximum)
 
 
 def first_receive_limit(config: Config) -> int:
-    """Return the octets that the receive buffer holds at the start."""
+    """Return the capacity of a new connection's receive buffer, in octets."""
     size = config.receive_buffer
     return size if isinstance(size, int) else min(FIRST_RECEIVE_BUFFER, config.receive_buffer_maximum)
 

@@ -162,7 +162,7 @@ class Connection:
 
     @property
     def controller(self) -> Congestion | None:
-        """Congestion controller, or None while nothing was to be sent.
+        """Congestion controller, or None until the connection first has something to send.
 
         Its ``window`` and ``threshold`` are octets (cwnd and ssthresh of RFC 5681).
         """
@@ -465,8 +465,9 @@ class Connection:
         """Handle a router's claim that it carries ``mtu`` octets at most; return whether it was believed.
 
         ``number`` is the sequence number at which the refused segment of ours began; the claim is ignored
-        unless it lies in flight. A claim that is believed at once makes the segments smaller and sends that
-        one again (RFC 8201, 4; RFC 5927, 7.2). Others wait for a sign of loss, see `postel.tcp.pathmtu`.
+        unless it lies in flight. If the claim is believed at once, segments become smaller, and what is in
+        flight is sent again (RFC 8201, 4; RFC 5927, 7.2). Otherwise the claim may wait for a sign of loss,
+        see `postel.tcp.pathmtu`.
         """
         is_believed = acknowledge.is_in_flight(self._tcb, number) and pathmtu.claimed(
             self._tcb, mtu, number, now

@@ -28,9 +28,9 @@ class Counts:
         self.octets_retransmitted: int = 0
         self.segments_retransmitted: int = 0
         self.octets_acknowledged: int = 0
-        self.texts_sent: int = 0  # packets with payload; one that is sent again counts again
-        self.texts_arrived: int = 0
+        self.texts_sent: int = 0  # packets with payload that were sent; each retransmission counts
+        self.texts_arrived: int = 0  # packets with payload that arrived
         self.throttled: int = 0  # answers to unacceptable segments that a limit held back, see `challenge`
-        self.last_data_at: int = 0
-        self.last_ack_at: int = 0
+        self.last_data_at: int = 0  # when payload last arrived
+        self.last_ack_at: int = 0  # when an acceptable ACK last arrived
         self.keep_alive_probes: int = 0  # probes since the peer last answered

@@ -13,16 +13,17 @@ from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.tcp.timers import DELAYED_ACK
 from postel.wire.segment import SYN, Segment
 
-_DUPLICATES_HELD: Final = 64  # duplicate ACKs that may be owed
-# Pieces that may wait behind gaps however small the receive buffer is. More may, while their memory is less
-# than the size of the buffer
+_DUPLICATES_HELD: Final = 64  # at most so many duplicate ACKs are owed at once
+# So many pieces of payload may wait for reassembly, however small the receive buffer is. More may wait while
+# PIECE octets of memory for each of them are less than the size of the buffer
 _FEW: Final = 32
 
 
 def accept(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
     """Accept ``data``, which begins ``ahead`` octets after RCV.NXT; return whether memory sufficed.
 
-    ``packets`` is how many packets brought it. Without memory it is dropped, and the peer sends it again.
+    ``packets`` is how many packets brought the data. Data that finds no memory is dropped, and the peer sends
+    it again.
     """
     if ahead or tcb.rcv.reassembly is not None:
         return _hold(tcb, ahead, data, packets)
@@ -94,15 +95,16 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> 
     held = tcb.rcv.reassembly
     start = tcb.rcv.position + ahead
     run = held.range_at(start, start + len(data))
-    # RFC2883-4a; RFC2883-4.2: the first duplicate only, so not where one left of RCV.NXT is noted
+    # RFC2883-4a; RFC2883-4.2: a D-SACK block reports only the first octets of a segment that are duplicates.
+    # If octets left of RCV.NXT were noted already, these are the first
     if run[1] and (ahead or tcb.rcv.duplicate is None):
         tcb.rcv.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
     before = held.weight + tcb.rcv.unread
     held.insert(start, data)
     held.relieve(max(_FEW, tcb.rcv.limit // PIECE))
     if ahead and not tcb.sack_agreed:
-        # MUST-58 coalesces ACKs. A peer without SACK counts duplicate ACKs to detect a loss, so each segment
-        # gets one
+        # By MUST-58 one ACK may answer several segments. But a peer without SACK counts duplicate ACKs to
+        # detect a loss, so each segment ahead of RCV.NXT gets one
         tcb.rcv.duplicates_owed = min(
             tcb.rcv.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD
         )

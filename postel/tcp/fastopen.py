@@ -28,7 +28,7 @@ from postel.errors import ConnectionReset, TcpError
 from postel.times import MINUTE
 from postel.wire.address import Endpoint
 
-SERVERS: Final = 1024  # pairs of addresses with a cookie, and paths that refuse, that are remembered
+SERVERS: Final = 1024  # at most so many cookies are kept, and as many paths on which Fast Open failed
 LARGEST_MSS_4: Final = 1460  # RFC 7413, 4.1.3: a larger SYN may be fragmented, or dropped by a middlebox
 LARGEST_MSS_6: Final = 1440
 REFUSAL: Final = 15 * MINUTE  # how long Fast Open isn't tried on a path where it failed (4.1.3.1)
@@ -49,14 +49,14 @@ class FastOpen(ABC):
 
     @abstractmethod
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """Conclude: our SYN was acknowledged, by a segment with this ``cookie``; ``mss`` is the peer's.
+        """End Fast Open after a segment acknowledged our SYN: ``cookie`` and ``mss`` are its options.
 
-        ``refuses_text`` says that the peer acknowledged our SYN without its payload.
+        ``mss`` is in octets. ``refuses_text`` says that the peer acknowledged our SYN without its payload.
         """
 
     @abstractmethod
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
-        """Conclude: the connection ended before its handshake did. ``was_silent``: a SYN timed out."""
+        """End Fast Open after ``error`` ended the handshake; ``was_silent`` says that a SYN timed out."""
 
 
 class Attempt(FastOpen):
@@ -72,8 +72,8 @@ class Attempt(FastOpen):
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
         """Store the cookie, and avoid the path for a while after a "negative response" (RFC 7413, 4.1.3.1).
 
-        Negative is an answer without the cookie that was asked for, and one that doesn't acknowledge the
-        payload. A new cookie isn't: the old one had expired.
+        An answer is negative if it lacks the cookie that was asked for, or doesn't acknowledge the payload.
+        An answer with a new cookie is never negative: the old cookie had expired.
         """
         self._known.learn(self._path, cookie, mss)
         if not cookie and (refuses_text or not self.option):
@@ -114,23 +114,24 @@ class Admission(FastOpen):
 class Pending:
     """Count of a listener's pending fast opens (PendingFastOpenRequests of RFC 7413, 5.1).
 
-    Counted are those in SYN-RECEIVED, and for a minute those that ended there. Otherwise RSTs from hosts with
-    a forged address would make room for more of an attacker's SYNs.
+    Connections in SYN-RECEIVED count, and those that ended there count for a minute more. Otherwise an
+    attacker could forge the addresses of other hosts, and the RSTs of these hosts would make room for more of
+    its SYNs.
     """
 
     __slots__ = ("_ended", "count")
 
     def __init__(self) -> None:
-        """Begin with none pending."""
+        """Begin with no pending fast opens."""
         self.count: int = 0
         self._ended: deque[int] = deque()
 
     def remember(self, now: int) -> None:
-        """Count one that ended at ``now`` for a minute more."""
+        """Count a fast open that ended at ``now`` for a minute more."""
         self._ended.append(now + RESET_COUNTS)
 
     def reaches(self, limit: int, now: int) -> bool:
-        """Whether ``limit`` or more are pending at ``now``."""
+        """Whether ``limit`` or more fast opens are pending at ``now``."""
         while self._ended and self._ended[0] <= now:
             self._ended.popleft()
         return self.count + len(self._ended) >= limit
@@ -139,8 +140,9 @@ class Pending:
 class Known:
     """Cookies of servers, and paths that refuse Fast Open, which a host's clients remember (RFC7413-4.1.3).
 
-    For each pair of addresses the last cookie and the MSS, and for each path, which includes the server's
-    port, until when Fast Open isn't tried. Both tables are bounded; the oldest entry goes first.
+    One table holds the last cookie and the MSS for each pair of addresses. The other holds, for each path
+    (the two addresses and the server's port), the time until which Fast Open isn't tried. Both tables are
+    bounded; the oldest entry is dropped first.
     """
 
     __slots__ = ("_cookies", "_refused")
@@ -151,7 +153,7 @@ class Known:
         self._refused: dict[bytes, int] = {}  # path: until when Fast Open isn't tried
 
     def attempt(self, local: Endpoint, remote: Endpoint, default_mss: int, now: int) -> Attempt | None:
-        """Return the client's part for a new connection; None where Fast Open isn't tried on this path now.
+        """Return the `Attempt` for a new connection; None where Fast Open isn't tried on this path now.
 
         ``default_mss``, in octets, is for servers that sent no MSS.
         """

@@ -1,9 +1,9 @@
 """Half-open connection as a small record from which it can be made again (RFC 4987, 3.5).
 
-A half-open connection is a function of its SYN, of when that arrived, of how often the SYN,ACK was sent
-again, and of the few things that repeated SYNs and refused segments change. `Remains` hold only these.
-`restore` gives the same SYN to a new connection, and drops the answers, because they were sent before. The
-observer was told when it happened, and isn't told again.
+A half-open connection is a function of its SYN, of when the SYN arrived, of how often the SYN,ACK was sent
+again, and of the few things that repeated SYNs and refused segments change. A `Remains` record holds only
+these. `restore` gives the same SYN to a new connection, and drops the segments that this connection makes,
+because the old connection has sent them. The observer isn't told again.
 """
 
 from struct import Struct
@@ -19,8 +19,8 @@ from postel.wire.address import Endpoint
 from postel.wire.options import ABSENT, PACKED, Bearer
 from postel.wire.segment import Segment
 
-# Twice as many as the default timers allow. Restoring a connection repeats them all, which is work
-
+# Most retransmissions of the SYN,ACK of a connection that can be restored: restoring repeats each of them.
+# The default timers allow half as many
 MOST_RETRANSMISSIONS: Final = 15
 MOST_COUNTED: Final = 0xFFFF  # segments in each direction: a connection with more can't be restored
 _SYN: Final = Struct("!IHHB")  # SEQ, window, flags, ECN field of the IP header; options follow
@@ -30,7 +30,7 @@ _IS_TIMING: Final = 0x02
 _MARK_AT: Final = 2  # two bits: the ECN field of the latest SYN
 _ASKS_AT: Final = 4  # three bits: the ECN flags of the latest SYN that had any
 _FLAGS_AT: Final = 6  # the place of the ECN flags among a segment's flags
-_MOST_ANSWERS: Final = 0xFF  # it matters only whether there were more than a few
+_MOST_ANSWERS: Final = 0xFF  # most ECN answers that are recorded; only whether there were a few matters
 
 
 def packed(syn: Segment) -> bytes:
@@ -134,7 +134,8 @@ def can_be_restored(connection: Connection) -> bool:
     """Whether the connection could be made again as it is now."""
     tcb = connection._tcb
     config, again = tcb.config, tcb.snd.retransmissions
-    troubles = int(config.reports and again >= config.r1)  # events of R1; ICMP errors cause others
+    # A restored connection queues Trouble for R1 again. Other events, of ICMP errors, would be lost
+    troubles = int(config.reports and again >= config.r1)
     is_idle = tcb.owes == 0 and tcb.resets is None and tcb.rcv.duplicate is None
     if not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
         return False

@@ -49,7 +49,7 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     negotiation.learn(tcb, syn)
     # RFC1122-4.2.2.20c, unscaled. D-5: a SYN without ACK has no SEG.ACK
     tcb.snd.hear_window(syn.window, syn.seq, tcb.snd.iss)
-    if not tcb.opening.is_passive:  # otherwise our SYN,ACK has yet to tell the window
+    if not tcb.opening.is_passive:  # in a passive open, `establish` does it after our SYN,ACK
         _size_buffer(tcb)
 
 
@@ -64,7 +64,7 @@ def heed_stripping(tcb: Tcb, ack: Segment) -> None:
 
 
 def _size_buffer(tcb: Tcb) -> None:
-    """Fit the receive buffer to the agreed MSS, and the window to the buffer, where the user chose that."""
+    """Fit the receive buffer to the agreed MSS (`whole_segments`), and the window to it (`whole_buffer`)."""
     round_buffer(tcb)
     if tcb.config.whole_buffer:
         tcb.rcv.widen(tcb.rcv.limit)
@@ -122,7 +122,7 @@ def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, now: int) -> None:
     if not fast_open.opened:
         tcb.opening.fast_opened = snd.una != seq.add(snd.iss, 1)
     fast_open.succeeded(segment.fast_open, tcb.path.peer_mss, now, refuses_text=refuses_text)
-    if lacks_text and not fast_open.opened:  # RFC7413-4.2.2: the server refused it
+    if lacks_text and not fast_open.opened:  # RFC7413-4.2.2: the server refused payload of the SYN
         tcb.ensure_recovery().on_refused()
         tcb.turn()
     tcb.opening.fast_open = None

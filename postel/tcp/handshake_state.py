@@ -16,7 +16,7 @@ class HandshakeState:
         self.first_window: int = first_window  # segments of the first congestion window
         self.early: bytes = b""  # payload of a SYN that crossed ours, to be delivered after ESTABLISHED
         self.syn_asks: int = 0  # the ECN flags of the peer's latest SYN that had any
-        self.fast_open: FastOpen | None = None  # until ESTABLISHED, where Fast Open is in use
+        self.fast_open: FastOpen | None = None  # state of Fast Open, if in use, until the handshake is over
         # Truth values stand together: compiled, each takes one octet then
         self.is_passive: bool = is_passive  # MUST-11
         self.peer_scales: bool = False  # the peer's SYN carried the window scale option

@@ -68,7 +68,7 @@ def objection(connection: Connection, octets: bytes, start: int, end: int, segme
 
 
 def seal(connection: Connection, segment: Segment) -> bytes:
-    """Return the octets of ``segment``, signed. Only for a connection that has an ``authentication``."""
+    """Sign ``segment`` and return its octets. Only for a connection that has an ``authentication``."""
     authentication, tcb = connection.authentication, connection._tcb
     assert authentication is not None  # noqa: S101 - the caller has checked
     return authentication.seal(segment, tcb.config.option_layout, tcb.snd.iss, tcb.known_irs)
@@ -100,7 +100,7 @@ def regard_syn_as_sent(connection: Connection) -> None:
 
 
 def allow_bursts(connection: Connection, octets: int) -> None:
-    """Let segments of up to ``octets`` octets of payload leave, for the link to cut."""
+    """Let the connection make segments of up to ``octets`` of payload, which the link cuts into packets."""
     connection._tcb.path.burst = octets
 
 
@@ -108,12 +108,12 @@ def allow_bursts(connection: Connection, octets: int) -> None:
 
 
 def may_be_fragmented(connection: Connection) -> bool:
-    """Whether the packets go without "don't fragment", because the path carries too little for that."""
+    """Whether packets go without the "don't fragment" bit, because the path MTU is so small (`pathmtu`)."""
     return pathmtu.may_be_fragmented(connection._tcb)
 
 
 def path_news(connection: Connection) -> int:
-    """Return the path MTU if other connections should learn it, else 0 (`pathmtu.news`)."""
+    """Return the path MTU in octets if other connections should adopt it, else 0 (`pathmtu.news`)."""
     return pathmtu.news(connection._tcb)
 
 
@@ -126,7 +126,7 @@ def is_path_proven(connection: Connection) -> bool:
 
 
 def _tcb(holder: Holder) -> Tcb:
-    """Return the TCB that a holder of memory is."""
+    """Return a holder of memory as the TCB that it is: no other class is a holder."""
     assert isinstance(holder, Tcb)  # noqa: S101 - only a Tcb is a holder
     return holder
 
@@ -149,7 +149,7 @@ def gap_weight(holder: Holder) -> int:
 
 
 def give_up_gap(holder: Holder, octets: int) -> int:
-    """Free ``octets`` of what waits for reassembly, or all; return how many (`Tcb.give_up_gap`)."""
+    """Drop payload that waits for reassembly to free ``octets`` of memory; return how many were freed."""
     return _tcb(holder).give_up_gap(octets)
 
 

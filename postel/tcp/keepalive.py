@@ -19,8 +19,8 @@ def begin(tcb: Tcb, now: int) -> None:
 def hear(tcb: Tcb, now: int) -> None:
     """Restart the idle time: a segment with acceptable numbers arrived. Called while the timer runs.
 
-    Other segments don't count. An attacker needs only addresses and ports to make those, and could so keep a
-    dead connection for ever.
+    Other segments don't count: an attacker that knows only addresses and ports could send them, and keep a
+    dead connection open for ever.
     """
     begin(tcb, now)
 
@@ -43,7 +43,7 @@ def expire(tcb: Tcb, now: int) -> None:
 def move(tcb: Tcb, idle: int) -> None:
     """Adopt another idle time; it was ``idle`` microseconds until now.
 
-    While the peer is probed the interval runs instead, and doesn't change.
+    While the peer is probed, the timer measures the interval between probes and stays as it is.
     """
     if tcb.counts.keep_alive_probes == 0:
         tcb.timers.start(KEEP_ALIVE, moved(tcb.timers.due(KEEP_ALIVE), idle, tcb.keep_alive_idle))

@@ -8,8 +8,9 @@ from postel.wire.address import Endpoint
 class Keeper(ABC):
     """Part of a host that answers for connections in TIME-WAIT that a program may still have.
 
-    A connection in TIME-WAIT needs a few numbers only. The host keeps these in place of the connection, which
-    asks its keeper whether they are still kept (`Connection.leave_time_wait_to`).
+    A connection in TIME-WAIT needs a few numbers only. The host keeps these numbers in place of the
+    connection. If its program still has the connection, that asks its keeper whether the numbers are still
+    kept (`Connection.leave_time_wait_to`).
     """
 
     __slots__ = ()

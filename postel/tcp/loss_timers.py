@@ -26,7 +26,8 @@ from postel.times import MILLISECOND, NEVER, SECOND
 
 DELAY_OF_ACK: Final = 200 * MILLISECOND  # TLP.max_ack_delay of RFC 8985: as long as common receivers delay
 FIRST_PROBE: Final = SECOND  # PTO before the first measurement of a round trip
-SHORTEST_PROBE: Final = 10 * MILLISECOND  # the clocks of common drivers aren't much finer
+# Least PTO: the timers of common drivers (asyncio, trio, threads) aren't much finer
+SHORTEST_PROBE: Final = 10 * MILLISECOND
 
 
 def start(tcb: Tcb, now: int) -> None:
@@ -44,9 +45,9 @@ def start(tcb: Tcb, now: int) -> None:
 
 
 def restart(tcb: Tcb, now: int) -> None:
-    """Start the timer that is right now: something was acknowledged, or a timer expired (RFC6298-5.3).
+    """Start the loss timer that fits the present state, after an acknowledgment or an expiry (RFC6298-5.3).
 
-    Called only while something is in flight.
+    Called only while octets are in flight.
     """
     timers = tcb.timers
     recovery = tcb.ensure_recovery()
@@ -69,9 +70,9 @@ def settle(tcb: Tcb, now: int) -> None:
 
 
 def adapt(tcb: Tcb, longer: int) -> None:
-    """Adopt other choices of the user: the retransmission timeout is ``longer`` than before, in microseconds.
+    """Adopt other choices of the user: ``longer`` is the new RTO less the old one, in microseconds.
 
-    If tail probes were turned off, the retransmission timer takes the probe's place.
+    If the user turned tail probes off, the retransmission timer replaces a running probe timer.
     """
     timers = tcb.timers
     if timers.expires != NEVER:

@@ -13,9 +13,9 @@ class Memory:
     """Count of used octets with a limit, and queues of connections that wait for memory.
 
     ``gaps`` are connections with a reassembly queue, ``writers`` those with more to send than there was
-    memory for, ``readers`` those that could advertise next to no window. Each queue is first come, first
-    served. While writers wait, only the one that has the turn gets memory to send. ``is_wanted`` asks the
-    host to look after its memory.
+    memory for, ``readers`` those that had too little memory to advertise a useful window. Each queue is first
+    come, first served. While writers wait, only one gets memory to send: the one that `next_writer` last took
+    from the queue has the turn. ``is_wanted`` asks the host to free memory, or to give it to those that wait.
     """
 
     __slots__ = ("_turn", "gaps", "is_wanted", "limit", "readers", "refused", "used", "waits", "writers")
@@ -84,7 +84,7 @@ class Memory:
         return None
 
     def take_turn(self, holder: Holder) -> bool:
-        """Give the turn to ``holder`` if it has waited longest and memory is free; return whether it is."""
+        """Give the turn to ``holder``, and return True, if it has waited longest and memory is free."""
         if self.used >= self.limit or next(iter(self.writers), None) is not holder:
             return False
         self.next_writer()

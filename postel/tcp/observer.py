@@ -4,10 +4,10 @@
 
     host = Host("10.0.0.2/24", secret=…, observer=MyObserver())
 
-An observer is told of things and changes none of them: with it and without it a host sends the same packets,
-octet for octet, makes the same parcels (segments that a link cuts into packets) and uses the same memory,
-beside what the observer keeps for itself. Without an observer each place that would call one costs one
-comparison with None. `postel.testing.check_observer` checks all of that for an observer of yours.
+An observer watches a host and changes nothing: with an observer and without one, a host sends the same
+packets, octet for octet, makes the same parcels (segments that a link cuts into packets) and uses the same
+memory, beside what the observer keeps for itself. Without an observer, each line that would call it costs one
+comparison with None. `postel.testing.check_observer` checks this promise for an observer of yours.
 
 Packets aren't seen here, because a host with offload doesn't make all packets itself: its link cuts and joins
 them. `postel.links.observer` sees what passes a link, a `postel.sim.Witness` what passes between the hosts of
@@ -30,7 +30,7 @@ TimerName = Literal[
     "keep-alive",  # RFC 9293, 3.8.4
     "user-timeout",  # RFC 9293, 3.8.3
     "time-wait",  # 2 MSL have passed
-    "orphan",  # the program released the connection, and its peer has taken too long since
+    "orphan",  # the program released the connection, and the peer then took too long to close it
 ]
 Decision = Literal[
     "recovery",  # segments are lost, and the congestion window shrinks: fast recovery begins (RFC 5681, 3.2)

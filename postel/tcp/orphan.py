@@ -14,7 +14,8 @@ from postel.tcp.tcb import OWES_RESET, Tcb
 from postel.tcp.timers import ORPHAN, PERSIST, deadline, moved
 from postel.times import NEVER
 
-# Window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as in kernels
+# While the host is short of memory, a released connection ends after so many window probes or retransmissions
+# in a row without progress: after some 30 s with the RTO of RFC 6298, as in kernels
 _TRIES_WHILE_TIGHT: Final = 5
 
 

@@ -116,7 +116,7 @@ def _is_fast_enough(tcb: Tcb) -> bool:
 
 
 def _ack_goes_alone(tcb: Tcb) -> bool:
-    """Whether the ACK that is owed must go without payload, before any.
+    """Whether the ACK that is owed must go in a segment without payload, before any payload is sent.
 
     SACK blocks have no room beside a full segment's payload, and an ACK with payload doesn't count as a
     duplicate ACK (RFC 5681, 2).
@@ -222,8 +222,8 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
 def _lost(tcb: Tcb, now: int) -> Segment | None:
     """Make the segment that recovery wants sent again, if there is one.
 
-    It may lie beyond a window that shrank (MAY-7). A closed window is probed instead. What lies from SND.NXT
-    on is sent by `_new`, in order.
+    The segment may lie beyond a window that shrank (MAY-7). While the window is closed, window probes are
+    sent instead. Octets from SND.NXT on aren't sent here: `_new` sends them, in order.
     """
     if not tcb.snd.flight:
         return None
@@ -284,7 +284,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _begin_flight(tcb: Tcb, now: int) -> None:
-    """Tell the controller that a flight begins, and whether it begins after an idle RTO (RFC 5681, 4.1)."""
+    """Tell the controller that a flight begins, and whether it follows an idle RTO (RFC 5681, 4.1)."""
     controller = tcb.ensure_controller()
     if now - tcb.snd.last_at > tcb.rtt.rto:
         controller.idled(now)
@@ -380,8 +380,8 @@ def _count_retransmission(tcb: Tcb, number: int, octets: int) -> None:
 def _text(tcb: Tcb, start: int, offset: int, count: int, room: int, *, with_fin: bool, now: int) -> Segment:
     """Make a segment with payload or FIN, and start the timers that wait for its ACK.
 
-    ``start`` is its sequence number, ``offset`` the place of its first octet in the send buffer, ``count``
-    the octets of payload, ``room`` those of one packet.
+    ``start`` is its sequence number, ``offset`` counts the octets before its payload in the send buffer,
+    ``count`` its octets of payload. ``room`` is the octets of payload in one packet.
     """
     data = tcb.snd.buffer.slice(offset, count) if count > 0 else b""
     flags = ACK
@@ -432,7 +432,7 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     """
     tcb.owes &= ~OWES_TAIL_PROBE
     snd = tcb.snd
-    # SND.NXT before SND.MAX: what was sent before goes again now, and serves as the probe
+    # While SND.NXT is before SND.MAX, a timeout's retransmissions go on anyway, and serve as the probe
     if not snd.flight or tcb.timers.is_running(PERSIST) or snd.nxt != snd.max:
         return None
     recovery = tcb.ensure_recovery()

@@ -32,7 +32,7 @@ class MtuSearch:
         self.point: int = point  # no probe before everything left of this number is acknowledged
         self.raised_at: int = raised_at  # when a probe last arrived
         self.claim: int = 0  # an MTU that a router claimed, which waits for a sign of loss; 0: none
-        self.claim_number: int = 0  # number at which the segment begins that the claim is about
+        self.claim_number: int = 0  # sequence number at which the segment that the router refused begins
 
 
 class PathSizes:
@@ -52,14 +52,16 @@ class PathSizes:
 
     def __init__(self, link_mtu: int, peer_mss: int) -> None:
         """Begin with the link's MTU as the path's."""
-        self.link_mtu: int = link_mtu  # our SYN advertises it
-        self.mtu: int = link_mtu  # of the path: limits what we send
-        # Payload that may leave as one segment, to be cut by the link; 0: no more than one packet's
+        self.link_mtu: int = link_mtu  # MTU of our link, from which the MSS option of our SYN follows
+        self.mtu: int = link_mtu  # MTU of the path, which limits the packets that we send
+        # The largest payload of a segment that the link cuts into packets; 0: a segment is one packet
         self.burst: int = 0
         self.peer_mss: int = peer_mss
-        self.signature_length: int = 0  # of the option that authenticates every segment
+        self.signature_length: int = 0  # length of the option that authenticates every segment; 0: none
         # The largest payload known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
         self.proven: int = 0
         self.tried: int = 0  # the largest payload sent in one packet: maxsizesent
-        self.tried_end: int = NO_SEQUENCE  # an ACK of this number proves it, if it was sent only once
+        # An ACK of this number proves that payload of the size `tried` arrived; unknown after a
+        # retransmission
+        self.tried_end: int = NO_SEQUENCE
         self.search: MtuSearch | None = None

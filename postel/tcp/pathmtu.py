@@ -43,11 +43,14 @@ LOWEST_6: Final = 1280  # RFC8201-4a: every path carries packets of this size
 # A forged claim could force segments of ten octets, at hundreds of packets in place of one. Below this floor
 # packets go without the "don't fragment" bit instead, so that the path works even if it carries 68 octets.
 FLOOR_4: Final = 552
-STEPS_4: Final = (BASE_4, FLOOR_4)  # RFC4821-7.7: after a suspected black hole; the second is about half
+# RFC4821-7.7: path MTUs to fall back to after a suspected black hole; the second is about half the first
+STEPS_4: Final = (BASE_4, FLOOR_4)
 STEPS_6: Final = (LOWEST_6,)
-# Timeouts of one segment until a black hole is suspected: the second comes three RTO after it was sent
+# Timeouts of one segment until a black hole is suspected: the second comes three RTOs after the segment was
+# sent
 TIMEOUTS: Final = 2
-RAISE_AFTER: Final = 10 * MINUTE  # RFC4821-7.3, RFC8201-4b, RFC1191-3b
+# RFC4821-7.3, RFC8201-4b, RFC1191-3b: time until a path that was found narrow is probed again
+RAISE_AFTER: Final = 10 * MINUTE
 _COMMON: Final = 1500  # the commonest MTU, so it is probed first
 _FOLLOWERS: Final = 3  # segments behind a probe, for fast retransmit (RFC4821-7.4)
 _WORTH: Final = 64  # the search ends where less than 1/64 of the size is left to gain
@@ -55,9 +58,12 @@ _TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3: a probe that caused a timeout delay
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """Begin when the handshake is done; with ``mtu_probing`` "always" search from BASE_4 or LOWEST_6 on."""
+    """Begin to search for the path MTU where ``mtu_probing`` is "always"; called when the handshake is done.
+
+    Until a probe arrives, packets have at most BASE_4 or LOWEST_6 octets.
+    """
     if tcb.config.mtu_probing != "always":
-        if tcb.path.search is not None:  # narrow from the start: only now it is known what the peer accepts
+        if tcb.path.search is not None:  # the search was made before the peer's MSS, its bound, was known
             _rest(tcb, tcb.path.search, now)
         return
     tcb.path.mtu = min(tcb.path.mtu, _steps(tcb)[0])
@@ -101,8 +107,8 @@ def may_be_fragmented(tcb: Tcb) -> bool:
 def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
     """Return the octets of payload for the next new segment: SMSS, or a probe's size.
 
-    0 means to wait: a probe is due, and an ACK must first make room for it in the window. ``unsent`` and
-    ``usable`` are octets that wait, and that the windows allow now.
+    0 means to wait: a probe is due, and an ACK must first make room for it in the window. ``unsent`` is the
+    octets that wait to be sent, ``usable`` the octets that the windows allow now.
     """
     search = tcb.path.search
     if search is None or now < search.next_at:
@@ -130,7 +136,7 @@ def _probe_size(tcb: Tcb, search: MtuSearch, unsent: int, usable: int) -> int:
         or min(unsent, window) < size + _FOLLOWERS * smss
     ):
         return smss
-    return size if usable >= size else 0  # something is in flight then, and its ACK makes room
+    return size if usable >= size else 0  # octets in flight fill the window, and their ACK makes room
 
 
 def sent(tcb: Tcb, start: int, count: int, end: int) -> None:
@@ -182,9 +188,10 @@ def acknowledged(tcb: Tcb, now: int) -> None:
 
 
 def lost(tcb: Tcb, number: int, now: int) -> bool:
-    """Return whether a router had claimed to have dropped the segment at ``number``, which is lost.
+    """Believe a router's claim about the lost segment at ``number``; return whether there was such a claim.
 
-    Recovery has declared it lost. Then the claim is believed, and everything of the old size goes again.
+    Called when recovery has declared the segment lost. A believed claim reduces the path MTU, and everything
+    in flight is sent again.
     """
     search = tcb.path.search
     if search is None or not search.claim or search.claim_number != number:
@@ -194,7 +201,7 @@ def lost(tcb: Tcb, number: int, now: int) -> bool:
 
 
 def timed_out(tcb: Tcb, now: int) -> None:
-    """Draw conclusions from a retransmission timeout, which ``tcb.snd.retransmissions`` counts already."""
+    """Draw conclusions from a retransmission timeout; ``tcb.snd.retransmissions`` counts it already."""
     search = tcb.path.search
     tcb.path.tried_end = NO_SEQUENCE
     if search is not None:
@@ -230,7 +237,7 @@ def _suspect(tcb: Tcb, now: int) -> None:
         search.high = tcb.path.mtu
         search.is_bounded = False
     _narrow(tcb, search, step)
-    # A probe found the size minutes ago, and it doesn't last: two paths take turns (RFC 4821, 7.8)
+    # A probe arrived only minutes ago, so packets seem to alternate between two paths (RFC 4821, 7.8)
     if now - search.raised_at < RAISE_AFTER:
         _rest(tcb, search, now)
     else:
@@ -247,7 +254,7 @@ def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
     had, tcb.path.link_mtu = tcb.path.link_mtu, mtu
     if mtu < tcb.path.mtu:
         search = _known(tcb)
-        search.told = mtu  # the other connections are told by the host
+        search.told = mtu  # the host tells its other connections, too
         if tcb.is_synchronized and tcb.is_sender and tcb.snd.flight:
             _believe(tcb, search, mtu, now)
         else:
@@ -311,9 +318,11 @@ def _believe(tcb: Tcb, search: MtuSearch, mtu: int, now: int) -> None:
 
 
 def news(tcb: Tcb) -> int:
-    """Return the path MTU if the host's other connections should learn it, else 0.
+    """Return the path MTU in octets if the host's other connections should adopt it, else 0.
 
-    That is so when it has changed since they learned it and something has arrived since then.
+    They should if this connection's path MTU differs from the one that the host last got from here or gave
+    to this connection. After a retransmission timeout the answer is 0 until an ACK of new octets shows that
+    packets arrive again.
     """
     search = tcb.path.search
     if search is None or search.told == tcb.path.mtu or tcb.snd.retransmissions:
@@ -331,7 +340,7 @@ def is_proven(tcb: Tcb) -> bool:
 
 
 def _known(tcb: Tcb) -> MtuSearch:
-    """Return the record of the search, made when it is first needed."""
+    """Return the record of the path MTU search; the first call makes it."""
     if tcb.path.search is None:
         tcb.path.search = MtuSearch(tcb.path.mtu, tcb.snd.una, raised_at=-RAISE_AFTER)
     return tcb.path.search
@@ -384,7 +393,8 @@ def _failed(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int, *, cost: int
 def _aim(tcb: Tcb, search: MtuSearch, now: int) -> None:
     """Choose the size of the next probe, or end the search (RFC 4821, 7.3).
 
-    The commonest MTU goes first, else the largest size possible; after a failure the middle.
+    The first probe has the commonest MTU, or else the largest size possible. After a failed probe the next
+    has the middle between the path MTU and the size that failed.
     """
     low = tcb.path.mtu
     search.high = min(search.high, ceiling(tcb))  # the peer may accept less than the path carries (MUST-16)

@@ -7,10 +7,11 @@ from postel.times import NEVER
 class ReadingPace:
     """Octets read in each round trip, as far as a receiver can tell how long a round trip is.
 
-    With timestamps: ``_asked`` is the first TSval that we can't have sent before the measurement began. Once
-    the peer echoes it, a round trip has passed. Without: octets beyond ``_edge`` can only be the peer's
-    answer to a window that we advertised later. So a window's worth of octets takes a round trip or more, and
-    the shortest time counts. Positions count octets from the first of the stream.
+    With timestamps, ``_asked`` is the first TSval that we can't have sent before the measurement began. Once
+    the peer echoes that TSval, a round trip has passed. Without timestamps, octets beyond ``_edge`` can only
+    be the peer's answer to a window that we advertised later. So a window's worth of octets takes a round
+    trip or more, and the shortest such time serves as the round trip. Positions count octets from the first
+    of the stream.
     """
 
     __slots__ = ("_asked", "_edge", "_edge_since", "_position", "_round_trip", "_since", "_taken")
@@ -41,8 +42,9 @@ class ReadingPace:
     def finish(self, position: int, clock: int, now: int) -> int:
         """End a round trip, and return how large a window must be so that it doesn't limit the next one.
 
-        Twice what was read, because slow start doubles the congestion window in a round trip. And twice the
-        growth since the previous round trip, because what is read now was sent half a round trip ago.
+        The window is twice what was read, because slow start doubles the congestion window in a round trip,
+        plus twice the growth since the previous round trip, because what is read now was sent half a round
+        trip ago.
         """
         taken = position - self._position
         wanted = 2 * taken + 2 * max(0, taken - self._taken)

@@ -22,7 +22,8 @@ from typing import Final
 
 from postel.tcp.ranges import Ranges
 
-PIECES: Final = 4096  # the most pieces: more are joined, then the farthest are dropped (CVE-2018-5390)
+# Most pieces that wait. If more do (CVE-2018-5390), touching pieces are joined, then the farthest dropped
+PIECES: Final = 4096
 RECENT: Final = 8  # ranges for which the order of arrival is remembered, for SACK blocks
 # Octets of memory that a piece takes beside its payload: objects and places in lists, as measured on CPython,
 # interpreted and compiled
@@ -41,7 +42,7 @@ class Reassembly:
 
     def __init__(self) -> None:
         """Make an empty queue."""
-        self._starts: list[int] = []  # of each piece, ascending
+        self._starts: list[int] = []  # position of the first octet of each piece, ascending
         self._pieces: list[bytes] = []
         self._ranges = Ranges()
         self._recent: list[int] = []  # a position in each range that lately changed, newest first
@@ -109,7 +110,7 @@ class Reassembly:
         return self._ranges.first_within(start, end)
 
     def relieve(self, most: int = PIECES) -> None:
-        """Keep at most ``most`` pieces, or PIECES if less: join pieces that touch, then drop the farthest.
+        """Join pieces that touch, then drop the farthest, if more than ``most`` or `PIECES` pieces wait.
 
         Each call halves the count or more, so its cost is O(1) for each piece ever inserted. Octets dropped
         are reported no more in SACK blocks (RFC2018-8b); the peer keeps them until SEG.ACK covers them.
@@ -129,7 +130,7 @@ class Reassembly:
             self._give_up_farthest()
 
     def give_up(self, octets: int) -> int:
-        """Drop the farthest pieces until ``octets`` of memory are free, or all; return how many."""
+        """Drop the farthest pieces to free ``octets`` of memory; return how many octets were freed."""
         before = self.weight
         while self._starts and before - self.weight < octets:
             self._give_up_farthest()

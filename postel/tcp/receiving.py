@@ -23,8 +23,10 @@ from postel.tcp.readingpace import ReadingPace
 from postel.tcp.reassembly import Reassembly
 from postel.tcp.seq import NO_SEQUENCE
 
-_SMALL: Final = 512  # octets: a shorter piece joins the piece before it
-_LARGE: Final = 4096  # octets: nothing joins a piece of this size or more
+# Arriving payload of fewer octets is appended to the last piece in the receive buffer, if that has room left
+_SMALL: Final = 512
+# A piece in the receive buffer with so many octets or more has no room left: no payload is appended to it
+_LARGE: Final = 4096
 
 
 class Receiving:
@@ -67,32 +69,31 @@ class Receiving:
         self.up: int = 0
         self.shift: int = 0  # Rcv.Wind.Shift
         self.fin_expected: int = NO_SEQUENCE  # number of the peer's FIN, once seen
-        self.position: int = (
-            0  # octets received in order since the start: RCV.NXT as an int that doesn't wrap
-        )
-        self.unread: int = 0
+        # Octets received in order since the connection began: RCV.NXT as an int that doesn't wrap
+        self.position: int = 0
+        self.unread: int = 0  # octets in order that the user hasn't read
         self.limit: int = limit  # size of the receive buffer now, in octets: RCV.BUFF
-        self.pieces: list[bytes] = []  # in order, not read yet
+        self.pieces: list[bytes] = []  # payload in order that the user hasn't read completely
         self.pieces_start: int = 0  # octets of the first piece that the user has read
         self.reassembly: Reassembly | None = None
         self.pace: ReadingPace | None = None
         self.duplicate: tuple[int, int] | None = None  # octets received twice, to be reported once as D-SACK
-        self.arrived_since_ack: int = 0  # packets with payload
+        self.arrived_since_ack: int = 0  # packets with payload that arrived since the last ACK was sent
         # ACKs owed beyond one: without SACK each segment out of order gets an ACK of its own
         self.duplicates_owed: int = 0
-        self.challenge_after: int = 0
-        self.keep_alives_until: int = 0  # this and the one before: see `challenge`
+        self.challenge_after: int = 0  # no challenge ACK before this time, see `challenge`
+        self.keep_alives_until: int = 0  # time that limits answers to keep-alives, see `challenge`
         # Truth values stand together: compiled, each takes one octet then
         self.fin_is_received: bool = False
         # In TIME-WAIT a challenge ACK answered a SYN: the peer may answer that ACK with a RST
         self.is_challenged: bool = False
-        # No program reads: payload that arrives now is lost, and a RST tells the peer so
+        # The program has released the connection: payload that arrives now is lost, and a RST tells the peer
         self.is_released: bool = False
 
     def anew(self) -> "Receiving":
         """Make the receive variables of another attempt at a handshake, after a return to LISTEN.
 
-        What the user chose stays, and so do the limits on challenge ACKs.
+        The buffer's size and a release by the user stay, and so do the limits on challenge ACKs.
         """
         fresh = Receiving(self.limit)
         fresh.is_released = self.is_released

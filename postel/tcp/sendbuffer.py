@@ -6,9 +6,9 @@ It is the retransmission queue and the queue of data not sent yet, in one.
 from bisect import bisect_right
 from typing import Final
 
-# Octets: smaller pieces are joined, otherwise a megabyte of tiny writes takes fifty megabytes of memory
+# Pieces of fewer octets are joined, otherwise a megabyte of tiny writes takes fifty megabytes of memory
 _SMALL: Final = 4096
-_TRIM: Final = 64  # acknowledged pieces that stay in the lists until these are cut
+_TRIM: Final = 64  # when more acknowledged pieces than this are in the lists, they are removed together
 
 Data = bytes | bytearray | memoryview
 Piece = bytes | memoryview
@@ -19,10 +19,10 @@ _NO_STARTS: Final[list[int]] = []
 
 
 class SendBuffer:
-    """Octets to send or to send again, as the pieces that the user gave.
+    """Octets to send or to send again, in the pieces that the user passed to `send`.
 
-    An immutable piece isn't copied, and is kept until all of it is acknowledged. ``size`` is the number of
-    octets.
+    An immutable piece isn't copied, and is kept until all of its octets are acknowledged. ``size`` is the
+    number of octets in the buffer.
     """
 
     __slots__ = ("_begin", "_head", "_latest", "_pieces", "_starts", "size")
@@ -67,7 +67,7 @@ class SendBuffer:
         self._head = head
 
     def slice(self, start: int, count: int) -> bytes:
-        """Return ``count`` octets from ``start`` octets after the first on; fewer at the buffer's end."""
+        """Return ``count`` octets that begin ``start`` octets after the first; fewer at the buffer's end."""
         begin = self._begin + start
         end = min(begin + count, self._begin + self.size)
         latest = self._latest

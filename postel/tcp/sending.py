@@ -70,8 +70,9 @@ class Sending:
         self.fin_seq: int = NO_SEQUENCE  # number of our FIN, once sent
         self.buffer: SendBuffer = SendBuffer()
         self.limit: int = limit  # octets that the buffer holds at most, at present
-        self.retransmissions: int = 0  # of the octet at SND.UNA, by timeouts
-        # probes since the peer's window closed, or since the peer last took an octet; 0 outside persist
+        self.retransmissions: int = 0  # how often the octet at SND.UNA was sent again after a timeout
+        # Window probes since the peer's window closed, or since the peer last took an octet; 0 outside
+        # persist
         self.window_probes: int = 0
         self.last_at: int = 0  # when payload or FIN last went out
         self.paced_until: int = 0  # nothing goes out before this time, by the pacing rate
@@ -79,14 +80,15 @@ class Sending:
         # Truth values stand together: compiled, each takes one octet then
         self.syn_is_acked: bool = False
         self.fin_is_queued: bool = False
-        # The last `send` accepted less than it was given. After a release: progress restarts the orphan timer
+        # The last `send` accepted less than it was given. After a release it means that progress of the peer
+        # restarts the orphan timer
         self.wants_room: bool = False
         self.may_send_small: bool = False  # the override timer expired (RFC 9293, 3.8.6.2.1)
 
     def anew(self, iss: int) -> "Sending":
         """Make the send variables of another attempt at a handshake, after a return to LISTEN.
 
-        What the user chose stays, and so do the times that `status` tells.
+        The buffer's size and a wait of the user for room stay, and so do the times that `status` tells.
         """
         fresh = Sending(iss, self.limit)
         fresh.last_at = self.last_at
@@ -123,7 +125,7 @@ class Sending:
         self.nxt = self.una
 
     def catch_up(self) -> None:
-        """Move SND.NXT to SND.MAX: nothing goes again in order."""
+        """Move SND.NXT to SND.MAX: next goes payload that was never sent."""
         self.nxt = self.max
 
     def repeat_fin(self) -> None:

@@ -43,8 +43,8 @@ CLOSING: Final = State.CLOSING
 LAST_ACK: Final = State.LAST_ACK
 TIME_WAIT: Final = State.TIME_WAIT
 
-# As text: of a literal with 67 tuples, mypyc makes one function of 29,000 lines of C, for which a C compiler
-# needs minutes.
+# The table is a text, because mypyc turns a literal with 67 tuples into one function of 29,000 lines of C,
+# for which a C compiler needs minutes.
 #
 # id | from | what happens | what is done | to
 _TABLE: Final = """

@@ -1,4 +1,4 @@
-"""Time that a connection spent with something to send, and waiting for room at the peer or in its buffer."""
+"""Time that a connection spent sending, waiting for the peer's window, and waiting for its send buffer."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""Transmission control block: everything that is known of one connection (RFC 9293, 3.3.1).
+"""Transmission control block (TCB): everything that is known of one connection (RFC 9293, 3.3.1).
 
-Its parts are classes of their own: `Sending`, `Receiving`, `Timers`, `Rtt` and others. Sequence numbers,
-deadlines and estimates change only by the methods of these classes.
+The TCB consists of objects of other classes: `Sending`, `Receiving`, `Timers`, `Rtt` and more. Sequence
+numbers, deadlines and estimates change only by the methods of these classes.
 """
 
 from typing import Final
@@ -39,21 +39,23 @@ from postel.wire.segment import Segment
 
 # What the connection owes the peer. Input sets these bits, and output clears them when it sends.
 OWES_ACK: Final = 1
-OWES_SYN: Final = 2  # a SYN, or a SYN,ACK in SYN-RECEIVED: the first time, and each time it goes again
+OWES_SYN: Final = 2  # a SYN, or in SYN-RECEIVED a SYN,ACK: set for the first one and for each retransmission
 OWES_RESET: Final = 4  # the RST of an abort
 OWES_WINDOW_PROBE: Final = 8
 OWES_KEEP_ALIVE: Final = 16
 OWES_TAIL_PROBE: Final = 32
 OWES_USER_TIMEOUT: Final = 64  # the option of RFC 5482, on the next segment with room for it
 
-MOST_EVENTS: Final = 16  # events that may wait; beside Trouble and Closed there are five kinds
+# If so many events wait, the oldest Trouble gives way to a new one. The others are Closed and five kinds of
+# which one each waits, so there is a Trouble among them
+MOST_EVENTS: Final = 16
 
 HEADERS_4: Final = 40  # octets of the IPv4 and TCP headers without options
-HEADERS_6: Final = 60
+HEADERS_6: Final = 60  # octets of the IPv6 and TCP headers without options
 DEFAULT_MSS_4: Final = 536  # MUST-15
 DEFAULT_MSS_6: Final = 1220
-LARGEST_SHIFT: Final = 14  # RFC7323-2.3b
-TIMESTAMPS_LENGTH: Final = 12  # octets of the option and the two NOPs before it
+LARGEST_SHIFT: Final = 14  # largest window scale (RFC7323-2.3b)
+TIMESTAMPS_LENGTH: Final = 12  # octets of the timestamps option and the two NOPs before it
 
 
 class TimestampState:
@@ -69,9 +71,9 @@ class TimestampState:
         self.agreed: bool = False
         self.echoed: int = 0  # the peer's latest TSecr
         self.offset: int = offset
-        self.recent: int = 0
-        self.recent_at: int = 0
-        self.last_ack_sent: int = 0
+        self.recent: int = 0  # TS.Recent
+        self.recent_at: int = 0  # when TS.Recent was last set
+        self.last_ack_sent: int = 0  # Last.ACK.sent
 
 
 class Tcb(Holder):
@@ -143,7 +145,7 @@ class Tcb(Holder):
         self.recovery: Recovery | None = None
         self.counts: Counts = Counts()
         self.sack_agreed: bool = False
-        self.was_aborted: bool = False  # by this side's own user
+        self.was_aborted: bool = False  # this side's user called ABORT
 
     def begin_anew(self, iss: int) -> None:
         """Forget a failed handshake before a return to LISTEN; ``iss`` is the next ISS."""
@@ -200,7 +202,7 @@ class Tcb(Holder):
         return self.recovery is not None
 
     def begin_to_send(self) -> None:
-        """Forget controller and recovery: MSS and options are agreed now, so new ones begin with them."""
+        """Forget controller and recovery, so that new ones begin with the MSS and options agreed on now."""
         self.controller = None
         self.recovery = None
 
@@ -226,8 +228,8 @@ class Tcb(Holder):
     def trouble(self, error: TcpError) -> None:
         """Queue a Trouble event: a soft error that the connection survives (MUST-47).
 
-        An error that waits already isn't added again. Of more than `MOST_EVENTS` the oldest Trouble is
-        dropped.
+        An error that waits already isn't added again. If `MOST_EVENTS` events wait, the oldest Trouble is
+        dropped first.
         """
         event = Trouble(error.about(self.subject))
         if self.config.reports and event not in self.events:
@@ -267,7 +269,7 @@ class Tcb(Holder):
             self.delete(error, now)
 
     def flush(self) -> None:
-        """Drop everything that waits to be sent, and what waits behind a gap; stop all timers."""
+        """Drop all payload that waits to be sent or for reassembly, and all that is owed; stop all timers."""
         self.timers.stop_all()
         self.give_back(self.snd.buffer.size)
         self.snd.buffer.clear()
@@ -281,7 +283,7 @@ class Tcb(Holder):
         self.rcv.duplicates_owed = 0
 
     def turn(self) -> None:
-        """Move SND.NXT to where recovery wants it: back to SND.UNA, on to SND.MAX, or nowhere."""
+        """Move SND.NXT back to SND.UNA or on to SND.MAX, if recovery's ``turn`` asks for that."""
         recovery = self.ensure_recovery()
         if recovery.turn != STAY:
             if recovery.turn == ON:
@@ -389,8 +391,8 @@ class Tcb(Holder):
     def let_text_go(self) -> None:
         """Stop counting unread octets of an ended connection in the host's memory: they are the program's.
 
-        The host doesn't keep ended connections. It could notice that the program dropped one only by a
-        finalizer, and finalizers run at times that differ between runs.
+        The host doesn't keep ended connections. Only a finalizer could tell the host that the program dropped
+        such a connection, and finalizers run at times that differ between runs.
         """
         self.give_back(self.rcv.unread)
         self.memory = None

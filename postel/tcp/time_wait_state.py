@@ -1,7 +1,8 @@
 """TIME-WAIT as a few octets: what is needed to answer for the old connection, and nothing else.
 
-`frozen` makes these octets from a connection. When a segment for its endpoints arrives, `thawed` makes a
-connection from them that answers. So the rules of TIME-WAIT stand in `postel.tcp.arrives` only.
+`frozen` makes these octets from a connection. When a segment for the connection's endpoints arrives, `thawed`
+makes a connection from the octets, which processes the segment. So the rules of TIME-WAIT stand in
+`postel.tcp.arrives` only.
 """
 
 from struct import Struct
@@ -116,7 +117,7 @@ def thawed(
         authentication=authentication,
     )
     tcb = connection._tcb
-    tcb.state = TIME_WAIT  # not by `enter`, because no state changes
+    tcb.state = TIME_WAIT  # not by `enter`: the old connection has reported this state to the observer
     tcb.timers.start(TWO_MSL, until)
     _restore(tcb, kept)
     return connection
@@ -136,6 +137,6 @@ def _restore(tcb: Tcb, kept: Variables) -> None:
 
 
 def tell_expired(observer: Observer, local: Endpoint, remote: Endpoint, now: int) -> None:
-    """Report the end of a TIME-WAIT of which only a record was left, as its connection would (EP-TMO-3)."""
+    """Report the end of a TIME-WAIT that only a record held, as a connection would report it (EP-TMO-3)."""
     observer.timer_expired(local, remote, "time-wait", now)
     observer.state_changed(local, remote, TIME_WAIT, CLOSED, now)

@@ -24,7 +24,7 @@ from postel.tcp.timers import (
 
 
 def user_timeout(tcb: Tcb, now: int) -> None:
-    """End the connection, or listen again: the user timeout (R2) passed (EP-TMO-1, MUST-20)."""
+    """End the connection, or return it to LISTEN, after the user timeout (R2) (EP-TMO-1, MUST-20)."""
     if tcb.may_listen_again:  # EP-TMO-10
         handshake.listen_again(tcb, now)
     else:
@@ -45,16 +45,16 @@ def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
 
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
-    """Send the first octets that aren't acknowledged again, and double the timeout (EP-TMO-2).
+    """Let output retransmit from SND.UNA on, and double the retransmission timeout (EP-TMO-2).
 
-    RFC 6298, 5.4 to 5.6.
+    RFC 6298, 5.4 to 5.6. Before our SYN is acknowledged, the SYN or SYN,ACK is owed again.
     """
     if not orphan.may_try_again(tcb, tcb.snd.retransmissions):
         orphan.end(tcb, now)
         return
     tcb.snd.retransmissions += 1
     tcb.rtt.timed_out(now)
-    # The measured round trip has ended, so that the first ACK that measures one ends the back-off
+    # So that any ACK of new octets may measure a round trip, and thereby end the back-off
     tcb.rtt.round_end = tcb.snd.una
     tcb.rtt.back_off()
     loss_timers.wait_for_timeout(tcb, now)  # RFC6298-5.6
@@ -106,7 +106,7 @@ def persist(tcb: Tcb, now: int) -> None:
 
 
 def _reordering(tcb: Tcb, now: int) -> None:
-    """Let recovery declare lost what is now too late to be only reordered (RFC 8985, 6.2)."""
+    """Let recovery declare segments lost that are too late to be only reordered (RFC 8985, 6.2)."""
     was_active = tcb.ensure_recovery().is_active
     tcb.ensure_recovery().on_reorder_timeout(now)
     if tcb.observer is not None and tcb.ensure_recovery().is_active and not was_active:
@@ -132,13 +132,13 @@ def _two_msl(tcb: Tcb, now: int) -> None:
 
 
 def _pacing(tcb: Tcb, _now: int) -> None:
-    """Let output try again whether something may go."""
+    """Stop the pacing timer: output may send the next segment now."""
     tcb.timers.stop(PACING)
 
 
-# Each timer, the name that an observer is told (None: it isn't told), and what happens at expiry. If several
-# are due, those that end the connection come first, then those that wait for an ACK, then those that held
-# something back
+# Each line is a timer, its name for observers (None: its expiry isn't reported), and the function to call
+# when it expires. If several timers are due, those that end the connection come first, then those that wait
+# for an ACK, then those that hold a segment back
 HANDLERS: Final[tuple[tuple[int, TimerName | None, Callable[[Tcb, int], None]], ...]] = (
     (USER, "user-timeout", user_timeout),
     (TWO_MSL, "time-wait", _two_msl),

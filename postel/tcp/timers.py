@@ -1,6 +1,6 @@
 """Timers of one connection: a table of deadlines.
 
-A new timer is one line here, and one row of `postel.tcp.timeouts.HANDLERS`.
+A new timer needs one constant here, and one line in `postel.tcp.timeouts.HANDLERS`.
 """
 
 from typing import Final
@@ -8,8 +8,8 @@ from typing import Final
 from postel.compiler import i64
 from postel.times import NEVER
 
-# Places in the table. Timers that nearly always run come first, because `Timers.next` looks no further than
-# the last one that runs
+# Indices of the table of deadlines. Timers that nearly always run come first, because `Timers.next` looks no
+# further than the last timer that runs
 RETRANSMISSION: Final = 0  # RFC 6298, 5
 TAIL_PROBE: Final = 1  # RFC 8985, 7.2
 REORDERING: Final = 2  # RFC 8985, 6.2
@@ -56,7 +56,7 @@ class Timers:
     def __init__(self) -> None:
         """Begin with no timer running."""
         self._running: i64 = 0  # a bit for each timer
-        self._deadlines = _NONE_RUN  # of the timers that run; the other places have old values
+        self._deadlines = _NONE_RUN  # deadlines by timer; old values where the timer doesn't run
         self.expires: int = NEVER
 
     def start(self, timer: i64, deadline: int) -> None:

@@ -27,9 +27,10 @@ def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a
         return True
-    # EP-PAWS-1, RFC7323-3.2c. Before ESTABLISHED a middlebox may have removed it (`handshake.heed_stripping`)
+    # EP-PAWS-1, RFC7323-3.2c. While our SYN isn't acknowledged, a segment without the option is accepted: a
+    # middlebox may have removed the option from our SYN,ACK (`handshake.heed_stripping`)
     if segment.tsval == ABSENT:
-        # A SYN of a new connection, for which nothing is agreed
+        # A SYN that asks for a new connection, for which timestamps aren't agreed on
         if tcb.state is TIME_WAIT and is_bare_syn(segment):
             return tcb.config.time_wait_challenge
         return not (tcb.snd.syn_is_acked and tcb.config.timestamps_required)
@@ -61,10 +62,10 @@ def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
 def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
     """Set TS.Recent from an old duplicate that ends at RCV.NXT, too, as kernels do.
 
-    RFC 7323, 5.3, requires that a segment lies in the window. But most likely our ACK of this one was lost.
-    Without the new TS.Recent our next ACK would echo the first transmission, and the peer would take its
-    timeout for a round trip. PAWS stays as strict: neither an older timestamp nor an impossible ACK field
-    sets TS.Recent.
+    RFC 7323, 5.3, requires that a segment lies in the window. But most likely our ACK of this segment was
+    lost, and the peer's retransmission timeout sent it again. Without the new TS.Recent our next ACK would
+    echo the first transmission, and the peer would measure that timeout as a round trip. PAWS stays as
+    strict: neither an older timestamp nor an impossible ACK field sets TS.Recent.
     """
     snd = tcb.snd
     if seq.add(segment.seq, segment.len) != tcb.rcv.nxt or not segment.flags & ACK or not tcb.is_synchronized:
@@ -76,15 +77,15 @@ def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
 def round_trip(tcb: Tcb, segment: Segment, now: int) -> int:
     """Return the round trip in microseconds from the echo in an ACK of new data (RFC7323-4.1), or ABSENT.
 
-    ABSENT where the echo isn't credible. Also where a timer has expired since the echoed time: then the ACK
-    may be one of the retransmission (RFC 4015, 3.1, step 11).
+    The result is ABSENT where the echo isn't credible, and where a timer has expired since the echoed time:
+    the ACK may then answer the retransmission (RFC 4015, 3.1, step 11).
     """
     echo = echoed(tcb, segment, now)
     return ABSENT if echo == NO_ECHO or echo < tcb.rtt.since // TICK else (now // TICK - echo) * TICK
 
 
 def echoed(tcb: Tcb, segment: Segment, now: int) -> int:
-    """Return the tick, ``now // TICK`` as it was, of the timestamp that a segment echoes, or NO_ECHO."""
+    """Return when we sent the timestamp that ``segment`` echoes, in ticks of ``now // TICK``, or NO_ECHO."""
     if not tcb.timestamps.agreed or segment.tsecr in (ABSENT, 0):
         return NO_ECHO
     age = seq.offset(clock(tcb, now), segment.tsecr)

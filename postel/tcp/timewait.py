@@ -1,4 +1,4 @@
-"""SYN for a pair of endpoints in TIME-WAIT: whether it begins the pair's next connection.
+"""Decision whether a SYN for a pair of endpoints in TIME-WAIT begins the pair's next connection.
 
 Theory of operation (RFC 6191, figure 1; RFC 9293, 3.6.1, MAY-2). A SYN that is certainly newer than the old
 connection may reopen the pair before 2 MSL are over:
@@ -9,8 +9,8 @@ connection may reopen the pair before 2 MSL are over:
     none                   timestamps      always
     none                   none            SEG.SEQ >= RCV.NXT
 
-A SYN that may not reopen the pair can still be genuine: of a client that knows nothing of the old connection
-and uses the same port with lower numbers. RFC 6191 drops such a SYN, and the client waits for 2 MSL. Postel
+A SYN that may not reopen the pair can still be genuine: its client may know nothing of the old connection,
+and use the same port with lower numbers. RFC 6191 drops such a SYN, and the client waits for 2 MSL. Postel
 sends a challenge ACK (RFC 9293, 3.10.7.4; RFC 5961, 4), which such a client answers with a RST of exactly the
 number that TIME-WAIT expects:
 
@@ -20,8 +20,8 @@ number that TIME-WAIT expects:
       RST, SEG.SEQ = RCV.NXT   ──────────►    TIME-WAIT ends
       SYN again                ──────────►    the listener gets it
 
-Where timestamps prove the SYN to be old, Postel drops it too: the RST would end TIME-WAIT because of an old
-duplicate (RFC 1337).
+Where timestamps prove the SYN to be an old duplicate, Postel drops it too, as RFC 6191 does: a RST in answer
+to a challenge ACK would end TIME-WAIT because of that duplicate (RFC 1337).
 """
 
 from postel.tcp import seq
@@ -31,9 +31,10 @@ from postel.wire.segment import ABSENT, ACK, RST, SYN, Segment
 
 
 def reopens(tcb: Tcb, segment: Segment) -> bool:
-    """Whether ``segment`` begins a new connection; its ISS must be above the old SND.MAX (EP-TW-8).
+    """Whether ``segment`` begins the pair's next connection.
 
-    If not, the segment is processed as one of the old connection.
+    Our ISS of the next connection must be above the old SND.MAX (EP-TW-8). If the answer is False, the
+    segment is processed as one of the old connection.
     """
     if tcb.state is not TIME_WAIT or not tcb.config.time_wait_reuse or not is_bare_syn(segment):
         return False

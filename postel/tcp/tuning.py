@@ -1,8 +1,8 @@
 """Automatic buffer sizes, which follow the bandwidth-delay product.
 
 The receive buffer follows the rate at which the user reads, the send buffer the congestion window. Neither
-grows while the host's memory is tight, and both shrink then. What is in them, or was promised to the peer,
-stays (SHLD-14).
+grows while the host's memory is nearly full, and both may shrink then. Octets that are in a buffer, and a
+window that was advertised, stay (SHLD-14).
 """
 
 from typing import Final
@@ -44,7 +44,10 @@ def _has_gone_round(tcb: Tcb, pace: ReadingPace, now: int) -> bool:
 
 
 def _fit_receive_limit(tcb: Tcb, wanted: int) -> None:
-    """Set the receive buffer to ``wanted`` octets if it grows by that; halve it while memory is tight."""
+    """Grow the receive buffer to ``wanted`` octets; while memory is tight, halve it instead.
+
+    The buffer never becomes smaller than its first size, nor larger than the user allows.
+    """
     if tcb.memory is not None and tcb.memory.is_tight:
         tcb.rcv.limit = max(first_receive_limit(tcb.config), tcb.rcv.limit // 2)
     else:
@@ -67,9 +70,9 @@ def room(tcb: Tcb) -> int:
 def tell_of_room(tcb: Tcb) -> None:
     """Grow an automatic send buffer, and queue Writable once half of it is free.
 
-    Called when octets are acknowledged after a short `send`, or when they leave. An automatic buffer grows to
-    2 × cwnd: one window in flight, and one that waits. Where other writers wait for the host's memory, or
-    none is free, this one waits in turn.
+    Called after a short `send`, when octets are acknowledged or sent for the first time. An automatic buffer
+    grows to 2 × cwnd: one window in flight, and one that waits. Where other connections wait for the host's
+    memory to send, or no memory is free, this connection waits behind them.
     """
     if not isinstance(tcb.config.send_buffer, int) and (tcb.memory is None or not tcb.memory.is_tight):
         # One window in flight, and one that waits for its ACKs
@@ -88,7 +91,7 @@ def tell_of_room(tcb: Tcb) -> None:
 
 
 def turn(tcb: Tcb) -> Event | None:
-    """Return Writable if this connection is next to get memory of the host and some is free, else None."""
+    """Return Writable if this connection is the next to get memory of the host and memory is free."""
     if tcb.memory is None or not tcb.memory.take_turn(tcb):
         return None
     tcb.snd.wants_room = False

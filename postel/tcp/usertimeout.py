@@ -1,7 +1,7 @@
 """User timeout (RFC 9293, 3.10.8), and its option (RFC 5482).
 
-By the option each side tells how long it waits for an ACK, so that the other may wait as long. Only this
-module starts and stops the timer.
+By the option each side tells how long it waits for an ACK, so that the other side may wait as long. Only this
+module starts and stops the timer of the user timeout.
 """
 
 from typing import Final
@@ -34,12 +34,12 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def restart(tcb: Tcb, now: int) -> None:
-    """Start the timer again: the peer acknowledged something, and more is in flight."""
+    """Start the user timer anew after the peer acknowledged octets while more are in flight."""
     tcb.timers.start(USER, deadline(tcb.user_timeout, now))
 
 
 def ensure_started(tcb: Tcb, now: int) -> None:
-    """Start the timer unless it runs: something waits for an ACK from ``now`` on."""
+    """Start the user timer unless it runs: from ``now`` on octets, or a window probe, wait for an ACK."""
     if not tcb.timers.is_running(USER):
         tcb.timers.start(USER, deadline(tcb.user_timeout, now))
 
@@ -52,7 +52,7 @@ def stop(tcb: Tcb) -> None:
 def follow(tcb: Tcb, limit_before: int, now: int) -> None:
     """Move the deadline to the present limit; the timer was started for ``limit_before`` microseconds.
 
-    Where that was NEVER the timer starts now, if something is outstanding.
+    Where that limit was NEVER, the timer starts now if octets or a window probe wait for an ACK.
     """
     timers = tcb.timers
     timers.start(USER, moved(timers.due(USER), limit_before, limit(tcb)))
@@ -72,15 +72,16 @@ def advertised(config: Config) -> int:
 def is_changeable(config: Config) -> bool:
     """Whether a timeout may be adopted from the peer: CHANGEABLE of RFC 5482 (RFC5482-3a, RFC5482-3.1b).
 
-    It may not if the user has set one.
+    It may not if the user has set a timeout other than the default.
     """
     return config.user_timeout_changeable and config.user_timeout == USER_TIMEOUT
 
 
 def tell(tcb: Tcb, segment: Segment) -> None:
-    """Add the option to ``segment`` if it has room beside payload and other options.
+    """Add the user timeout option to ``segment`` if there is room beside payload and other options.
 
-    It is sent on a SYN and on one segment after the handshake, and not repeated: it is only advice.
+    The option is sent on a SYN and on one segment after the handshake. It isn't repeated if that is lost,
+    because it is only advice.
     """
     if len(segment.data) + _LENGTH > tcb.data_mss or segment.sack:
         return
@@ -110,8 +111,8 @@ def heed(tcb: Tcb, segment: Segment) -> None:
 def adapt(tcb: Tcb, before: Config) -> None:
     """Adopt other choices of the user; ``before`` are the old ones.
 
-    A timeout that the user sets replaces one adopted from the peer. An adopted one stays within its new
-    limits, and unchanged where the user no longer allows changes.
+    A timeout that the user sets replaces one adopted from the peer. An adopted timeout is brought within the
+    new limits; where the user no longer allows changes, it stays as it is.
     """
     config = tcb.config
     is_adopted = tcb.user_timeout != before.user_timeout

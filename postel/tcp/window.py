@@ -34,7 +34,7 @@ from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.tcb import LARGEST_SHIFT, OWES_ACK, Tcb
 from postel.tcp.timers import PERSIST
 
-LARGEST_FIELD: Final = 0xFFFF
+LARGEST_FIELD: Final = 0xFFFF  # largest value of the window field, not scaled
 
 
 def shift_for(buffer: int) -> int:
@@ -86,9 +86,9 @@ def worthwhile(tcb: Tcb) -> int:
 def after_read(tcb: Tcb) -> None:
     """Owe a window update if reading has freed a worthwhile step and the peer needs to know soon.
 
-    At once while the window is below two segments, because the peer is nearly stopped. Otherwise when the
-    step is half of the largest window (a quarter with ``whole_buffer``); the next ACK of data carries smaller
-    steps.
+    While the window is below two segments, the peer is nearly stopped and any worthwhile step is told.
+    Otherwise only a step of half the largest window (a quarter with ``whole_buffer``) is told; the next ACK
+    of data carries smaller steps.
     """
     gain = _space(tcb) - tcb.rcv.wnd
     parts = 4 if tcb.config.whole_buffer else 2
@@ -97,10 +97,10 @@ def after_read(tcb: Tcb) -> None:
 
 
 def offer_memory(tcb: Tcb) -> None:
-    """Owe a window update if the host has memory again: the rule of `after_read`, or half of all memory.
+    """Owe a window update if the host has memory again and the window can grow by enough.
 
-    Where a host has very little memory, half of all of it is a step worth advertising, even if it is less
-    than a segment.
+    Enough is what `after_read` requires, or half of the host's memory: where a host has very little memory,
+    that is a step worth advertising, even if it is less than a segment.
     """
     after_read(tcb)
     if tcb.memory is not None and 2 * (_space(tcb) - tcb.rcv.wnd) > tcb.memory.limit:
@@ -146,7 +146,7 @@ def number_without_text(tcb: Tcb) -> int:
 
 
 def is_beyond(tcb: Tcb, number: int) -> bool:
-    """Whether ``number`` lies beyond the peer's window, as it may after that shrank."""
+    """Whether ``number`` lies beyond the peer's window, which is possible after the window shrank."""
     return seq.gt(number, seq.add(tcb.snd.first_octet, tcb.snd.wnd))
 
 
@@ -167,7 +167,7 @@ def _leave_persist(tcb: Tcb, now: int) -> None:
 
 
 def _space(tcb: Tcb) -> int:
-    """Return how large a window could be in octets: what buffer, host memory and the window field allow.
+    """Return the largest window in octets that free buffer, free host memory and the window field allow.
 
     After the peer's FIN the window doesn't grow any more.
     """
@@ -180,7 +180,7 @@ def _space(tcb: Tcb) -> int:
 
 
 def _largest(tcb: Tcb) -> int:
-    """Return the largest window in octets that buffer and field allow."""
+    """Return the largest window in octets that an empty buffer and the window field allow."""
     return min(tcb.rcv.limit, LARGEST_FIELD << tcb.rcv.shift)
 
 

@@ -14,15 +14,16 @@ from postel.wire.address import Endpoint
 from postel.wire.options import OptionLayout
 from postel.wire.segment import Segment
 
-UNKNOWN: Final = -1  # no value yet: the peer's initial sequence number before its SYN; a key's ID not given
+# Stands for the peer's initial sequence number before its SYN arrived, and for a key ID that isn't given
+UNKNOWN: Final = -1
 
 
 class Authentication(ABC):
     """Base class of what signs and checks the segments of one connection.
 
     ``keys`` are all keys that may be used. ``length`` is how many octets of option space a signature takes
-    with its padding. ``accepted`` and ``refused`` count arriving segments. ``heeds_icmp``: ICMP errors reach
-    the connection when it is synchronized (RFC 5925, 7.8).
+    with its padding. ``accepted`` and ``refused`` count arriving segments. ``heeds_icmp`` says whether ICMP
+    errors reach the connection when it is synchronized (RFC 5925, 7.8).
 
     The methods take ``iss`` and ``irs``, the initial sequence numbers of this end and of the peer; ``irs`` is
     UNKNOWN before the peer's SYN.
@@ -67,17 +68,18 @@ class Authentication(ABC):
         """Return the state for the next connection of the same pair, with the same keys."""
 
     def adapted(self, config: Config) -> Config:
-        """Return the configuration changed to what has room beside a signature."""
+        """Return ``config``, without options that have no room beside a signature; here unchanged."""
         return config
 
     def install(self, keys: tuple[Key, ...]) -> None:
-        """Replace the keys of a living connection; here raises `ArgumentError`, because it has none."""
+        """Replace the keys of a living connection. This class raises `ArgumentError`: it has no keys."""
         raise ArgumentError("keys", keys, "none: this connection was opened without")
 
     def prefer(self, send_id: int, receive_id: int) -> None:
         """Sign with the key ``send_id`` from now on, and ask the peer to sign with ``receive_id``.
 
-        UNKNOWN leaves one of them as it is. Here raises `ArgumentError`: only keys of TCP-AO have IDs.
+        UNKNOWN leaves one of the two as it is. This class raises `ArgumentError`: only keys of TCP-AO have
+        IDs.
         """
         raise ArgumentError("send_id", send_id, "none: only TCP-AO's keys have IDs")
 

@@ -60,7 +60,7 @@ def _round_keys(key: bytes) -> list[bytes]:
 
 
 def _xor(a: bytes, b: bytes) -> bytes:
-    """Return the exclusive or of two strings of the same length."""
+    """Return the bitwise exclusive or of two strings of octets of the same length."""
     return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
 
 

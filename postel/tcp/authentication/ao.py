@@ -35,21 +35,21 @@ from postel.wire import options, signature
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, SYN, Segment, encode, encode_for, with_checksum
 
-_LENGTH: Final = signature.AO_IDS + MAC_LENGTH  # octets of the option
+_LENGTH: Final = signature.AO_IDS + MAC_LENGTH  # octets of the TCP-AO option: kind, length, two IDs, MAC
 
 
 class Ao(Authentication):
     """State of TCP-AO on one connection.
 
     ``current`` is the key that signs what we send, ``next`` the key that we ask the peer to sign with.
-    ``heard`` is KeyID and RNextKeyID of the last segment that the peer signed, UNKNOWN before. Once
-    connected, only `prefer` changes ``next``; the peer's RNextKeyID changes ``current``.
+    ``heard`` is KeyID and RNextKeyID of the last segment that the peer signed, UNKNOWN before. `prefer` and
+    `install` change both keys. The peer's first SYN changes ``next``, and its RNextKeyID changes ``current``.
     """
 
     __slots__ = ("_arrived", "_arriving", "_leaving", "_sent", "current", "heard", "next")
 
     def __init__(self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...], *, heeds_icmp: bool) -> None:
-        """Create the state; the first of ``keys`` signs until something else is agreed."""
+        """Create the state; the first of ``keys`` signs until the ends agree on another."""
         super().__init__(local, remote, keys, _LENGTH, heeds_icmp=heeds_icmp)
         self.current: Key = keys[0]
         self.next: Key = keys[0]
@@ -102,7 +102,8 @@ class Ao(Authentication):
         if len(value) != _LENGTH - 2:  # checked before anything costly is computed
             return "signature_length"
         number = segment.seq
-        # RFC5925-5.1: a SYN carries the peer's initial number itself. Where it isn't a SYN,ACK, ours is 0.
+        # RFC5925-5.1: a SYN carries the peer's initial number itself; without ACK, 0 stands for our own
+        # number.
         if segment.flags & SYN:
             traffic = self._derive(
                 key, self.remote, self.local, segment.seq, iss if segment.flags & ACK else 0
@@ -129,17 +130,18 @@ class Ao(Authentication):
             return "signature_wrong"
         if not segment.flags & SYN:
             self._arrived = max(number, self._arrived)
-        # An attacker may replay the SYN of an earlier connection. It is authentic, but its key IDs say
-        # nothing of this connection.
+        # An attacker may replay the SYN of an earlier connection. Such a SYN is authentic, but its key IDs
+        # say nothing of this connection.
         elif irs not in (UNKNOWN, segment.seq):
             return ""
         self._learn(key, value[0], value[1], segment)
         return ""
 
     def _learn(self, key: Key, key_id: int, next_id: int, segment: Segment) -> None:
-        """Take the IDs of an authentic segment (7.5, step 2.e).
+        """Adopt the key IDs of an authentic segment (RFC 5925, 7.5, step 2.e).
 
-        The key of a first SYN is the one that we ask the peer for, until `prefer` says otherwise (6.1).
+        The key of the peer's first SYN is the one that we ask the peer to sign with, until `prefer` chooses
+        another (6.1).
         """
         self.heard = (key_id, next_id)
         if segment.flags & (SYN | ACK) == SYN:
@@ -167,7 +169,7 @@ class Ao(Authentication):
     def install(self, keys: tuple[Key, ...]) -> None:
         """Replace the keys of a living connection.
 
-        Raises `ArgumentError` for a key of TCP MD5, and for another key under the ID of one in use.
+        Raises `ArgumentError` for a key of TCP MD5, and for a new key that has the ID of a present one.
         """
         for key in keys:
             namesakes = (self._by_receive_id(key.receive_id), self._by_send_id(key.send_id))
@@ -187,7 +189,7 @@ class Ao(Authentication):
     def prefer(self, send_id: int, receive_id: int) -> None:
         """Sign with the key ``send_id`` from now on, and ask the peer to sign with ``receive_id``.
 
-        UNKNOWN leaves one of them as it is. Raises `ArgumentError` where no key has that ID.
+        UNKNOWN leaves one of the two as it is. Raises `ArgumentError` where no key has the given ID.
         """
         current = self.current if send_id == UNKNOWN else self._by_send_id(send_id)
         following = self.next if receive_id == UNKNOWN else self._by_receive_id(receive_id)

@@ -17,9 +17,9 @@ _NO_KEYS: Final[tuple[Key, ...]] = ()
 class Keychain:
     """Keys for the peers that must sign their segments; an argument of `connect` and `listen`.
 
-    A peer gets the keys with the longest prefix that contains its address. The first of them signs until
-    something else is agreed. A peer that has keys must sign every segment; what isn't signed correctly is
-    dropped without an answer and counted.
+    A peer gets the keys with the longest prefix that contains its address. The first of them signs until the
+    ends agree on another. A peer that has keys must sign every segment; a segment that isn't signed correctly
+    is dropped without an answer and counted.
 
     >>> from postel import Key, Keychain
     >>> keys = Keychain(Key(b"a secret of both", peer="10.0.0.2"), Key(b"another", peer="10.0.0.0/8"))
@@ -32,17 +32,18 @@ class Keychain:
     def __init__(self, *keys: Key, accepts_unmatched: bool = True, heeds_icmp: bool = False) -> None:
         """Create a keychain of ``keys``, each a `Key`.
 
-        ``accepts_unmatched``: signed segments of a peer that has no key here are accepted, without checking
-        their signature; False drops them (RFC 5925, 7.3). Segments that aren't signed are accepted from such
-        a peer in both cases.
+        With ``accepts_unmatched``, signed segments of a peer that has no key here are accepted without a
+        check of their signature; with False they are dropped (RFC 5925, 7.3). Segments of such a peer that
+        aren't signed are accepted in both cases.
 
-        ``heeds_icmp``: ICMP errors reach synchronized connections under TCP-AO, which are protected from them
-        otherwise (7.8).
+        With ``heeds_icmp``, ICMP errors reach synchronized connections under TCP-AO; with False they are
+        ignored, because they aren't signed (7.8).
 
         Raises `ArgumentError` where an argument has another type, where two keys of one prefix have the same
         SendID or RecvID, and where a prefix has a key of TCP MD5 and another one.
         """
-        # As objects: compiled, a loop over ``keys`` would refuse another type without naming the argument.
+        # The loop is over objects, because compiled code would check the type of each key itself, and raise
+        # an error that doesn't name the argument.
         given: tuple[object, ...] = keys
         for item in given:
             require_kind("key", item, Key, "a Key")
@@ -83,7 +84,7 @@ class Keychain:
 
 
 class Unmatched(Authentication):
-    """Authentication of a peer without keys, where signatures that can't be checked aren't accepted."""
+    """Authentication of a peer without keys: it drops segments with a signature, which can't be checked."""
 
     __slots__ = ()
 

@@ -12,12 +12,12 @@ from postel.wire.address import Interface, Prefix, parse_interface
 # RFC 5926, 3.1.1.3 has the names of the first two; "MD5" is TCP MD5, for peers that have nothing better.
 Algorithm: TypeAlias = Literal["SHA1", "AES128", "MD5"]
 
-MAC_LENGTH: Final = 12  # octets: RFC 5926, 3.2, of both
+MAC_LENGTH: Final = 12  # octets of the MAC of both algorithms of TCP-AO (RFC 5926, 3.2)
 # The KDF's counter and label. The counter stays 1: a traffic key is as long as one result of the function.
 _LABEL: Final = b"\x01TCP-AO"
 _OCTETS: Final = "bytes, 1 octet or more; RFC 5925, 5.3 advises 12 to 24"
-_BITS_SHA1: Final = b"\x00\xa0"
-_BITS_AES128: Final = b"\x00\x80"
+_BITS_SHA1: Final = b"\x00\xa0"  # length of a traffic key in bits, 160, as the KDF takes it
+_BITS_AES128: Final = b"\x00\x80"  # length of a traffic key in bits, 128
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,10 @@ door(Key, _require)
 
 
 def traffic_key(key: Key, context: bytes) -> bytes:
-    """Return the traffic key of a connection (RFC5926-2.2): KDF_HMAC_SHA1 or KDF_AES_128_CMAC."""
+    """Return the traffic key that ``key`` gives for a connection, described by ``context`` (RFC5926-2.2).
+
+    The key's algorithm decides the function: KDF_HMAC_SHA1 for "SHA1", KDF_AES_128_CMAC for "AES128".
+    """
     if key.algorithm == "SHA1":
         return hmac.digest(key.secret, _LABEL + context + _BITS_SHA1, "sha1")
     master = key.secret if len(key.secret) == BLOCK else cmac(bytes(BLOCK), key.secret)
@@ -88,6 +91,9 @@ def traffic_key(key: Key, context: bytes) -> bytes:
 
 
 def mac(algorithm: Algorithm, traffic: bytes, message: bytes) -> bytes:
-    """Return the 12 octets that sign a message (RFC5926-2.2): HMAC-SHA-1-96 or AES-128-CMAC-96."""
+    """Return the MAC of a message, 12 octets (RFC5926-2.2).
+
+    It is HMAC-SHA-1-96 with the ``algorithm`` "SHA1", else AES-128-CMAC-96; ``traffic`` is the traffic key.
+    """
     full = hmac.digest(traffic, message, "sha1") if algorithm == "SHA1" else cmac(traffic, message)
     return full[:MAC_LENGTH]

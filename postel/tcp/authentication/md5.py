@@ -16,8 +16,8 @@ from postel.wire import options, signature
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment, encode, with_checksum
 
-DIGEST: Final = 16  # octets
-_LENGTH: Final = 20  # octets of the option with two NOPs before it
+DIGEST: Final = 16  # octets of an MD5 digest
+_LENGTH: Final = 20  # octets of the TCP MD5 option with two NOPs before it
 
 
 class Md5(Authentication):
@@ -53,7 +53,7 @@ class Md5(Authentication):
         return Md5(self.local, self.remote, self.keys)
 
     def adapted(self, config: Config) -> Config:
-        """Return the configuration without timestamps where SACK is wanted (RFC 5925, 7.6).
+        """Return ``config`` without timestamps if it has SACK (RFC 5925, 7.6).
 
         Beside timestamps and a digest no SACK block has room, and loss recovery needs SACK more than
         timestamps.

@@ -20,8 +20,8 @@ class Sample:
     since the connection was opened and never wrap; they and the totals never decrease.
 
     - ``acked``: octets by which the ACK advanced SND.UNA.
-    - ``delivered``: octets that it acknowledged or SACKed for the first time.
-    - ``lost``: octets found lost by it.
+    - ``delivered``: octets that the ACK acknowledged or SACKed for the first time.
+    - ``lost``: octets that the ACK showed to be lost.
     - ``marked``: octets delivered with the CE mark (RFC 9768); with classic ECN (RFC 3168) all of
       ``delivered`` if the ACK carries ECE.
     - ``flight``: octets in the network after this ACK.
@@ -32,7 +32,7 @@ class Sample:
     - ``smoothed``: SRTT of RFC 6298 where SACK wasn't agreed; else 0.
     - ``una``, ``max``: positions of SND.UNA and SND.MAX.
     - ``total_delivered``, ``total_lost``: octets since the connection was opened.
-    - ``is_window_limited``: the window was in use, so what was acknowledged is evidence that it fits.
+    - ``is_window_limited``: the window was in use, so the ACK is evidence that the path carries that window.
 
     The other fields are a rate sample (the BBR draft, 4.1). They are set only for a controller with
     ``is_model``. They describe the newest segment that this ACK delivered; ``interval`` is 0, and the others
@@ -43,8 +43,8 @@ class Sample:
     - ``lost_since``: octets lost since that segment was sent.
     - ``prior_delivered``, ``segment_lost``: ``total_delivered`` and ``total_lost`` when it was sent.
     - ``segment_flight``: octets in the network when it was sent, itself included.
-    - ``is_app_limited``: the sender had no more data to send then, so the rate may be below what the path can
-      do.
+    - ``is_app_limited``: the sender had no more data to send at that time, so the rate may be below what the
+      path can carry.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ class Congestion(ABC):
     - ``window`` is cwnd of RFC 5681, 2: the most octets in flight. It begins as ``initial_window``, and is at
       least ``smss`` after every call but `resized`.
     - ``threshold`` is ssthresh, and begins as `ARBITRARILY_HIGH`. While recovery lasts, Proportional Rate
-      Reduction (RFC 9937) brings what is in flight down to it, unless the class has ``is_model``.
+      Reduction (RFC 9937) lowers the octets in flight to ``threshold``, unless the class has ``is_model``.
     - ``pacing_rate`` is in octets a second: the connection spreads what the window allows over time. 0 means
       no pacing.
     - ``smss`` is the sender's maximum segment size, which `resized` changes. ``initial_window`` stays as it
@@ -226,20 +226,20 @@ class Congestion(ABC):
         """Collapse the window: the retransmission timer expired with ``flight`` octets in flight.
 
         Set ``window`` to the loss window, which is ``smss``, and ``threshold`` to at most what `lost` would
-        (RFC 5681, 3.1). ``again``: the timer expired before for the same octets; then leave ``threshold`` as
-        it is.
+        (RFC 5681, 3.1). ``again`` says that the timer has expired before for the same octets; then leave
+        ``threshold`` as it is.
         """
 
     @abstractmethod
     def idled(self, now: int) -> None:
-        """Restart after idle time: nothing was sent for longer than one RTO, and now something will be.
+        """Restart after idle time: a segment will be sent now, the first for longer than one RTO.
 
         Lower ``window`` to at most the restart window, which is ``initial_window`` (RFC 5681, 4.1). A
         controller that paces may leave it as it is.
         """
 
     def observed(self, sample: Sample, now: int) -> None:
-        """Learn from one ACK, in recovery too. By default nothing.
+        """Learn from one ACK, in recovery too. The default does nothing.
 
         The connection uses the same `Sample` object for every ACK: copy what is to be kept.
         """
@@ -254,21 +254,21 @@ class Congestion(ABC):
         self.lost(flight, now)
 
     def started(self, now: int) -> None:
-        """Note that something will be sent while nothing is in flight. By default nothing."""
+        """Note that a segment will be sent while nothing is in flight. The default does nothing."""
 
     def sent(self, octets: int, flight: int, now: int) -> None:
-        """Note that a segment of ``octets`` was sent, for the first time or again. By default nothing.
+        """Note that a segment of ``octets`` was sent, for the first time or again. The default does nothing.
 
         ``flight`` is what is in the network in octets, this segment included; without SACK it includes what
         is lost, too. Called only where the class has ``wants_sends = True``.
         """
 
     def remember(self, flight: int) -> None:
-        """Keep what `undo` needs: an episode of losses begins, with ``flight`` octets in flight.
+        """Save what `undo` needs, because an episode of losses begins with ``flight`` octets in flight.
 
         `lost` or `timed_out` follows. Not called before a reduction that `undo` never takes back: a further
         `lost` of the same episode, a loss that a tail probe repaired, and `marked`. After one of the last
-        two, the episode before it can't be undone. By default keeps ``window``, and the larger of
+        two, the episode before it can't be undone. The default saves ``window``, and the larger of
         ``threshold`` and ``flight``.
         """
         self._window_before = self.window

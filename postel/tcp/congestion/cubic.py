@@ -17,13 +17,14 @@ follows a cubic function of the time ``t`` since then::
            └────┬────────────────────┬────────────────────────► t
                 0                    K
 
-So a flow with a long round trip grows as fast as one with a short round trip. Where Reno would have grown to
-more (``_w_est``), on short or slow paths, the window follows that instead (RFC 9438, 4.3). If congestion
-comes below W_max, another flow probably needs room: then W_max is lowered further (fast convergence, 4.7).
+So a flow with a long round trip grows as fast as one with a short round trip. Where Reno's window
+(``_w_est``) would be larger, on short or slow paths, the window follows ``_w_est`` instead (RFC 9438, 4.3).
+If congestion comes below W_max, another flow probably needs room: then W_max is lowered further (fast
+convergence, 4.7).
 
 Time stands still while the window isn't in use. Windows are octets and times microseconds, where the RFC has
-segments and seconds. All but W_est is whole numbers, so that the result doesn't depend on a platform's cube
-root.
+segments and seconds. All values but W_est are whole numbers, so that the result doesn't depend on a
+platform's cube root.
 """
 
 from typing import ClassVar, Final
@@ -37,7 +38,7 @@ from postel.times import SECOND
 _C_NUMERATOR: Final = 4
 _C_DENOMINATOR: Final = 10 * SECOND**3
 _ALPHA: Final = 9 / 17  # 3 * (1 - beta) / (1 + beta)
-_NONE: Final = -1
+_NONE: Final = -1  # value of ``_epoch`` while no stage of congestion avoidance is under way
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -55,7 +56,7 @@ class Cubic(Reno):
     7000
     """
 
-    window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
+    window: int  # as in `Congestion`: type checkers want a declaration in each class that writes an attribute
     threshold: int
     converges_fast: ClassVar[bool] = True
 
@@ -92,7 +93,7 @@ class Cubic(Reno):
         decreased = self._decreased(used or flight)
         self._end_stage(used or self.window)
         self.threshold: int = max(decreased, 2 * self.smss)
-        # RFC9438-4.6c: marks may reduce it to one segment. Below that only the timer would send.
+        # RFC9438-4.6c: marks may reduce the window to one segment. A smaller one would wait for the timer.
         self.window: int = min(self.window, max(decreased, self.smss))
 
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
@@ -154,7 +155,7 @@ class Cubic(Reno):
         """Begin a stage of congestion avoidance: set K and W_est by the present window."""
         self._epoch = clock
         self._w_est = float(self.window)
-        # RFC 9438, 4.10: it is unset where HyStart++ ended slow start before anything was lost.
+        # RFC 9438, 4.10: cwnd_prior is unset where HyStart++ ended slow start before anything was lost.
         self._cwnd_prior = self._cwnd_prior or self.window
         if self._w_max > self.window:
             # RFC9438-4.2a
@@ -169,7 +170,7 @@ class Cubic(Reno):
         return self._w_max + _C_NUMERATOR * self.smss * since * since * since // _C_DENOMINATOR
 
     def _decreased(self, octets: int) -> int:
-        """Return 70 % of ``octets``, which are in flight; not of cwnd, which may be unused."""
+        """Return 70 % of the ``octets`` in flight, rather than of cwnd, of which a part may be unused."""
         return octets * 7 // 10  # RFC9438-4.6a; it is of the flight, so RFC9438-4.6b is met
 
     def _end_stage(self, window: int) -> None:

@@ -32,8 +32,8 @@ L: Final = 8  # without pacing, most segments of one ACK that let the window gro
 class HyStart:
     """State of HyStart++ during the first slow start of a connection.
 
-    ``is_conservative``: Conservative Slow Start is under way. ``is_over``: the controller is to end slow
-    start.
+    ``is_conservative`` says that Conservative Slow Start (CSS) is under way, ``is_over`` that the controller
+    is to end slow start.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class HyStart:
         return octets // CSS_GROWTH_DIVISOR if self.is_conservative else octets
 
     def observed(self, sample: Sample) -> None:
-        """Take the round trip of one ACK, and end the round if that ACK does."""
+        """Count the round trip that one ACK measured, and end the round if that ACK ends it."""
         if sample.round_trip:
             self._current_round = min(self._current_round, sample.round_trip)
             self._samples += 1

@@ -45,7 +45,7 @@ class Reno(Congestion):
     11000
     """
 
-    window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
+    window: int  # as in `Congestion`: type checkers want a declaration in each class that writes an attribute
     threshold: int
     pacing_rate: int
     uses_hystart: ClassVar[bool] = True
@@ -53,10 +53,10 @@ class Reno(Congestion):
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
         """Create the controller; arguments are those of `Congestion`."""
         super().__init__(smss, initial_window, seed)
-        self._smoothed = 0  # round trip, RFC 6298's, in microseconds; 0: unknown
+        self._smoothed = 0  # smoothed round trip (RFC 6298) in microseconds; 0: unknown
         self._counted = 0  # octets acknowledged since the last step of congestion avoidance
-        self._hystart: HyStart | None = None  # during the first slow start
-        self._validation: Validation | None = None  # from the first ACK on
+        self._hystart: HyStart | None = None  # state of HyStart++ during the first slow start
+        self._validation: Validation | None = None  # state of the window's validation, from the first ACK on
         self._is_untried = False  # the window wasn't filled lately, so it is paced
 
     # Calls of the connection
@@ -80,7 +80,7 @@ class Reno(Congestion):
     def acknowledged(self, octets: int, now: int) -> None:
         """Grow by slow start below the threshold, else by congestion avoidance.
 
-        Not where the window isn't validated and the last ACK didn't find it full.
+        A window that isn't validated grows only if the last ACK found it full.
         """
         if (
             self._validation is not None
@@ -157,12 +157,12 @@ class Reno(Congestion):
             self.window += self._hystart.growth(octets if self.pacing_rate else min(octets, L * self.smss))
 
     def _watch_round_trips(self, sample: Sample) -> None:
-        """Let HyStart++ judge an ACK of the first slow start, and end that where it says so."""
+        """Let HyStart++ judge an ACK of the first slow start, and end slow start if HyStart++ is over."""
         if self.threshold != ARBITRARILY_HIGH or not self.uses_hystart:  # RFC9406-4.3b
             self._hystart = None
             return
         if self._hystart is None:
-            if not sample.round_trip:  # without round trips it can't see the queue grow: count as RFC 3465
+            if not sample.round_trip:  # HyStart++ needs round trips; without them grow by RFC 3465
                 return
             self._hystart = HyStart(sample.max)
         self._hystart.observed(sample)

@@ -13,7 +13,7 @@ pipeACK is a maximum over a sampling period of three round trips or one second, 
     samples       │  4   6   5    │  3   7        │
 
 A round trip ends when what was in flight at its beginning is acknowledged, so nothing has to be recorded of
-each segment. There are no timers: a period is judged when the next thing happens.
+each segment. There are no timers: a period that has ended is noticed at the next call.
 """
 
 from typing import Final
@@ -29,8 +29,8 @@ UNDEFINED: Final = -1
 class Validation:
     """State of the validation of one window; octets and microseconds.
 
-    ``is_validated``: the window was in use lately. ``is_full``: the last ACK found no room for another
-    segment.
+    ``is_validated`` says whether the window was in use lately, ``is_full`` whether the last ACK found no room
+    for another segment in the window.
     """
 
     __slots__ = (
@@ -57,9 +57,9 @@ class Validation:
         self._before = UNDEFINED  # the highest sample of the half before
         self._half_began = 0
         self._round_end = UNDEFINED  # SND.MAX when this round trip began, as a position
-        self._delivered = 0  # octets that had been delivered then
+        self._delivered = 0  # octets that had been delivered when this round trip began
         self._lost = 0  # octets lost since the connection was opened
-        self._lost_before = 0  # the same before the last ACK, or before recovery
+        self._lost_before = 0  # octets that had been lost before the last ACK, or before recovery
         # In a recovery that began in the non-validated phase: max(pipeACK, LossFlightSize); else 0
         self._used = 0
         self._repairs = False  # recovery is under way
@@ -70,7 +70,7 @@ class Validation:
         return max(self._half, self._before)
 
     def observed(self, sample: Sample, window: int, smss: int, smoothed: int, now: int) -> None:
-        """Take one ACK; ``smoothed`` is the smoothed round trip in microseconds, 0 where it is unknown."""
+        """Learn from one ACK; ``smoothed`` is the smoothed round trip in microseconds, 0 if unknown."""
         self.is_full = sample.flight_before + smss > window  # 4.5.3: no room is left for a segment
         if self._repairs:  # RFC7661-4.2: no samples in recovery
             self._lost = sample.total_lost
@@ -99,7 +99,7 @@ class Validation:
         return self._used
 
     def restoration(self) -> int:
-        """End recovery, and return how many octets of the used part weren't lost; 0 if it was validated."""
+        """End recovery; return how many octets of the window in use weren't lost, 0 if it was validated."""
         fitted = max(1, self._used - (self._lost - self._lost_before)) if self._used else 0
         self.forget()
         return fitted

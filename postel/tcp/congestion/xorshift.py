@@ -8,7 +8,7 @@ secrets.
 from typing import Final
 
 _MASK: Final = 0xFFFFFFFF
-_NEVER_ZERO: Final = 0x9E3779B9  # a state of 0 would stay 0
+_NEVER_ZERO: Final = 0x9E3779B9  # used in place of the state 0, which would stay 0
 
 
 class Xorshift:

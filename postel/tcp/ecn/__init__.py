@@ -68,15 +68,15 @@ class Ecn(ABC):
     def may_burst(self) -> bool:
         """Whether the link may cut a large segment into packets.
 
-        It keeps CWR on the first packet only, so not where each packet must carry that flag.
+        Such a link keeps CWR on the first packet only. So it may not cut where each packet must carry CWR.
         """
         return True
 
     @abstractmethod
     def arrives(self, segment: Segment, *, has_unacked: bool) -> bool:
-        """Take an acceptable segment with its mark, and return whether an ACK is due at once.
+        """Count the mark of an acceptable segment, and return whether an ACK is due at once.
 
-        ``has_unacked``: data waits for an ACK.
+        ``has_unacked`` says whether data that arrived waits for an ACK.
         """
 
     @abstractmethod
@@ -91,7 +91,8 @@ class Ecn(ABC):
     def write(self, segment: Segment, room: int, *, is_new: bool) -> None:
         """Write mark and feedback to a segment that is about to be sent.
 
-        ``room``: octets left for options. ``is_new``: it carries data that is sent for the first time.
+        ``room`` is the octets left for options. ``is_new`` says whether the segment carries data that is sent
+        for the first time.
         """
 
     def reduced(self, snd_max: int) -> None:

@@ -40,7 +40,7 @@ ORDER_1: Final = 174  # E1B, CEB, E0B
 WHOLE: Final = 12  # octets of an option with all three fields, and a NOP to fill its words
 _SHORT: Final = 8  # octets of an option with one or two fields, likewise
 
-_FIELD: Final = 3
+_FIELD: Final = 3  # octets of one field of the option
 _FIELD_MASK: Final = 0xFFFFFF
 _E0B: Final = 1
 _CEB: Final = 2
@@ -48,15 +48,16 @@ _E1B: Final = 4
 _BOTH_ENDS: Final = _E0B | _E1B  # first and last field of either order: to report both takes the whole option
 _ORDERS: Final = {ORDER_0: (_E0B, _CEB, _E1B), ORDER_1: (_E1B, _CEB, _E0B)}
 
-# How a SYN,ACK reports the ECN field of the SYN, and the ACK of it that of the SYN,ACK (tables 2 and 3)
+# ACE fields by which a SYN,ACK reports the ECN field of the SYN, and by which the ACK of a SYN,ACK reports
+# the ECN field of the SYN,ACK (tables 2 and 3)
 _REFLECTIONS: Final = {NOT_ECT: 0b010, ECT_1: 0b011, ECT_0: 0b100, CE: 0b110}
-_MARKED: Final = 0b110
+_MARKED: Final = 0b110  # the report of CE
 # We send SYNs and SYN,ACKs as Not-ECT. Each of these reports says that the path changed that (3.2.2.3).
 _MANGLED: Final = (0b011, 0b100, 0b110)
 
-_MARKS_WITH_TEXT: Final = 2  # CE marks until an ACK is due, while data waits for one
-_MARKS_WITHOUT: Final = 3  # the same while none does: more, so that ACKs of ACKs come to an end
-_STRETCHES: Final = 4  # from so many segments an ACK on average, eight at once are no sign of lost ACKs
+_MARKS_WITH_TEXT: Final = 2  # marked packets until an ACK is due at once, while data waits for an ACK
+_MARKS_WITHOUT: Final = 3  # marked packets while no data waits: more, so that ACKs of ACKs come to an end
+_STRETCHES: Final = 4  # if an ACK covers so many segments on average, one of eight isn't a sign of lost ACKs
 _ROUNDS: Final = 4  # reductions with every packet marked, after which the marks are taken for a fault
 
 
@@ -64,9 +65,10 @@ class Accurate(Ecn):
     """Accurate feedback of one connection.
 
     ``r_cep``, ``r_ceb``, ``r_e0b`` and ``r_e1b`` count what arrived; ``s_cep`` to ``s_e1b`` follow the peer's
-    counters. ``is_deaf``: the peer's reports are ignored, because it isn't in this mode or can't be trusted;
-    it still gets ours. ``ignores_options``: the peer's options are ignored, only the ACE field counts.
-    ``mark_of_syn``: ECN field of the latest SYN or SYN,ACK that arrived.
+    counters. ``is_deaf`` says that the peer's reports are ignored, because the peer isn't in this mode or
+    can't be trusted; the peer still gets our reports. ``ignores_options`` says that the peer's options are
+    ignored, and only the ACE field counts. ``mark_of_syn`` is the ECN field of the latest SYN or SYN,ACK that
+    arrived.
     """
 
     may_mark: bool  # of the base class: type checkers want a declaration in each class that writes it
@@ -74,7 +76,7 @@ class Accurate(Ecn):
     def __init__(self, iss: int) -> None:
         """Create the state of a connection with the initial sequence number ``iss``."""
         super().__init__(iss)
-        self.r_cep: int = 5  # RFC9768-3.2, as the next seven
+        self.r_cep: int = 5  # RFC9768-3.2 has the first value of this and the next seven counters
         self.r_ceb: int = 0
         self.r_e0b: int = 1
         self.r_e1b: int = 1
@@ -86,7 +88,7 @@ class Accurate(Ecn):
         self.ignores_options: bool = False
         self.mark_of_syn: int = NOT_ECT
         self._has_counted_syn = False  # r.cep counts the mark of the SYN,ACK
-        self._marks_since_ack = 0  # packets
+        self._marks_since_ack = 0  # packets that arrived with CE since our last segment
         self._was_marked = False  # the last segment arrived with CE
         self._changed = 0  # fields of octet counters that ever changed
         self._pending = 0  # fields that changed since the last option was sent
@@ -115,9 +117,9 @@ class Accurate(Ecn):
         return flags_of(_REFLECTIONS[self.mark_of_syn])  # RFC9768-3.1.1
 
     def hears_reflection(self, reflection: int, *, counts: bool) -> bool:
-        """Take the peer's report of how our SYN or SYN,ACK arrived; returns whether it arrived with CE.
+        """Process the peer's report of how our SYN or SYN,ACK arrived; return whether it arrived with CE.
 
-        ``counts``: the peer's counter has that mark in it, so ours of the peer's counter follows.
+        ``counts`` says that the peer's r.cep includes that mark, so that our s.cep must include it, too.
         """
         if reflection in _MANGLED:  # 3.2.2.3: still feed back, and still respond
             self.may_mark = False
@@ -128,7 +130,8 @@ class Accurate(Ecn):
     def turns_deaf(self) -> None:
         """Ignore the peer's reports from now on, and send data as not ECN-capable.
 
-        The peer isn't in this mode, or its reports can't be trusted. It still gets ours.
+        Called when the peer isn't in this mode, or its reports can't be trusted. The peer still gets our
+        reports.
         """
         self.may_mark = False
         self.is_deaf = True
@@ -147,7 +150,7 @@ class Accurate(Ecn):
     def arrives(self, segment: Segment, *, has_unacked: bool) -> bool:
         """Count a segment's packets and octets by mark, and return whether an ACK is due at once.
 
-        It is at the first mark after none, and after two or three marks.
+        An ACK is due at a marked packet that follows an unmarked one, and after two or three marked packets.
         """
         marked = segment.packets if segment.ecn == CE else 0
         self.count(segment.ecn, len(segment.data))
@@ -159,7 +162,7 @@ class Accurate(Ecn):
         return changes or self._marks_since_ack >= limit  # RFC9768-3.2.2.5
 
     def count(self, mark: int, octets: int) -> None:
-        """Count ``octets`` of data that arrived with ``mark``; that of a SYN isn't counted."""
+        """Count ``octets`` of data that arrived with ``mark`` in the ECN field."""
         if not octets or mark == NOT_ECT:
             return
         if mark == CE:
@@ -236,7 +239,8 @@ class Accurate(Ecn):
         least = (ace(segment.flags) - self.s_cep) & 7
         self._stretch = self._stretch or 8 * packets
         marks = self._safest(least, packets, marked_octets, smss)
-        # 3.2.3.2.5: octets were marked, but 0 or 8 packets, and 8 packets would have more octets.
+        # 3.2.3.2.5: the option reports marked octets, but ACE no marked packet. ACE can't have wrapped,
+        # because 8 packets would be more octets. So the path seems to change ACE.
         if marked_octets > 0 and least == 0 and marked_octets < 8 * self._smallest:
             self.may_mark = False
         self.s_cep += marks
@@ -250,8 +254,8 @@ class Accurate(Ecn):
         """Return how many packets were newly marked, ``least`` or 8, 16, … more (3.2.2.5.2, A.2).
 
         The three bits may have wrapped while ACKs were missing. ``packets`` is about how many the ACK covers.
-        Without an option the larger number is assumed, unless ACKs usually cover that many segments; with
-        one, the number that fits its octets.
+        Without an option the larger number is assumed, unless ACKs usually cover many segments. With an
+        option, the number that fits the option's octets is taken.
         """
         if packets <= least or not self.may_mark:
             return least
@@ -268,7 +272,7 @@ class Accurate(Ecn):
         return ABSENT
 
     def _read_fields(self, order: tuple[int, ...], value: bytes) -> int:
-        """Take as many whole fields as the option has (RFC9768-3.2.3), and return as `read_option`."""
+        """Read all whole fields of an option (RFC9768-3.2.3); return the octets newly marked, or ABSENT."""
         is_first, self._has_option = not self._has_option, True
         marked = 0
         for field, at in zip(order, range(0, len(value) - _FIELD + 1, _FIELD), strict=False):

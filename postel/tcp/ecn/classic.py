@@ -6,7 +6,7 @@
       │ ── ECT(0) ──► router: CE ──────────► │
       │ ◄──────────────────────────── ECE ── │  on every ACK, because ACKs may be lost
       │  reduces cwnd                        │
-      │ ── CWR ────────────────────────────► │  stops to set ECE until the next CE
+      │ ── CWR ────────────────────────────► │  stops setting ECE until the next CE
 """
 
 from postel.tcp.ecn import CE, ECT_0, Ecn
@@ -16,8 +16,8 @@ from postel.wire.segment import CWR, ECE, Segment
 class Classic(Ecn):
     """Classic feedback of one connection.
 
-    ``echoes``: our ACKs carry ECE, because a packet arrived marked. ``owes_cwr``: the next new data carries
-    CWR, because cwnd was reduced.
+    ``echoes`` says that our ACKs carry ECE, because a packet arrived marked. ``owes_cwr`` says that the next
+    new data carries CWR, because cwnd was reduced.
     """
 
     def __init__(self, iss: int) -> None:

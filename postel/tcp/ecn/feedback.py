@@ -17,7 +17,7 @@ _TWO_BLOCKS: Final = 2  # SACK blocks that go before the AccECN option (RFC9768-
 
 
 def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
-    """Take what an acceptable ACK reports of marks, before anything else is done with it.
+    """Process what an acceptable ACK reports of marks, before the ACK is processed otherwise.
 
     Congestion control answers all marks of one round trip once.
     """
@@ -67,7 +67,7 @@ def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
 
 
 def note(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
-    """Take an acceptable segment with its mark, and return True.
+    """Count the mark of an acceptable segment, owe an ACK if one is due at once, and return True.
 
     Data outside of the receive window never comes here (RFC3168-6.1.5).
     """

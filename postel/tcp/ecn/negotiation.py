@@ -43,7 +43,7 @@ def ask(tcb: Tcb) -> int:
 
 
 def learn(tcb: Tcb, syn: Segment) -> None:
-    """Take a SYN or SYN,ACK, which decides once and for all."""
+    """Agree on ECN, or on none, by the first SYN or SYN,ACK that arrives."""
     if syn.flags & ACK:
         tcb.ecn = _confirmed(tcb, syn)
         return
@@ -93,7 +93,8 @@ def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
 def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
     """Write our agreement to a SYN,ACK that has ``room`` octets for options.
 
-    The third SYN,ACK goes without, and so does one that answers a SYN without (RFC9768-3.1.4).
+    From the third SYN,ACK on, none agrees any more (RFC9768-3.1.4). With classic ECN, neither does a SYN,ACK
+    that answers a SYN without ECN flags.
     """
     ecn.answers += 1
     if ecn.answers > _ATTEMPTS:
@@ -128,7 +129,7 @@ def hear_again(tcb: Tcb, segment: Segment) -> bool:
 def _is_mixed(tcb: Tcb, asks: int) -> bool:
     """Say whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768.
 
-    The very first may have asked for nothing.
+    A SYN that asked for nothing is no contradiction.
     """
     if not is_accurate(tcb.config):
         return False
@@ -137,7 +138,7 @@ def _is_mixed(tcb: Tcb, asks: int) -> bool:
 
 
 def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:
-    """Take the SYN,ACK of a simultaneous open, which counts, but isn't answered by a bare ACK."""
+    """Process the SYN,ACK of a simultaneous open: its mark is counted, but no bare ACK reports it."""
     if not syn_ack.flags & FLAGS:  # in a simultaneous open both ends answer a SYN, as servers do
         ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
     if isinstance(ecn, Accurate):
@@ -145,7 +146,7 @@ def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:
 
 
 def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
-    """Take a repeated SYN,ACK: our ACK was lost, so the next ACK reports its mark once more (3.2.2.1)."""
+    """Process a repeated SYN,ACK: our ACK was lost, so the next ACK reports the mark again (3.2.2.1)."""
     is_again = segment.flags & (SYN | ACK) == SYN | ACK and segment.seq == tcb.rcv.irs
     if (
         is_again
@@ -158,7 +159,7 @@ def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
 
 
 def opened(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Take the segment that acknowledged our SYN or SYN,ACK, and reports how that arrived."""
+    """Process the segment that acknowledged our SYN or SYN,ACK: it reports how that arrived."""
     ecn = tcb.ecn
     if not isinstance(ecn, Accurate):
         return
@@ -170,7 +171,7 @@ def opened(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _hears_of_handshake(ecn: Accurate, segment: Segment, smss: int, *, has_content: bool) -> bool:
-    """Take that report, and return whether our SYN or SYN,ACK met congestion."""
+    """Process the report of how our SYN or SYN,ACK arrived; return whether the path was congested."""
     told = ace(segment.flags)
     if segment.flags & SYN:
         ecn.count(segment.ecn, len(segment.data))

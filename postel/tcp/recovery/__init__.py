@@ -30,7 +30,7 @@ ON: Final = 2  # to SND.MAX: go on with new data; what was lost is asked for by 
 
 
 class Figures:
-    """Figures of a recovery for `Connection.status`: octets and microseconds, 0 where it doesn't know."""
+    """Figures of a recovery for `Connection.status`, in octets and microseconds; 0 where one isn't known."""
 
     __slots__ = (
         "delivered",
@@ -51,7 +51,7 @@ class Figures:
         self.delivered: int = 0  # octets acknowledged or SACKed since the connection was opened
         self.duplicates: int = 0  # segments that D-SACKs reported
         self.reorderings: int = 0  # how often a segment arrived after one that was sent later
-        self.min_rtt: int = 0
+        self.min_rtt: int = 0  # shortest round trip measured lately
         self.delivery_rate: int = 0  # octets a second, of the latest sample
 
 
@@ -131,16 +131,21 @@ class Recovery(ABC):
         self.timeout_test: TimeoutTest = TimeoutTest()
         self.tail_probe: TailProbe = TailProbe(has_measured=rtt.smoothed > 0)
         self.mtu_probe: MtuProbe | None = None
-        # An episode is under way, and so far only the MTU probe was found lost: cwnd stays as it is.
+        # True in an episode of recovery in which so far only the MTU probe was found lost: cwnd stays as it
+        # is.
         self.is_excused: bool = False
         self.is_wary: bool = False
         self._undo = Undo()
-        self._has_decided = False  # this ACK brought `marked`, `lost` or `recovered`: not `acknowledged`
+        # The controller's `marked`, `lost` or `recovered` was called for this ACK, so `acknowledged` isn't
+        # called.
+        self._has_decided = False
         self._tells_sends = congestion.wants_sends
-        self._marked_flight = 0  # octets in flight: after `observed`, call `marked` with this; 0: don't
+        # FlightSize in octets at an ECN mark that the controller hasn't been told of yet; 0 where there is
+        # none. `_observe` passes it to the controller's `marked`, after `observed`.
+        self._marked_flight = 0
 
     def figures(self) -> Figures:
-        """Return what `Connection.status` shows; this class knows nothing."""
+        """Return the figures that `Connection.status` shows: here zeros, because this class measures none."""
         return Figures()
 
     @abstractmethod
@@ -162,12 +167,12 @@ class Recovery(ABC):
         is_duplicate: bool,
         has_more: bool,
     ) -> None:
-        """Take one acceptable ACK of something that was sent.
+        """Process one acceptable ACK that arrived while something was in flight.
 
         The ACK advanced SND.UNA by ``acked`` octets to ``una``. Where ``acked`` is 0, it is a duplicate ACK
         (``is_duplicate``, RFC5681-2a), or carries SACK blocks, or both. ``echo`` is the timestamp tick that
-        the ACK echoes, or NO_ECHO. ``has_more``: the send buffer and the peer's window have room for one more
-        new full segment; only looked at while ``timeout_test`` runs.
+        the ACK echoes, or NO_ECHO. ``has_more`` says that a full segment of new data waits in the send buffer
+        and fits into the peer's window; it is used only while ``timeout_test`` runs.
 
         The caller has set ``sample.marked`` and ``sample.is_window_limited`` before. This method sets the
         other fields and calls the congestion controller in the order that `Congestion` describes.
@@ -175,11 +180,15 @@ class Recovery(ABC):
 
     @abstractmethod
     def on_bare_mark(self, now: int) -> None:
-        """Take an ACK of which only the ECN mark is news: ``sample.marked`` octets arrived marked."""
+        """Process an ACK that tells nothing new except ECN marks: ``sample.marked`` octets arrived marked."""
 
     @abstractmethod
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
-        """React to the retransmission timer; ``again``: nothing was acknowledged since it last expired."""
+        """React to an expired retransmission timer.
+
+        ``again`` says that nothing was acknowledged since the timer expired before. ``has_more`` is that of
+        `on_ack`.
+        """
 
     def on_reorder_timeout(self, now: int) -> None:
         """Look for losses once more, because the clock has reached ``reorder_at``."""
@@ -240,7 +249,7 @@ class Recovery(ABC):
             self.congestion.marked(flight, now)
 
     def _reduce(self, flight: int, now: int) -> None:
-        """Begin an episode of losses: let the controller save its window, then reduce it."""
+        """Begin an episode of losses: let the controller save its window, then reduce the window."""
         self.congestion.remember(flight)
         self._undo.begin()
         self._reduce_again(flight, now)

@@ -28,6 +28,7 @@ that runs the test decides what an ACK shows, and gives it to `TimeoutTest.judge
 
 from typing import Final
 
+# Steps of the test
 _NO_TEST: Final = 0
 _AT_FIRST: Final = 1
 _AT_SECOND: Final = 2
@@ -38,7 +39,7 @@ GOES_ON: Final = 1  # the second step begins: send new segments
 GENUINE: Final = 2  # something was lost
 SPURIOUS: Final = 3  # nothing was lost
 
-_NEW_SEGMENTS: Final = 2
+_NEW_SEGMENTS: Final = 2  # new segments that the second step sends
 
 
 class TimeoutTest:
@@ -78,17 +79,18 @@ class TimeoutTest:
     ) -> int:
         """Return the result of one ACK for the running test: UNDECIDED, GOES_ON, GENUINE or SPURIOUS.
 
-        ``smss``: octets of a full segment.
+        ``smss`` is the octets of a full segment. The others say what the ACK shows:
 
-        ``is_progress``: the ACK advances SND.UNA. The first step with SACK ignores other ACKs.
+        ``is_progress``: the ACK advances SND.UNA. With SACK, the first step ignores an ACK that doesn't.
 
         ``may_go_on``: the ACK covers everything that was ever sent again (not only this timeout's segment),
-        doesn't cover all that was in flight, and new data can be sent. After such an ACK, whatever else
-        arrives of before the timeout was sent only once.
+        doesn't cover all that was in flight at the timeout, and new data can be sent. What isn't covered yet
+        of the octets sent before the timeout was sent only once.
 
-        ``shows_arrival``: the ACK shows that octets of before the timeout arrived which were sent only once.
+        ``shows_arrival``: the ACK shows the arrival of octets that were sent before the timeout, and only
+        once.
 
-        ``says_something``: the ACK is evidence at all. One that isn't decides nothing.
+        ``says_something``: the ACK is evidence for or against a loss. An ACK that isn't decides nothing.
         """
         if self._step == _AT_SECOND:  # RFC5682-2.1-3
             if shows_arrival:

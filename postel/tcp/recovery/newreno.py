@@ -58,7 +58,7 @@ class NewReno(Recovery):
         "_una",
     )
 
-    flight: int  # of the base class: type checkers want a declaration in each class that writes it
+    flight: int  # as in `Recovery`: type checkers want a declaration in each class that writes an attribute
     inflation: int
     is_active: bool
     is_excused: bool
@@ -76,12 +76,14 @@ class NewReno(Recovery):
         self._lost = -1
         self._duplicates = 0  # duplicate ACKs since SND.UNA last advanced
         self._had_partial = False  # this recovery has seen a partial ACK
-        # Octets in flight. Before recovery: without what limited transmit added (RFC5681-3.2d). In recovery:
-        # all of them, as of the time ``_counted_at``.
+        # Octets in flight. Before recovery these are those at the first duplicate ACK, without what limited
+        # transmit added (RFC5681-3.2d). In recovery these are all that were in flight at ``_counted_at``.
         self._flight = 0
-        self._counted_at = 0  # when recovery began, or at the first partial ACK a round trip later
-        self._answered = una  # cwnd was reduced for an ECN mark: losses of what was sent before are answered
-        self._again_to = una  # end of what was sent again, while ``is_wary``
+        # When ``_flight`` was counted: when recovery began, then at a partial ACK in each round trip
+        self._counted_at = 0
+        # SND.MAX when cwnd was last reduced for an ECN mark: a loss before it doesn't reduce cwnd once more
+        self._answered = una
+        self._again_to = una  # while ``is_wary``: one past the highest number that was sent again
         self._clock = SegmentClock() if congestion.is_model else None
 
     @property
@@ -90,7 +92,7 @@ class NewReno(Recovery):
         return seq.distance(self._una, self._max)
 
     def on_sent(self, number: int, octets: int, now: int) -> None:
-        """Record a transmission; of data sent again, remember its end and when it went."""
+        """Record a transmission; if its octets were sent before, remember where they end and the time."""
         end = seq.add(number, octets)
         if seq.lt(number, self._max):
             self._undo.sent_again(octets, now)
@@ -119,7 +121,7 @@ class NewReno(Recovery):
         is_duplicate: bool,
         has_more: bool,
     ) -> None:
-        """Take one acceptable ACK; see `Recovery.on_ack`."""
+        """Process one acceptable ACK; see `Recovery.on_ack`."""
         self._begin_sample(acked)
         self.keeps_timer = False
         if acked:
@@ -141,7 +143,7 @@ class NewReno(Recovery):
         self._tell_acknowledged(acked, now)
 
     def on_bare_mark(self, now: int) -> None:
-        """Tell the controller of an ACK of which only the ECN mark is news."""
+        """Tell the controller of an ACK that tells nothing new except ECN marks."""
         self._begin_sample(0)
         self.sample.flight = self._outstanding
         self._observe(now)
@@ -161,7 +163,7 @@ class NewReno(Recovery):
             self._go_back()
 
     def on_marked(self, flight: int) -> None:
-        """Let the controller answer an ECN mark once `on_ack` has told it of the sample."""
+        """Let the controller answer an ECN mark as soon as it has got the sample of this ACK."""
         self._marked_flight = flight
         self._answered = self._max
         self._undo.end()  # RFC4015-3.1-9: the reduction for a mark isn't undone with a loss before it
@@ -185,7 +187,7 @@ class NewReno(Recovery):
         return self.congestion.window + self.inflation - seq.distance(una, nxt)
 
     def ran_dry(self) -> None:
-        """Note that the sender has too little data, so that rate samples say so."""
+        """Note that the send buffer is empty: rate samples are marked as app-limited."""
         if self._clock is not None and self._outstanding < self.congestion.window and self._lost < 0:
             self._clock.rates.limit(self._outstanding)
 
@@ -235,7 +237,7 @@ class NewReno(Recovery):
             max(0, self.inflation - acked) + (smss if acked >= smss else 0), self._outstanding
         )
         if now - self._counted_at >= self.rtt.smoothed > 0:
-            # A round trip later duplicate ACKs come of what was sent in recovery: count that, too.
+            # After a round trip, octets sent in recovery cause duplicate ACKs, too: count these octets.
             self._flight = self._outstanding
             self._counted_at = now
         self.keeps_timer = self._had_partial
@@ -249,13 +251,13 @@ class NewReno(Recovery):
         if self.timeout_test.is_running:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
         elif self.is_active:
-            # RFC5681-3.2f. A bogus receiver may send more duplicates than segments arrived, so inflation is
-            # limited by what is in flight, and by what was a round trip ago.
+            # RFC5681-3.2f. A bogus receiver may send more duplicates than segments arrived. So inflation is
+            # limited by what is in flight now, and by what was in flight a round trip ago.
             self.inflation = min(self.inflation + smss, self._flight, self._outstanding)
         elif self._duplicates < DUPLICATES:
             if self._duplicates == 1:
                 self._flight = self.flight
-            if seq.gt(self._una, self._recover):  # else a copy that a timeout sent may have caused it
+            if seq.gt(self._una, self._recover):  # else a retransmission may have caused the duplicate ACK
                 # RFC3042-2a: each duplicate lets a new segment go, and cwnd stays (RFC3042-2b).
                 self.inflation = self._duplicates * smss
         elif self.sample.lost:
@@ -265,7 +267,7 @@ class NewReno(Recovery):
     def _finds_loss(self) -> bool:
         """Whether this duplicate ACK is the third, and shows a loss (RFC6582-3.2-2).
 
-        Below ``_recover`` it doesn't: there the peer may answer copies of what a timeout retransmitted.
+        While SND.UNA is below ``_recover`` it shows none: it may answer a copy that a timeout retransmitted.
         """
         is_third = self._duplicates == DUPLICATES and not self.timeout_test.is_running and not self.is_active
         return is_third and seq.gt(self._una, self._recover)
@@ -274,7 +276,7 @@ class NewReno(Recovery):
     def _finds_more_lost(self) -> bool:
         """Whether SND.UNA came to a second hole, behind a lost MTU probe.
 
-        The probe's own loss isn't told to congestion control, but this one is a loss like any other.
+        Congestion control isn't told of the probe's own loss, but it is told of a second loss.
         """
         if not self.is_excused or seq.ge(self._una, self._recover):
             return False

@@ -54,7 +54,7 @@ from postel.tcp.rtt import GRANULARITY, Rtt
 from postel.times import NEVER
 from postel.wire.segment import Segment
 
-_NONE: Final = -1
+_NONE: Final = -1  # stands for a position or a limit that there isn't
 
 
 class Rack(Recovery):
@@ -67,7 +67,7 @@ class Rack(Recovery):
         "_undo_limit", "_undo_until", "_wary_until", "board",
     )  # fmt: skip
 
-    flight: int  # of the base class: type checkers want a declaration in each class that writes it
+    flight: int  # as in `Recovery`: type checkers want a declaration in each class that writes an attribute
     is_active: bool
     is_excused: bool
     is_wary: bool
@@ -93,20 +93,23 @@ class Rack(Recovery):
         # Episodes; positions in octets
         self._point = 0  # RecoveryPoint
         self._is_timed_out = False  # the episode began with a timeout
-        self._is_forced = False  # the next retransmission goes even where the window has no room
-        self._answered = 0  # the window was reduced for an ECN mark: losses before here are answered
-        self._undo_until = 0  # SND.MAX when recovery ended: until SND.UNA is beyond, D-SACKs can undo it
-        self._wary_until = 0  # end of what was ever sent again
+        self._is_forced = False  # the next retransmission goes even if the window has no room
+        # SND.MAX when cwnd was last reduced for an ECN mark: a loss before it doesn't reduce cwnd once more
+        self._answered = 0
+        self._undo_until = 0  # SND.MAX when recovery ended: D-SACKs can undo it until SND.UNA is beyond
+        self._wary_until = 0  # one past the highest octet that was ever sent again
         self._reduced_at = 0  # time of the last reduction
         self._lost_again = False  # a retransmission sent since the last reduction is lost
 
-        # Of the ACK at hand
-        self._echo = NO_ECHO  # timestamp tick that it echoes
-        self._delivered: Sent | None = None  # the transmission sent last of those that it delivered
-        self._duplicate_end = _NONE  # position where its D-SACK ends
-        self._is_disproved = False  # its D-SACK completes the proof that nothing was lost
+        # What the ACK at hand shows
+        self._echo = NO_ECHO  # timestamp tick that the ACK echoes
+        self._delivered: Sent | None = None  # of the transmissions that the ACK delivered, the one sent last
+        self._duplicate_end = _NONE  # position where the ACK's D-SACK ends
+        self._is_disproved = False  # the ACK's D-SACK completes the proof that nothing was lost
         self._is_blamed = False  # something other than the MTU probe was found lost
-        self._undo_limit = _NONE  # octets: undo the episode, with at most this window; _NONE: don't
+        # Most octets to which `undo` may restore the window, if the ACK proves that nothing was lost; else
+        # _NONE
+        self._undo_limit = _NONE
 
     # What is sent
 
@@ -123,7 +126,7 @@ class Rack(Recovery):
             self._wary_until = max(self._wary_until, start + octets)
         elif self.timeout_test.is_running:
             self.timeout_test.sent(octets)
-        # A FIN that goes with the last segment takes a number of its own, but isn't a segment more.
+        # A FIN on the last segment takes a sequence number, but isn't counted as one more segment.
         segments = max(1, -(-(octets - 1) // self.congestion.smss))
         if self._rates is not None:
             record = sent.add(start, start + octets, now, segments)
@@ -151,7 +154,7 @@ class Rack(Recovery):
         is_duplicate: bool,
         has_more: bool,
     ) -> None:
-        """Take one acceptable ACK; see `Recovery.on_ack`, and the steps at the head of this file."""
+        """Process one acceptable ACK; see `Recovery.on_ack`, and the steps at the head of this file."""
         if acked and not segment.sack and not self.is_wary and self._is_quiet:
             self._take_in_order(una, acked, now)
             return
@@ -175,7 +178,7 @@ class Rack(Recovery):
     def _tell(self, acked: int, now: int, *, is_repaired: bool) -> None:
         """Tell the controller what an ACK, or the reordering timer, has shown.
 
-        ``is_repaired``: a tail probe repaired a loss.
+        ``is_repaired`` says that a tail probe repaired a loss.
         """
         limit, self._undo_limit = self._undo_limit, _NONE
         self._observe(now, is_undone=limit != _NONE)
@@ -195,9 +198,9 @@ class Rack(Recovery):
         return not self.board.sacked.lefts and self.board.lost == 0 and not self.tail_probe.is_out
 
     def _take_in_order(self, una: int, acked: int, now: int) -> None:
-        """Take an ACK of data that was sent once and arrived in order, the usual case.
+        """Process an ACK of data that was sent once and arrived in order, the usual case.
 
-        The result equals that of the long way; only the work is less.
+        The result is that of all steps of `on_ack`, with less work.
         """
         board, sample = self.board, self.sample
         board.una = una
@@ -248,7 +251,7 @@ class Rack(Recovery):
         if (self._delivered is None or record.is_after(self._delivered)) and self._reordering.is_credible(
             record, self._echo, now
         ):
-            # Of the record sent last: an earlier one may have waited for a timeout.
+            # RACK.rtt is measured on the record sent last: an earlier one may have waited for a timeout.
             self._round_trip = now - record.at
             self._delivered = record
         if record.end > self._forward:
@@ -270,7 +273,7 @@ class Rack(Recovery):
                     record.state = SACKED
 
     def _take_duplicate(self, block: tuple[int, int]) -> None:
-        """Take a D-SACK: the peer received the octets of ``block`` twice."""
+        """Process a D-SACK: the peer received the octets of ``block`` twice."""
         self._duplicates += 1
         left, right = block
         octets = seq.distance(left, right)
@@ -278,16 +281,16 @@ class Rack(Recovery):
             return
         self._duplicate_end = self.board.at(right)
         self._reordering.duplicated(self.board.position, self.board.sent.end)
-        if self._duplicate_end <= self._wary_until:  # else it reports what we sent only once
+        if self._duplicate_end <= self._wary_until:  # else the D-SACK reports octets that we sent only once
             self._is_disproved = self._undo.is_disproved_by_duplicate(octets)
 
     # Losses
 
     def _find_lost(self, now: int) -> None:
-        """Mark records lost that were sent before the newest arrival and had their time (RFC8985-6.2-5).
+        """Mark lost each record that was sent before the newest arrival, if its wait is over (RFC8985-6.2-5).
 
-        The records are judged in the order of sending. If some haven't had their time yet,
-        `on_reorder_timeout` comes later.
+        The wait of a record is RACK.rtt and the reordering window from its sending on. Records are judged in
+        the order of sending. If the wait of some isn't over yet, `on_reorder_timeout` judges them later.
         """
         if self._delivered is not None and (self._newest is None or self._delivered.is_after(self._newest)):
             self._newest = self._delivered
@@ -299,14 +302,14 @@ class Rack(Recovery):
             if record is None or newest is None or not newest.is_after(record):
                 return
             if record.at + wait > now:
-                # RFC8985-6.2-6: by then all that were sent before the newest have had their time.
+                # RFC8985-6.2-6: at that time the wait is over for all records sent before the newest.
                 self.reorder_at = newest.at + wait
                 return
             self._lose(record)
         self.reorder_at = now + GRANULARITY  # judge the rest with the next ACK, or a little later
 
     def _lose(self, record: Sent) -> None:
-        """Mark a record lost, and note whether congestion control must hear of it."""
+        """Mark a record lost, and note whether congestion control must be told of the loss."""
         octets = record.end - record.start
         self.board.lose(record)
         self.sample.lost += octets
@@ -342,13 +345,13 @@ class Rack(Recovery):
         self._tell(0, now, is_repaired=False)
 
     def on_bare_mark(self, now: int) -> None:
-        """Tell the controller of an ACK of which only the ECN mark is news."""
+        """Tell the controller of an ACK that tells nothing new except ECN marks."""
         self._begin_sample(0)
         self._end_sample(now)
         self._observe(now)
 
     def on_marked(self, flight: int) -> None:
-        """Let the controller answer an ECN mark once `on_ack` has told it of the sample."""
+        """Let the controller answer an ECN mark as soon as it has got the sample of this ACK."""
         self._marked_flight = flight
         self._answered = self.board.sent.end
         self._undo.end()  # RFC4015-3.1-9: the reduction for a mark isn't undone with a loss before it
@@ -398,7 +401,7 @@ class Rack(Recovery):
             self.mtu_probe.is_lost = self.is_excused = True
             return
         if self.board.position >= self._answered:
-            # RFC5681-3.2d: without what limited transmit added to the flight
+            # RFC5681-3.2d: cwnd bounds the flight, because limited transmit may have sent more than cwnd
             self._reduce(min(self.flight, self.congestion.window), now)
         self._lead_down(now)
 
@@ -413,7 +416,7 @@ class Rack(Recovery):
             self._reduction = Reduction(self.congestion.threshold, recover_fs)
 
     def _leave(self, now: int) -> None:
-        """End the episode: SND.UNA has reached its end."""
+        """End the episode, because SND.UNA has reached the RecoveryPoint."""
         if self.is_active and not self.is_excused:
             self._tell_recovered(max(self.board.pipe, self.congestion.threshold), now)  # RFC9937-6.4
         self._reordering.recovered()
@@ -426,7 +429,8 @@ class Rack(Recovery):
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
         """Reduce to the loss window, mark what is surely lost, and perhaps begin the F-RTO test."""
         board = self.board
-        # The receiver dropped what it SACKed: the octet at SND.UNA was SACKed, and it isn't acknowledged.
+        # The receiver dropped octets that it had SACKed, if the octet at SND.UNA is SACKed but not
+        # acknowledged.
         has_reneged = board.sacked.around(board.position)[1] > 0
         if has_reneged:
             for record in board.forget_sacks():
@@ -450,9 +454,10 @@ class Rack(Recovery):
         self.turn = ON  # `next_lost` names what is lost, and the test sends new data
 
     def _mark_by_timeout(self, now: int) -> None:
-        """Mark lost the segment at SND.UNA, and each that had its time (RFC8985-6.3).
+        """Mark the segment at SND.UNA lost, and each segment that was sent long enough ago (RFC8985-6.3).
 
-        What was sent just before the timeout isn't marked.
+        Long enough is RACK.rtt and the reordering window. Segments sent just before the timeout stay in
+        flight.
         """
         for record in self.board.first_flying(self.congestion.smss):
             self._lose(record)
@@ -483,15 +488,15 @@ class Rack(Recovery):
             self.timeout_test.end()
 
     def _take_back(self, acked: int) -> None:
-        """Undo the latest reduction, because nothing was lost, and go on with new data (RFC 4015)."""
+        """Undo the latest reduction of cwnd, because nothing was lost, and go on with new data (RFC 4015)."""
         self.board.unlose()
         limit = NO_LIMIT
         if self._is_timed_out:
             limit = self.board.pipe + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
             self.rtt.revive()  # RFC4015-3.1-11
         else:  # RFC8985-6.2-3
-            # The segments were reordered. `_deliver` can't see this of segments that were sent again, and
-            # with a reordering window of 0 RACK would go on to call late segments lost.
+            # The segments were reordered. `_deliver` can't see this for segments that were sent again, and
+            # with a reordering window of 0 RACK would mark further late segments lost.
             self._reordering.count += 1
         self.timeout_test.end()
         if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: a mark isn't undone
@@ -507,7 +512,7 @@ class Rack(Recovery):
     def watches_tail(self) -> bool:
         """Say whether a probe timeout comes before the retransmission timeout (RFC8985-7.2).
 
-        It doesn't in an episode, nor while anything is SACKed.
+        In an episode, and while anything is SACKed, no probe is used.
         """
         return not (self.is_active or self._is_timed_out or self.board.sacked.lefts)
 
@@ -522,7 +527,7 @@ class Rack(Recovery):
         )
         if not is_repaired or self.is_active or self.board.position <= self._answered:
             return False
-        self._undo.end()  # an undo of the episode before would undo this reduction too
+        self._undo.end()  # to undo the episode before would also undo the reduction that follows now
         return True
 
     # What may be sent
@@ -545,7 +550,7 @@ class Rack(Recovery):
         if self.timeout_test.is_running:
             return self.timeout_test.room
         room, board = self._window - self.board.pipe, self.board
-        # In order again after `on_refused`, only up to the next octets that the peer has SACKed
+        # While octets are sent again in order after `on_refused`, stop before those that the peer has SACKed
         return room if nxt == board.number(board.sent.end) else min(room, board.until_sacked(nxt))
 
     def beyond_sacked(self, number: int) -> int:
@@ -553,7 +558,7 @@ class Rack(Recovery):
         return self.board.beyond_sacked(number)
 
     def ran_dry(self) -> None:
-        """Note that the sender has too little data, so that rate samples say so."""
+        """Note that the send buffer is empty: rate samples are marked as app-limited."""
         if self._rates is not None and self.board.pipe < self.congestion.window and not self.board.lost:
             self._rates.limit(self.board.pipe)
 
@@ -565,7 +570,7 @@ class Rack(Recovery):
     # Figures and samples
 
     def figures(self) -> Figures:
-        """Return what `Connection.status` shows of the path."""
+        """Return the figures that `Connection.status` shows; `Figures` has their meanings and units."""
         board, told = self.board, Figures()
         told.sacked, told.lost, told.retransmitted = board.sacked.total, board.lost, board.retransmitted
         told.delivered = self.sample.total_delivered
@@ -586,7 +591,7 @@ class Rack(Recovery):
         self._is_disproved = self._is_blamed = False
 
     def _end_sample(self, now: int) -> None:
-        """Fill in the sample once it is known what was delivered and lost."""
+        """Fill in the rest of the sample: what was delivered and lost is known now."""
         sample, board, newest = self.sample, self.board, self._delivered
         sample.flight = board.pipe
         sample.una = board.position

@@ -1,7 +1,8 @@
 """Delivery rate estimation: one sample of the path's rate for each ACK (the BBR draft, 4.1).
 
-Each record in flight is stamped with how much had been delivered when it was sent. When it is acknowledged,
-the rate is what was delivered since then, divided by the longer of two intervals::
+Each record of a transmission is stamped with how many octets had been delivered when it was sent. When the
+record is acknowledged, the rate is the octets delivered since its stamp, divided by the longer of two
+intervals::
 
     send interval   first record of the sample sent ──────────────► this record sent
     ACK interval             latest delivery before it was sent ─────────────────────► this ACK
@@ -23,16 +24,15 @@ class Rates:
 
     def __init__(self) -> None:
         """Create the counters of a path on which nothing was delivered yet."""
-        self._delivered = 0
-        self._delivered_at = 0
-        self._first_at = 0
-        # Octets: until more than this is delivered, samples come of a time in which the sender had too little
-        # data. 0: it had enough.
+        self._delivered = 0  # octets delivered so far
+        self._delivered_at = 0  # when octets were last delivered
+        self._first_at = 0  # when the first record of the present send interval was sent
+        # Samples are marked as app-limited until more octets than this have been delivered; 0: they aren't
         self._limited_until = 0
-        self._lost = 0
+        self._lost = 0  # octets lost so far
 
     def stamp(self, record: Sent, flight: int, now: int) -> None:
-        """Stamp a record that is sent now; ``flight`` is what is in flight in octets, it included."""
+        """Stamp a record that is sent now; ``flight`` is the octets in flight, this record included."""
         if flight <= record.end - record.start:  # nothing else is in flight: the interval begins here
             self._first_at = self._delivered_at = now
         record.stamp = Stamp(
@@ -47,7 +47,7 @@ class Rates:
     def limit(self, flight: int) -> None:
         """Mark samples as app-limited until the ``flight`` octets in flight are delivered.
 
-        Called when the sender has nothing more to send while cwnd would let it.
+        Called when the sender has nothing more to send although cwnd would allow more.
         """
         self._limited_until = max(1, self._delivered + flight)
 
@@ -74,6 +74,6 @@ class Rates:
         sample.segment_lost = stamp.lost
         sample.lost_since = sample.total_lost - stamp.lost
         interval = max(newest.at - stamp.first_at, now - stamp.delivered_at)
-        if interval >= max(1, shortest):  # ACKs that were compressed on their way make a shorter one
+        if interval >= max(1, shortest):  # ACKs that the path compressed into a burst make it too short
             sample.interval = interval
             sample.rate = (self._delivered - stamp.delivered) * SECOND // interval

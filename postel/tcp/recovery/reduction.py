@@ -39,8 +39,8 @@ class Reduction:
     def on_ack(self, delivered: int, in_flight: int, smss: int, *, is_safe: bool) -> None:
         """Set the window after an ACK that delivered something (RFC9937-6.2a).
 
-        ``delivered`` octets were acknowledged or SACKed by it, and ``in_flight`` octets remain in the
-        network. ``is_safe``: SND.UNA advanced and nothing more was found lost (SafeACK).
+        ``delivered`` octets were acknowledged or SACKed by the ACK, and ``in_flight`` octets remain in the
+        network. ``is_safe`` says that SND.UNA advanced and nothing more was found lost (SafeACK).
         """
         self._delivered += delivered
         if in_flight > self.threshold:  # RFC9937-6.2c: a share of what was delivered

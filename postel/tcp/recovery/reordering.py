@@ -15,9 +15,9 @@ from postel.times import MINUTE
 
 DUPLICATES: Final = 3  # DupThresh: segments SACKed that mean a loss
 PERSISTENCE: Final = 16  # recoveries without a D-SACK after which the window is narrow again
-_WIDEST: Final = 64  # largest factor
-_MINIMUM_LASTS: Final = 5 * MINUTE  # an older minimum of the round trip is replaced
-_NONE: Final = -1
+_WIDEST: Final = 64  # largest factor of a quarter of the minimum round trip
+_MINIMUM_LASTS: Final = 5 * MINUTE  # age at which the next round trip replaces the minimum round trip
+_NONE: Final = -1  # a position before all others
 
 
 class Reordering:
@@ -36,7 +36,7 @@ class Reordering:
         self._measured_at = 0
         self._multiplier = 1  # RACK.reo_wnd_mult
         self._persistence = PERSISTENCE  # RACK.reo_wnd_persist
-        self._round = _NONE  # RACK.dsack_round: a D-SACK counts once SND.UNA has come to this position
+        self._round = _NONE  # RACK.dsack_round: D-SACKs don't count until SND.UNA reaches this position
 
     def measured(self, round_trip: int, now: int) -> None:
         """Update the minimum round trip of the last minutes (RFC8985-6.2-1)."""
@@ -72,10 +72,11 @@ class Reordering:
         return min(self._multiplier * self.shortest // 4, smoothed)
 
     def is_credible(self, record: Sent, echo: int, now: int) -> bool:
-        """Say whether an ACK is of this transmission of ``record`` (RFC8985-6.2-2).
+        """Say whether an ACK answers this transmission, ``record``, and no earlier one (RFC8985-6.2-2).
 
-        Where the record was sent again, the ACK may be of its first copy. That is assumed where the timestamp
-        ``echo`` is from before this transmission, or less than the minimum round trip has passed since.
+        If the octets had been sent before, the ACK may answer their first copy. That is assumed if the
+        timestamp ``echo`` is from before this transmission, or if less than the minimum round trip has passed
+        since this transmission.
         """
         if not record.is_again:
             return True

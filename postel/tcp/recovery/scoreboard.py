@@ -26,15 +26,16 @@ from postel.tcp.ranges import Ranges
 from postel.tcp.recovery import NO_LIMIT, NOTHING
 from postel.tcp.recovery.transmissions import FLYING, LOST, SACKED, Sent, Transmissions
 
-RANGES: Final = 1024  # SACKed ranges kept: further blocks of a peer that reports more holes are ignored
-JUDGED: Final = 512  # most records that one ACK marks lost or takes back, so that its cost has a bound
+RANGES: Final = 1024  # most SACKed ranges that are kept; SACK blocks beyond them are ignored
+JUDGED: Final = 512  # most records that one ACK marks lost or FLYING again, so that its cost has a bound
 
 
 class Scoreboard:
-    """State of everything in flight; ``una`` is SND.UNA as a number, ``position`` as a position.
+    """State of all octets in flight; ``una`` is SND.UNA as a sequence number, ``position`` as a position.
 
-    The work for one ACK is bounded by how much it reports that is new, and by `JUDGED`. ``sacked`` holds the
-    SACKed ranges, ``segments_sacked`` counts their segments, ``lost`` counts lost octets.
+    The work for one ACK is bounded by the number of records that the ACK newly reports, and by `JUDGED`.
+    ``sacked`` holds the SACKed ranges, ``segments_sacked`` counts their segments, ``lost`` counts lost
+    octets.
     """
 
     __slots__ = ("_queue", "lost", "position", "sacked", "segments_sacked", "sent", "una")
@@ -46,9 +47,9 @@ class Scoreboard:
         self.sent: Transmissions = Transmissions(0)
         self.sacked: Ranges = Ranges()
         self.segments_sacked: int = 0
-        self.lost: int = 0  # octets found lost, and neither SACKed nor sent again since
-        # Heap of the positions where lost records begin. A position stays when its record is sent again or
-        # SACKed; `first_lost` drops it then.
+        self.lost: int = 0  # octets found lost that were then neither SACKed nor sent again
+        # Heap of the positions where lost records begin. When a record is sent again or SACKed, its position
+        # stays in the heap until `first_lost` drops it.
         self._queue: list[int] = []
 
     @property
@@ -83,7 +84,7 @@ class Scoreboard:
     def take_out(self, start: int, end: int) -> None:
         """Clear the marks of ``start`` to before ``end``, which is sent again now.
 
-        It may have been SACKed, because a receiver can drop what it SACKed.
+        These octets may have been SACKed, because a receiver can drop octets after it SACKed them.
         """
         for record in self.sent.cut(start, end):
             if record.state == LOST:
@@ -98,7 +99,7 @@ class Scoreboard:
         return self.position <= start < end <= self.sent.end and len(self.sacked) < RANGES
 
     def take_block(self, start: int, end: int) -> list[Sent]:
-        """Return the records of a SACK block that are news (RFC2018-5a); the caller marks them SACKED."""
+        """Return the records that a SACK block newly reports (RFC2018-5a); the caller marks them SACKED."""
         found = []
         for gap_start, gap_end in self.sacked.gaps(start, end):
             found += self.sent.cut(gap_start, gap_end)
@@ -110,7 +111,7 @@ class Scoreboard:
     def forget_sacks(self) -> list[Sent]:
         """Clear all SACKs after a timeout, and return the records that were SACKED (RFC2018-5b).
 
-        The receiver may have dropped all of it. The records are FLYING again.
+        The receiver may have dropped all SACKed octets. The records are FLYING again.
         """
         found = [record for record in self.sent.all() if record.state == SACKED]
         for record in found:
@@ -170,9 +171,9 @@ class Scoreboard:
         return None
 
     def unlose(self) -> None:
-        """Make lost records FLYING again, because they weren't lost; RACK judges them first then.
+        """Make lost records FLYING again, because they weren't lost; RACK judges them next.
 
-        Of more than `JUDGED` only the first.
+        If there are more than `JUDGED` lost records, only the first ones change.
         """
         found: list[Sent] = []
         while self.lost and len(found) < JUDGED:
@@ -186,7 +187,7 @@ class Scoreboard:
         self.sent.judge_first(found)
 
     def until_sacked(self, number: int) -> int:
-        """Return the octets from ``number`` to the first SACKed octet behind it; `NO_LIMIT` if none is."""
+        """Return how many octets lie between ``number`` and the next SACKed octet; `NO_LIMIT` if none is."""
         start = self.at(number)
         left = self.sacked.first_left_from(start + 1)
         return left - start if left else NO_LIMIT
@@ -200,7 +201,7 @@ class Scoreboard:
 def is_duplicate_block(blocks: tuple[tuple[int, int], ...], ack: int) -> bool:
     """Say whether the first SACK block is a D-SACK (RFC2883-5).
 
-    It is where it lies below this segment's own ACK, or inside its second block.
+    The first block is a D-SACK if it lies below the segment's own SEG.ACK, or inside the second block.
     """
     left, right = blocks[0]
     if not seq.lt(left, right):

@@ -25,10 +25,10 @@ class SegmentClock:
         self.rates.stamp(self._sent.add(start, start + octets, now), flight, now)
 
     def acknowledged(self, sample: Sample, now: int, *, is_clear: bool) -> None:
-        """Measure by the newest segment before ``sample.una``, all of which is acknowledged now.
+        """Measure round trip and rate by the newest segment before ``sample.una``, which was acknowledged.
 
-        Not where that segment was sent again, because the ACK may be of either copy, and not where it may
-        have waited behind a hole (``is_clear`` is false then).
+        Nothing is measured where that segment was sent again, because the ACK may answer either copy, or
+        where the peer may have held it behind a hole (``is_clear`` is False).
         """
         newest = self._sent.pop_through(sample.una)
         if newest is None or newest.is_again or not is_clear:

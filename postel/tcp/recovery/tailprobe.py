@@ -8,7 +8,7 @@ is missing.
 
 from typing import Final
 
-_NONE: Final = -1
+_NONE: Final = -1  # value of ``_end`` while no probe is in flight
 
 
 class TailProbe:
@@ -20,10 +20,10 @@ class TailProbe:
     __slots__ = ("_end", "_is_again", "_is_next", "has_measured")
 
     def __init__(self, *, has_measured: bool) -> None:
-        """Create the state; ``has_measured``: the handshake measured a round trip."""
+        """Create the state; ``has_measured`` says whether the handshake measured a round trip."""
         self._end = _NONE  # TLP.end_seq
         self._is_again = False  # TLP.is_retrans
-        self._is_next = False  # what is sent next is the probe
+        self._is_next = False  # the next transmission is the probe
         self.has_measured: bool = has_measured  # a round trip was measured since the last probe
 
     @property
@@ -47,7 +47,7 @@ class TailProbe:
         self.has_measured = False
 
     def sent(self, end: int, *, is_again: bool) -> None:
-        """Record the probe, which ends at position ``end``; ``is_again``: its octets were sent before."""
+        """Record the probe, which ends at position ``end``; ``is_again`` if its octets were sent before."""
         self._is_next = False
         self._end, self._is_again = end, is_again
 
@@ -61,8 +61,8 @@ class TailProbe:
         SND.UNA is at ``position``, and the ACK's D-SACK ends at ``duplicate_end``. If the probe was a second
         copy of the last segment, and the first copy was lost, then the only trace of the loss is that the
         peer acknowledges more than the probe and never reports a duplicate. A D-SACK, or a bare duplicate ACK
-        (one without SACK blocks), shows that both copies arrived. The probe is forgotten as soon as either is
-        certain; it is forgotten at once if it was new data.
+        (one without SACK blocks), shows that both copies arrived. The probe is forgotten as soon as one of
+        the two is certain. A probe of new data is forgotten as soon as it is acknowledged.
         """
         if position < self._end:
             return False

@@ -1,4 +1,4 @@
-"""What was sent and when: the newest transmission of every octet in flight (RFC 8985, 5.2 and 6.1).
+"""Records of when every octet in flight was last sent (RFC 8985, 5.2 and 6.1).
 
 Theory of operation. RACK needs the records of transmissions in two orders. By position they cover SND.UNA to
 SND.MAX without gap or overlap; an ACK or SACK block cuts records where it begins or ends. By time of sending
@@ -21,13 +21,13 @@ SACKED: Final = 1
 LOST: Final = 2
 GONE: Final = 3  # acknowledged, or its octets were sent again
 
-_TRIM: Final = 256  # records dropped at the head before the lists are cut, which costs a copy
+_TRIM: Final = 256  # so many dropped records may stay at the head of the lists, because a cut costs a copy
 
 
 class Stamp:
     """State of the connection when a record was sent, for rate samples (the BBR draft, 4.1.2).
 
-    Octets and microseconds. Made only for controllers with ``is_model``.
+    Sizes are octets, times microseconds. Stamps are made only for controllers with ``is_model``.
     """
 
     __slots__ = ("delivered", "delivered_at", "first_at", "flight", "is_app_limited", "lost")
@@ -54,8 +54,8 @@ class Stamp:
 class Sent:
     """One transmission of the positions ``start`` to before ``end``, at the time ``at``.
 
-    It stands for ``segments`` segments of one size that were sent at the same instant. ``rest`` is the record
-    that was cut off behind it, or None.
+    The record stands for ``segments`` segments of one size that were sent at the same instant. ``rest`` is
+    the record that was cut off the end of this one, or None.
     """
 
     __slots__ = ("at", "end", "is_again", "rest", "segments", "serial", "stamp", "start", "state")
@@ -83,9 +83,9 @@ class Sent:
         return self.serial > other.serial or (self.serial == other.serial and self.end > other.end)
 
     def part(self, start: int, end: int) -> "Sent":
-        """Return ``start`` to before ``end``, at either end of this record, as a record of its own.
+        """Return a new record of ``start`` to before ``end``, the first or the last part of this record.
 
-        The caller shortens this record. A segment that is cut in two counts for the part before the cut only.
+        The caller then shortens this record. A segment that is cut in two counts for the part before the cut.
         """
         size = self.end - self.start
         before = -(-self.segments * ((end if end < self.end else start) - self.start) // size)
@@ -105,8 +105,9 @@ class Transmissions:
         """Create an empty list; ``start`` is the position of the first octet to be sent."""
         self.start: int = start
         self.end: int = start
-        # Records in the order of sending, from index ``_oldest`` on. A record that was cut off another isn't
-        # here, but in the ``rest`` of that. Records that aren't FLYING are dropped when they are met.
+        # Records in the order of sending, from index ``_oldest`` on. A record that was cut off another record
+        # isn't in this list, but in the ``rest`` of that record. `oldest_flying` drops records that aren't
+        # FLYING.
         self._by_time: list[Sent] = []
         self._oldest = 0
         # Records in the order of position, from index ``_head`` on, and their ``start``, for bisection
@@ -163,9 +164,9 @@ class Transmissions:
         return self._records[-1] if self._head < len(self._records) else None
 
     def pop_through(self, position: int) -> Sent | None:
-        """Drop what an ACK up to ``position`` covers, all of which was FLYING.
+        """Drop the records, all FLYING, that an ACK up to ``position`` covers.
 
-        Returns the last record that it covers, whole or in part; None where it covers nothing.
+        Returns the last record that the ACK covers, whole or in part; None where it covers nothing.
         """
         records, head, last = self._records, self._head, None
         end = len(records)
@@ -184,7 +185,7 @@ class Transmissions:
         return last
 
     def cut_first(self, position: int) -> Sent | None:
-        """Cut off what the first record holds before ``position``, and return that; None for nothing."""
+        """Cut off and return the part of the first record before ``position``; None where there is none."""
         record = self._records[self._head]
         if record.start >= position:
             return None

@@ -1,21 +1,21 @@
-"""Undo: two proofs that nothing was lost, and what was sent again was sent for nothing."""
+"""Undo: two proofs that nothing was lost in an episode of recovery, so that cwnd can be restored."""
 
 from typing import Final
 
 from postel.tcp.rtt import GRANULARITY
 
-NO_ECHO: Final = -1
+NO_ECHO: Final = -1  # stands for the tick of an ACK without a credible timestamp
 
 
 class Undo:
-    """Evidence about one episode of recovery, from its first loss until it is disproved or over.
+    """Evidence about one episode of recovery, from its first loss until the episode is disproved or over.
 
     - The Eifel test (RFC 3522): the ACK that brings progress echoes a timestamp older than the first
       retransmission, so it is the ACK of the first copy.
     - D-SACK (RFC 2883): the receiver reports as duplicates all octets that were sent again.
 
-    Either shows that cwnd was reduced without a reason, so the controller's `undo` restores it. ``is_open``:
-    there is an episode that can still be undone.
+    Either shows that cwnd was reduced without a reason, so the controller's `undo` restores cwnd. ``is_open``
+    says that there is an episode that can still be undone.
     """
 
     __slots__ = ("_again", "_tick", "_waits", "is_open")
@@ -37,8 +37,8 @@ class Undo:
     def ignore_echo(self) -> None:
         """Make the Eifel test fail for this episode.
 
-        A retransmission of an earlier episode is still in flight; progress may come of it, and would echo its
-        older timestamp.
+        A retransmission of an earlier episode is still in flight. If it arrives, the ACK that brings progress
+        echoes that older timestamp, and proves nothing.
         """
         self._tick = 0
 
@@ -63,7 +63,7 @@ class Undo:
         return self.is_open and waited and NO_ECHO != echo < self._tick
 
     def is_disproved_by_duplicate(self, octets: int) -> bool:
-        """Say whether D-SACKs, of ``octets`` more now, cover everything that was sent again."""
+        """Say whether D-SACKs, one of ``octets`` included, now cover everything that was sent again."""
         if not self.is_open or self._again == 0:
             return False
         self._again = max(0, self._again - octets)

@@ -11,8 +11,8 @@ The pacing rate is ``pacing_gain * bw``. The window is ``cwnd_gain * BDP``, plus
 arrive in bursts; it limits what is in flight when ACKs stop arriving. ``bw`` is ``max_bw``, bounded by what
 losses showed (`short_term`).
 
-The two can't be measured at once: to see more bandwidth, the queue must be filled; to see the minimum round
-trip, it must be empty. So BBR alternates between seven states, each with its gains::
+The two can't be measured at once: to see more bandwidth, BBR must fill the queue; to see the minimum round
+trip, BBR must let the queue become empty. So BBR alternates between seven states, each with its gains::
 
     STARTUP    pace 2.77    double each round trip, until the rate grew by less than a quarter for three
        │                    rounds, or too much was lost
@@ -33,8 +33,8 @@ Loss lowers two kinds of bounds. ``inflight_longterm`` is the volume in flight a
 2 %; probes raise it. ``bw_shortterm`` and ``inflight_shortterm`` fall by 30 % in each round with losses, and
 are lifted before the next probe.
 
-What BBR knows of the path is in `PathModel`; pacing rate and window made of that are in `ControlParameters`;
-the states are here. Variables and states have the draft's names.
+`PathModel` estimates the path, `ControlParameters` computes pacing rate and window from the estimates, and
+this module has the states. Variables and states have the draft's names.
 """
 
 from typing import Final
@@ -59,10 +59,10 @@ from postel.tcp.congestion.bbr.short_term import BETA_PERCENT, INFINITE
 from postel.tcp.congestion.xorshift import Xorshift
 from postel.times import MILLISECOND, SECOND
 
-STARTUP_FULL_LOSSES: Final = 6  # ACKs that report losses
-DRAIN_ROUNDS: Final = 3
-PROBE_RTT_DURATION: Final = 200 * MILLISECOND
-SHORTEST_PROBE_WAIT: Final = 2 * SECOND
+STARTUP_FULL_LOSSES: Final = 6  # STARTUP ends only if at least so many ACKs of one round report losses
+DRAIN_ROUNDS: Final = 3  # round trips after which DRAIN ends even if the queue isn't empty
+PROBE_RTT_DURATION: Final = 200 * MILLISECOND  # how long PROBE_RTT keeps the flight small
+SHORTEST_PROBE_WAIT: Final = 2 * SECOND  # least random wait until a probe for bandwidth is due
 MOST_PROBE_ROUNDS: Final = 63  # round trips between two probes at most
 
 
@@ -70,17 +70,17 @@ MOST_PROBE_ROUNDS: Final = 63  # round trips between two probes at most
 class BBR(ControlParameters):
     """Controller of draft-ietf-ccwg-bbr: it paces at the rate of the path, with about two BDP in flight.
 
-    It works on rate samples. Where recovery gives none, it stays near the initial window (4.1.3.6 of the
-    draft).
+    The controller works on rate samples. Where recovery gives none, the window stays near the initial window
+    (4.1.3.6 of the draft).
 
-    The public attributes are the draft's variables and may change with it.
+    The public attributes are the draft's variables, and may change when the draft changes.
     """
 
-    window: int  # of the bases: type checkers want a declaration in each class that writes it
+    window: int  # as in the base classes: type checkers want a declaration in each class that writes it
     full_bw_reached: bool
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
-        """Create the controller; arguments are those of `Congestion`. ``seed`` decides when it probes."""
+        """Create the controller; arguments are those of `Congestion`. ``seed`` varies the times of probes."""
         super().__init__(smss, initial_window, seed)
         self.plateau: Plateau = Plateau()
         self.drain_start_round: int = 0
@@ -124,8 +124,8 @@ class BBR(ControlParameters):
     def lost(self, flight: int, now: int) -> None:
         """Note that recovery begins.
 
-        `observed` has noted the loss already and has saved the window as it was before that ACK. It hasn't
-        where a tail probe repaired the loss.
+        `observed` has noted the loss already and has saved the window as it was before that ACK. Only where a
+        tail probe repaired the loss, this method does so.
         """
         if not self.model.rs.newly_lost:
             self._save_cwnd()
@@ -192,7 +192,7 @@ class BBR(ControlParameters):
     # Steps of each ACK (5.2.3)
 
     def _update_state(self, sample: Sample, now: int) -> None:
-        """Update the model, and change the state where it is time to (UpdateModelAndState)."""
+        """Update the model, and change the state where the present one is over (UpdateModelAndState)."""
         model = self.model
         model.adapt_lower_bounds(self.window, probes=self.state in (STARTUP, PROBE_BW_REFILL, PROBE_BW_UP))
         model.update_ack_aggregation(sample.delivered, self.window, now, full_bw_reached=self.full_bw_reached)
@@ -272,7 +272,7 @@ class BBR(ControlParameters):
     # ProbeBW (5.3.3)
 
     def _update_probe_bw_cycle_phase(self, sample: Sample, now: int) -> None:
-        """Move on in the cycle of ProbeBW where it is time to (UpdateProbeBWCyclePhase)."""
+        """Enter the next state of ProbeBW's cycle if the present one is over (UpdateProbeBWCyclePhase)."""
         if not self.full_bw_reached or self._adapt_long_term_model(sample.delivered):
             return
         if self.state is PROBE_BW_DOWN:
@@ -288,7 +288,7 @@ class BBR(ControlParameters):
             self._start_down(now)
 
     def _adapt_long_term_model(self, newly_acked: int) -> bool:
-        """Raise inflight_longterm where a probe went well; returns whether the state was changed."""
+        """Raise inflight_longterm where not too much was lost; return whether the state was changed."""
         model = self.model
         if model.round_start:
             self.probe.hear_feedback()
@@ -302,9 +302,9 @@ class BBR(ControlParameters):
         return False
 
     def _ends_probe(self) -> bool:
-        """End a probe, since its last samples are in; returns whether the next probe begins at once.
+        """End a probe after its last rate samples; return whether the next probe begins at once.
 
-        It does where this one ended early as a precaution, and didn't lose too much.
+        The next probe begins at once where this probe ended early as a precaution and didn't lose too much.
         """
         self.probe.end()
         if self.state not in PROBE_BW:
@@ -433,7 +433,8 @@ class BBR(ControlParameters):
     def _handle_loss(self, now: int) -> None:
         """Note what an ACK found lost (HandleLostPacket, called once for each ACK).
 
-        The newest segment that arrived stands for the lost ones: it knows what was in flight with it.
+        The newest segment that arrived stands for the lost ones, because its record has the octets in flight
+        when it was sent.
         """
         if not self._is_in_recovery:
             self._save_cwnd()

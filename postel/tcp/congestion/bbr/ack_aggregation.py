@@ -1,7 +1,7 @@
 """ACK aggregation: how much more than expected is acknowledged by ACKs in bursts (draft-ietf-ccwg-bbr, 5.5).
 
-Some links hold ACKs back and deliver them together. BBR adds what comes at once to its window, so that it can
-keep sending until the next burst of ACKs.
+Some links hold ACKs back and deliver them together. BBR adds the octets that such a burst of ACKs
+acknowledges to its window, so that the connection can keep sending until the next burst.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from postel.tcp.congestion.bbr.max_filter import MaxFilter
 from postel.times import SECOND
 
-EXTRA_ACKED_FILTER_LEN: Final = 10  # rounds (BBR-filter)
+EXTRA_ACKED_FILTER_LEN: Final = 10  # rounds of which ``extra_acked`` is the maximum (BBR-filter)
 
 
 class AckAggregation:

@@ -6,7 +6,7 @@ from postel.tcp.congestion.bbr.short_term import INFINITE
 
 
 class AckPhase(Enum):
-    """Which part of a probe the arriving ACKs are of (2.13)."""
+    """Part of a probe in which the segments were sent that are acknowledged now (2.13)."""
 
     INIT = auto()
     REFILLING = auto()
@@ -54,7 +54,7 @@ class BandwidthProbe:
             self.ack_phase = AckPhase.PROBE_FEEDBACK
 
     def stop(self) -> None:
-        """Note that no more segments probe, while ACKs of those that did still arrive."""
+        """Note that the probe sends no more segments, while ACKs of its segments still arrive."""
         self.ack_phase = AckPhase.PROBE_STOPPING
 
     def end(self) -> None:

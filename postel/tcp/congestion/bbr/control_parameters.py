@@ -36,20 +36,22 @@ GAINS: Final = {  # pacing gain and window gain of each state, in percent (5.6.1
     PROBE_BW_UP: (125, 225),
     PROBE_RTT: (100, 50),
 }
-PACING_MARGIN_PERCENT: Final = 1  # the pace stays below the estimated bandwidth, so that queues drain
-HEADROOM_PERCENT: Final = 15  # of inflight_longterm, left for other flows
-MIN_PIPE_SEGMENTS: Final = 4  # the window is never less
-LARGEST_QUANTUM: Final = 64 * 1024  # octets
+PACING_MARGIN_PERCENT: Final = 1  # the pace stays so far below the estimated bandwidth, so that queues drain
+HEADROOM_PERCENT: Final = 15  # share of inflight_longterm that is left for other flows
+MIN_PIPE_SEGMENTS: Final = 4  # least window in segments
+LARGEST_QUANTUM: Final = 64 * 1024  # largest send quantum in octets
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ControlParameters(Congestion):
-    """Base class of `BBR`: what follows from the model and the state, which `BBR` chooses.
+    """Base class of `BBR`: pacing rate, send quantum and window by the model and the state.
+
+    `BBR` updates the model and chooses the state.
 
     ``send_quantum`` is the most that should be sent at once, in octets (5.6.3).
     """
 
-    window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
+    window: int  # as in `Congestion`: type checkers want a declaration in each class that writes an attribute
     pacing_rate: int
     is_model: ClassVar[bool] = True
 
@@ -98,7 +100,7 @@ class ControlParameters(Congestion):
         return self._bdp_of(self.model.bw)
 
     def _bdp_of(self, bandwidth: int) -> int:
-        """Return the bandwidth-delay product of a bandwidth; the initial window without a round trip."""
+        """Return the bandwidth-delay product of a bandwidth; before any round trip, the initial window."""
         min_rtt = self.model.min_rtt.value
         return self.initial_window if min_rtt == INFINITE else bandwidth * min_rtt // SECOND
 

@@ -2,9 +2,10 @@
 
 
 class MaxFilter:
-    """Maximum over the last ticks, kept in few entries.
+    """Maximum over the last ticks (rounds or cycles), kept in few entries.
 
-    It keeps the values that no larger one has followed, at most one for each tick, oldest and largest first.
+    The entries are the values that no larger value has followed, at most one for each tick, oldest and
+    largest first.
     """
 
     __slots__ = ("_entries",)

@@ -5,8 +5,8 @@ from typing import Final
 from postel.tcp.congestion.bbr.short_term import INFINITE
 from postel.times import SECOND
 
-MIN_RTT_FILTER_LEN: Final = 10 * SECOND
-PROBE_RTT_INTERVAL: Final = 5 * SECOND
+MIN_RTT_FILTER_LEN: Final = 10 * SECOND  # age at which a newer minimum replaces ``value``
+PROBE_RTT_INTERVAL: Final = 5 * SECOND  # time without a shorter round trip after which PROBE_RTT is due
 
 
 class MinRtt:
@@ -36,7 +36,7 @@ class MinRtt:
         self.probe_rtt_min_stamp = now
 
     def update(self, round_trip: int, now: int) -> None:
-        """Take the round trip of one ACK, 0 where it measured none (UpdateMinRTT)."""
+        """Update both minima by the round trip of one ACK, 0 where the ACK measured none (UpdateMinRTT)."""
         self.probe_rtt_expired = now > self.probe_rtt_min_stamp + PROBE_RTT_INTERVAL
         if round_trip and (round_trip < self.probe_rtt_min_delay or self.probe_rtt_expired):
             self.probe_rtt_min_delay = round_trip

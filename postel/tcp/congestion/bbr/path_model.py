@@ -13,7 +13,7 @@ from postel.tcp.congestion.bbr.min_rtt import MinRtt
 from postel.tcp.congestion.bbr.rate_sample import RateSample
 from postel.tcp.congestion.bbr.short_term import INFINITE, ShortTermModel
 
-MAX_BW_FILTER_LEN: Final = 2  # cycles (BBR-filter)
+MAX_BW_FILTER_LEN: Final = 2  # cycles of ProbeBW of which ``max_bw`` is the maximum (BBR-filter)
 
 
 class PathModel:
@@ -42,12 +42,12 @@ class PathModel:
         self.inflight_longterm: int = INFINITE
 
     def begin(self, now: int) -> None:
-        """Begin the intervals at the first ACK, which brings the first time."""
+        """Begin all intervals at ``now``, the time of the first ACK."""
         self.min_rtt.begin(now)
         self.aggregation.begin(now)
 
     def generate_rate_sample(self, sample: Sample) -> None:
-        """Take the rate sample of one ACK, and the totals (GenerateRateSample)."""
+        """Store the rate sample of one ACK, and the total octets delivered and lost (GenerateRateSample)."""
         self.rs.generate(sample, sample.total_lost - self._lost, self._app_limited)
         self.delivered = sample.total_delivered
         self._lost = sample.total_lost

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FULL_BW_ROUNDS: Final = 3
+FULL_BW_ROUNDS: Final = 3  # rounds without growth of the rate after which the path is full
 
 
 class Plateau:
@@ -26,9 +26,9 @@ class Plateau:
         self.is_reached = False
 
     def update(self, rate: int) -> bool:
-        """Take the ``rate`` of a round in octets a second, and return whether the path is full.
+        """Judge the ``rate`` of a round in octets a second, and return whether the path is full.
 
-        It is after three rounds in a row that grew by less than a quarter.
+        The path is full after three rounds in a row in which the rate didn't grow by a quarter or more.
         """
         if 4 * rate >= 5 * self.bw:
             self.reset(rate)

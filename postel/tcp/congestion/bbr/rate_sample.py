@@ -4,13 +4,14 @@ from typing import Final
 
 from postel.tcp.congestion import Sample
 
-LOSS_THRESH_PERCENT: Final = 2
+LOSS_THRESH_PERCENT: Final = 2  # if a larger share of the flight is lost, too much was in flight
 
 
 class RateSample:
-    """Variables of RS; where the ACK has no rate (``interval`` is 0), all are 0 but ``newly_lost``.
+    """Variables of RS, in octets and octets a second.
 
-    ``prior_delivered`` is -1 then.
+    Where the ACK measured no rate (``interval`` of `Sample` is 0), ``prior_delivered`` is -1 and the other
+    variables except ``newly_lost`` are 0.
     """
 
     __slots__ = (
@@ -34,7 +35,7 @@ class RateSample:
         self.newly_lost: int = 0
 
     def generate(self, sample: Sample, newly_lost: int, app_limited: int) -> None:
-        """Take the sample of one ACK, and ``newly_lost`` octets since the last (GenerateRateSample).
+        """Store the sample of one ACK, and the ``newly_lost`` octets since the last one (GenerateRateSample).
 
         A segment that was sent before ``app_limited`` octets were delivered counts as app-limited, because
         BBR held it back.
@@ -55,7 +56,7 @@ class RateSample:
 
     @property
     def inflight_at_loss(self) -> int:
-        """Octets in flight at which losses crossed 2 %, somewhere among what was newly lost."""
+        """Octets in flight at which losses crossed 2 %, interpolated within the octets newly lost."""
         inflight_prev = self.tx_in_flight - self.newly_lost
         lost_prev = self.lost - self.newly_lost
         return inflight_prev + (LOSS_THRESH_PERCENT * inflight_prev - 100 * lost_prev) // (

@@ -4,15 +4,15 @@ from typing import Final
 
 from postel.tcp.congestion.bbr.rate_sample import RateSample
 
-INFINITE: Final = 1 << 60
-BETA_PERCENT: Final = 70  # BBR-loss
+INFINITE: Final = 1 << 60  # stands for the draft's Infinity
+BETA_PERCENT: Final = 70  # BBR-loss: what remains of a bound after a round with losses
 
 
 class ShortTermModel:
     """Bounds that each round with losses lowers: ``bw`` is bw_shortterm, ``inflight`` inflight_shortterm.
 
-    These rounds are not those of `PathModel`: the first loss of a round begins a new one. Octets and octets a
-    second.
+    These rounds are not those of `PathModel`: the first loss of a round begins a new round. Volumes are
+    octets, rates octets a second.
     """
 
     __slots__ = (
@@ -76,7 +76,7 @@ class ShortTermModel:
     def adapt_lower_bounds(self, max_bw: int, window: int, *, probes: bool) -> None:
         """At the end of a round with losses, lower the bounds (AdaptLowerBoundsFromCongestion).
 
-        Not while the controller ``probes`` for bandwidth.
+        While the controller ``probes`` for bandwidth, the bounds stay.
         """
         if not self.loss_round_start:
             return
