@@ -1,4 +1,4 @@
-r"""Blocking programs over Postel: sockets that are accepted wherever `socket.socket` is.
+r"""Blocking programs over Postel: sockets that can be used wherever `socket.socket` can.
 
 ::
 
@@ -6,9 +6,9 @@ r"""Blocking programs over Postel: sockets that are accepted wherever `socket.so
         with network.create_connection(("server", 80)) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
 
-A thread of the network drives the host; programs call from any other thread. Libraries that make their own
-sockets, such as requests, run unmodified inside ``with network.replacing_sockets():``, and whole programs by
-the command ``postel run``.
+A thread of the network drives the host; programs call from any other thread. Inside
+``with network.replacing_sockets():``, libraries that make their own sockets, such as requests, run
+unmodified. The command ``postel run`` does so for whole programs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,16 +32,17 @@ def attach(
     resolver: BlockingResolver | None = None,
     linger: float = LINGER,
 ) -> BlockingNetwork:
-    """Make the network that ``host`` reaches by ``link``. It is open inside ``with``.
+    """Make the network that ``host`` reaches by ``link``. The network is open inside ``with``.
 
     Leaving the block closes the network and its link. Connections that the program has closed get up to
     ``linger`` seconds, 0 or more, to deliver their data and to receive the peer's FIN; all others are
     aborted.
 
-    ``names`` maps names to an address, or to a list of addresses, the preferred one first. For other names,
-    ``servers`` are asked, name servers given as addresses with or without a port, over this network; or a
-    ``resolver`` of your own. Raises ArgumentError for a host or a link that is in use or can't be used
-    together, and for both ``servers`` and ``resolver``.
+    ``names`` maps names to an address, or to a list of addresses, the preferred one first. For other names
+    the network asks ``servers`` over this network, name servers given as addresses with or without a port, or
+    else it asks ``resolver``, an object of yours. Raises ArgumentError for a host or a link that is in use
+    already, for a host and a link that can't be used together, and if both ``servers`` and ``resolver`` are
+    given.
 
     >>> from threading import Thread
     >>> from postel import Host

@@ -1,6 +1,6 @@
-"""Channel of a socket that ends at once when the program has closed its descriptor.
+"""Channel of a socket that ends as soon as the program has closed the socket's descriptor.
 
-Datagram sockets and listeners are such sockets. A connection isn't: it still has data to deliver then.
+Datagram sockets and listeners end so. A connection doesn't, because it may still have data to deliver.
 """
 
 import socket
@@ -18,7 +18,8 @@ C = TypeVar("C", bound=NonBlockingSocket)
 class ClosableChannel(Channel, Generic[C]):
     """Channel between the host's socket ``calls`` and ``end``, the pump's end of a socket pair.
 
-    ``error`` is what ended the socket, or what an ICMP message said, until the program has been told of it.
+    ``error`` is the error that ended the socket, or that an ICMP message reported, until a call of the
+    program has raised it.
     """
 
     def __init__(self, pump: PumpThread, calls: C, end: socket.socket) -> None:
@@ -37,17 +38,17 @@ class ClosableChannel(Channel, Generic[C]):
         """Handle an event of the host's socket: `NonBlockingSocket.changed`."""
 
     def ready(self, mask: int) -> None:
-        """End the socket where the program has closed its descriptor."""
+        """End the socket if the program has closed its descriptor."""
         if mask & GONE:
             self.close()
 
     def look(self) -> None:
-        """End the socket where the last copy of the program's descriptor was closed."""
+        """End the socket if the last copy of the program's descriptor was closed."""
         if not self.calls.is_closed and is_hung_up(self._number):
             self.close()
 
     def close(self) -> None:
-        """End the socket, and give back the descriptor of the pump. A second call does nothing."""
+        """End the socket, and close the pump's descriptor. A second call does nothing."""
         if self.calls.is_closed:
             return
         self.calls.changed = _nothing
@@ -57,7 +58,7 @@ class ClosableChannel(Channel, Generic[C]):
         self._pump.remove(self)
 
     def network_closes(self, error: OSError) -> None:
-        """End the socket, because the program closes its network: there is nothing to wait for."""
+        """End the socket, because the program closes its network. No data has to be delivered first."""
         self.cut_off(error)
 
     def cut_off(self, error: OSError) -> None:
@@ -66,14 +67,14 @@ class ClosableChannel(Channel, Generic[C]):
         self.close()
 
     def close_descriptors(self) -> None:
-        """Close the copy of the pump's descriptor, in a child process."""
+        """Close the child process's copy of the pump's descriptor."""
         self._end.close()
 
     def claim_error(self) -> OSError | None:
-        """Return the error that the program hasn't been told of, once; None for none."""
+        """Return the error that no call of the program has raised yet, and forget it; None for no error."""
         error, self.error = self.error, None
         return error
 
 
 def _nothing() -> None:
-    """Stand in for `NonBlockingSocket.changed` after the end: closing the socket tells of no event."""
+    """Take the place of `NonBlockingSocket.changed` after the end, when no event matters any more."""

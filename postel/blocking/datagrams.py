@@ -1,10 +1,10 @@
-"""Channel between a UDP socket of the host and the program's descriptor of it.
+"""Channel between a UDP socket of the host and the descriptor that the program has of it.
 
-Datagrams pass a socket pair of the system as messages, each with its sender in front::
+Datagrams pass through a socket pair of the system as messages, each with its sender in front::
 
     port (2 octets) | address as text (46 octets) | datagram
 
-A message with an empty address says that an error waits to be raised.
+A message with an empty address says that the program's next call has to raise an error.
 """
 
 import socket
@@ -21,7 +21,7 @@ from postel.sockets.names import Name
 
 _HEADER: Final = Struct("=H46s")  # port, and the address as text
 HEADER: Final = _HEADER.size
-_AN_ERROR: Final = bytes(HEADER)  # no datagram, but an error that the next call raises
+_AN_ERROR: Final = bytes(HEADER)  # header of a message without a datagram: the next call raises an error
 
 
 def framed(data: bytes, sender: Name) -> bytes:
@@ -30,7 +30,7 @@ def framed(data: bytes, sender: Name) -> bytes:
 
 
 def sender_in(header: bytes | bytearray | memoryview, family: int) -> Name | None:
-    """Return the sender in the front of a message, as a socket of ``family`` shows it; None for an error."""
+    """Return the sender at the front of a message, in the form of ``family``; None for an error message."""
     port, text = _HEADER.unpack(header)
     host = text.rstrip(b"\0").decode("ascii")
     if not host:
@@ -41,17 +41,18 @@ def sender_in(header: bytes | bytearray | memoryview, family: int) -> Name | Non
 class DatagramChannel(ClosableChannel[DatagramCalls]):
     """Channel of datagrams between the host's socket ``calls`` and ``end``, the pump's end of a socket pair.
 
-    Datagrams for which the pair has no room stay in the host's queue, which loses more when it is full.
-    ``error`` is what an ICMP message or the network's end said, until the program has been told of it.
+    Datagrams for which the pair has no room stay in the host's queue; if that is full, further ones are lost.
+    ``error`` is the error that an ICMP message or the end of the network reported, until a call of the
+    program has raised it.
     """
 
     def __init__(self, pump: PumpThread, calls: DatagramCalls, end: socket.socket) -> None:
         """Join ``calls`` and ``end``."""
         super().__init__(pump, calls, end)
-        self._waiting = b""  # a message for which the pair had no room
+        self._waiting = b""  # a message that didn't fit into the pair
 
     def ready(self, mask: int) -> None:
-        """Deliver datagrams where there is room again; end the socket where the program has closed it."""
+        """Deliver datagrams if the pair has room again. End the socket if the program has closed it."""
         if mask & OUT and not mask & GONE:
             self._changed()
         super().ready(mask)
@@ -64,7 +65,7 @@ class DatagramChannel(ClosableChannel[DatagramCalls]):
     def _tell(self, error: OSError) -> None:
         """Let the program's next call raise ``error``."""
         self.error = renewed(error)
-        with suppress(OSError):  # full: a message that waits there wakes the program as well
+        with suppress(OSError):  # the pair is full: a message that waits there wakes the program as well
             self._end.send(_AN_ERROR)
 
     def _changed(self) -> None:
@@ -81,7 +82,7 @@ class DatagramChannel(ClosableChannel[DatagramCalls]):
         self._pump.watch(self._number, 0, self)
 
     def _take(self) -> bool:
-        """Take the next datagram from the host. Returns False where there is none."""
+        """Take the next datagram from the host. Returns False if there is none."""
         while True:
             try:
                 received: tuple[bytes, Any] = self.calls.recvfrom(_LARGEST)

@@ -1,4 +1,4 @@
-"""Socket pairs of the system. One end is the program's descriptor, the pump has the other."""
+"""Socket pairs of the system. One end is the program's descriptor; the pump has the other end."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from typing import Final
 
 MachineSocket: Final = socket.socket
 
-# More than a quarter of what a socket pair holds: Linux says then that it isn't writable
+# More than a quarter of the octets that a socket pair holds: Linux then reports the pair as not writable
 _STUFFING: Final = bytes(64 << 10)
 
 
@@ -39,7 +39,7 @@ def _pair(kind: int) -> tuple[socket.socket, socket.socket]:
 
 
 def lone(kind: int) -> int:
-    """Make a descriptor of a socket that isn't connected, and that ``poll`` reports as it does one of TCP."""
+    """Make a descriptor of an unconnected socket. ``poll`` reports the same for it as for one of TCP."""
     with MachineSocket(socket.AF_UNIX, kind) as made:
         return made.detach()
 
@@ -47,7 +47,7 @@ def lone(kind: int) -> int:
 def replace(descriptor: int, end: socket.socket) -> None:
     """Let the number ``descriptor`` of the program stand for ``end`` from now on. Closes ``end``.
 
-    The number and its blocking mode stay.
+    The number itself stays, and so does its blocking mode.
     """
     with end:
         end.setblocking(os.get_blocking(descriptor))
@@ -60,9 +60,9 @@ def identity(descriptor: int) -> int:
 
 
 def fill(end: socket.socket) -> int:
-    """Fill the program's ``end``, so that it isn't writable.
+    """Fill the buffer of ``end``, the program's, so that it isn't writable.
 
-    Returns how many octets the other end must `skip`.
+    Returns how many octets must be read at the other end with `skip`.
     """
     end.setblocking(False)  # noqa: FBT003 - the method's only argument
     return end.send(_STUFFING)
@@ -75,12 +75,12 @@ def skip(end: socket.socket, octets: int) -> None:
 
 
 def break_off(end: socket.socket, number: int, descriptor: int) -> None:
-    """Close the pump's ``end`` so that the program's calls raise ECONNRESET, not report an orderly end.
+    """Close the pump's ``end``, so that the program's calls raise ECONNRESET, not see an orderly end.
 
-    The system reports ECONNRESET where the closed end had unread octets. So one octet is written into it, by
-    a copy of the program's descriptor. That has the identity ``number``, and is probably ``descriptor``,
-    unless another file has that number by now. Where the program has closed the descriptor, or has shut it
-    down for writing, this isn't possible, and the program sees an orderly end.
+    The system reports ECONNRESET if the closed end had unread octets. So one octet is written to it, by a
+    copy of the program's descriptor. The program's descriptor has the identity ``number``. It is probably
+    ``descriptor``, unless another file has that number by now. If the program has closed its descriptor, or
+    has shut it down for writing, no octet can be written, and the program sees an orderly end.
     """
     if not _wrote_one(descriptor, number):
         _wrote_one(find_open(number), number)
@@ -88,7 +88,7 @@ def break_off(end: socket.socket, number: int, descriptor: int) -> None:
 
 
 def _wrote_one(descriptor: int, number: int) -> bool:
-    """Write an octet to ``descriptor``, if it has the identity ``number``. Returns whether it has."""
+    """Write an octet to ``descriptor``, if its identity is ``number``. Returns whether it is."""
     try:
         copy = os.dup(descriptor)
     except OSError:
@@ -104,7 +104,7 @@ def _wrote_one(descriptor: int, number: int) -> bool:
 
 
 def find_open(number: int) -> int:
-    """Return an open descriptor of this process with the identity ``number``; -1 where none is found.
+    """Return an open descriptor of this process with the identity ``number``; -1 if none is found.
 
     Only systems with /proc list the descriptors.
     """

@@ -1,4 +1,4 @@
-"""Host on a link, driven by a thread, and sockets on it for blocking programs."""
+"""Network of a host on a link, driven by a thread, with sockets for blocking programs."""
 
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from postel.sockets.preparation import prepare
 from postel.wire.address import Address, octets_of, to_text
 
 _REPLACED: Final = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
-_REPLACING: Final = Lock()  # held while the module `socket` has a network's sockets
+_REPLACING: Final = Lock()  # held while the module `socket` has sockets of a network
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,17 +34,17 @@ class BlockingResolver(Protocol):
     def addresses(self, name: str) -> list[str]:
         """Return the addresses of ``name`` as text, the preferred one first.
 
-        Returns none, or raises NotResolved, where there is no such name. It may block.
+        Returns an empty list, or raises NotResolved, if there is no such name. The call may block.
         """
 
 
 class BlockingNetwork:
     """Network of one host on one link, for blocking programs; made by `postel.blocking.attach`.
 
-    It is open inside ``with``. Any thread of this process may call its methods.
+    The network is open inside ``with``. Any thread of this process may call its methods.
 
-    ``socket`` is a class that can be used in the place of `socket.socket`. Its sockets are objects of that
-    class, too, each with a descriptor of the system inside, and their data goes over this network. The other
+    ``socket`` is a class that can be used in place of `socket.socket`. Its objects have a descriptor of the
+    system each, and their data goes over this network. The other
     methods have the names and arguments of the functions of the module `socket`. Errors are OSErrors with the
     kernel's numbers: see `postel.errors`.
     """
@@ -68,7 +68,7 @@ class BlockingNetwork:
         if servers:
             resolver = StubResolver(self, servers)
         self._names = _Names(host, names, resolver)
-        self.resolver: NameResolver | None = self._names  # for look-ups
+        self.resolver: NameResolver | None = self._names  # the resolver that look-ups use
         self.socket: type[DescriptorSocket] = type(
             "socket", (DescriptorSocket,), {"network": self, "__doc__": DescriptorSocket.__doc__}
         )
@@ -76,18 +76,19 @@ class BlockingNetwork:
         self._states: SocketStates | None = None
 
     def __repr__(self) -> str:
-        """Show the host."""
+        """Text with the host."""
         return f"<blocking network of {self.host!r}>"
 
     def __enter__(self) -> Self:
-        """Open the network, and start its thread. Raises CallError for a second time."""
+        """Open the network, and start its thread. Raises CallError if it was opened before."""
         if self._states is not None:
             raise CallError(
                 "the network was opened before; each network is opened once, so attach the host again"
             )
         require_free(self.host, self.link)
         pump = PumpThread(self.host, self.link)
-        self.host.join(self.link.mtu, b"", pump.now())  # it may have been on another link since `attach`
+        # The host may have been on another link since `attach`
+        self.host.join(self.link.mtu, b"", pump.now())
         self._states = SocketStates(pump)
         pump.thread.start()
         return self
@@ -102,7 +103,7 @@ class BlockingNetwork:
         """Close the network, and its link.
 
         Connections that the program has closed get up to ``linger`` seconds to end; all others are aborted at
-        once. Calls on sockets that are still open raise what happened. A second call does nothing.
+        once. Later calls on open sockets raise the reason. A second call does nothing.
         """
         if self._states is not None:
             self._states.pump.close(self._linger)
@@ -110,7 +111,7 @@ class BlockingNetwork:
 
     @property
     def states(self) -> SocketStates:
-        """Sockets of the network. Raises CallError before it is open, and what ended it after its end."""
+        """Sockets of the network. Raises CallError before it is open, and the reason after its end."""
         if self._states is None:
             raise CallError("the network isn't open: use it inside `with`")
         self._states.pump.require_process()
@@ -121,16 +122,16 @@ class BlockingNetwork:
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` in the thread that drives the host.
 
-        Returns what it returns, or raises what it raises. It is for methods of ``host``, which only that
-        thread may call. No packet passes during the call; it must not wait.
+        Returns what ``function`` returns, or raises what it raises. Use this for methods of ``host``, which
+        only that thread may call. While ``function`` runs no packets pass, so it must not wait.
         """
         return self.states.pump.call(function, *args, **kwargs)
 
     def now(self) -> int:
-        """Return the time of the host's clock, in microseconds, as its methods want it inside `call`."""
+        """Time of the host's clock, in microseconds: the ``now`` for methods of ``host`` inside `call`."""
         return self.states.pump.now()
 
-    # The module socket's
+    # Functions of the module socket
 
     def create_connection(
         self,
@@ -208,7 +209,7 @@ class BlockingNetwork:
     def getnameinfo(self, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
         """Return the address as text, and the service.
 
-        No name is looked up, unlike in `socket.getnameinfo`.
+        Unlike `socket.getnameinfo`, this method doesn't look up a name for the address.
         """
         return lookup.getnameinfo(self, sockaddr, flags)
 
@@ -236,16 +237,17 @@ class BlockingNetwork:
 
     @contextmanager
     def replacing_sockets(self) -> Iterator[None]:
-        """Put this network's sockets and names into the module `socket`, inside ``with``, for all threads.
+        """Put this network's sockets and look-ups into the module `socket`, for all threads, inside ``with``.
 
-        It is for programs and libraries that make their own sockets. `socket.socket`, ``getaddrinfo`` and the
-        other look-ups of names are replaced, and put back at the end; so ``socket.create_connection`` and
-        ``socket.create_server`` use the network, too. Sockets of other families, such as AF_UNIX, and
-        ``socketpair`` stay the machine's. Sockets that were made inside stay the network's afterwards.
+        Use it for programs and libraries that make their own sockets. `socket.socket`, ``getaddrinfo`` and
+        the other look-ups of names are replaced, and restored at the end of the block; so
+        ``socket.create_connection`` and ``socket.create_server`` use the network, too. Sockets of other
+        families, such as AF_UNIX, and ``socketpair`` stay the machine's. Sockets made inside the block belong
+        to the network also after it.
 
-        Names that were imported before, as by ``from socket import socket``, aren't replaced; nor are
-        libraries that call the system themselves. Raises CallError where another network has replaced the
-        sockets.
+        Names that were imported before, as by ``from socket import socket``, aren't replaced. Libraries that
+        call the operating system themselves aren't affected. Raises CallError if another network has replaced
+        the sockets.
         """
         if not _REPLACING.acquire(blocking=False):
             raise CallError(
@@ -271,10 +273,10 @@ class BlockingNetwork:
         finally:
             _REPLACING.release()
 
-    # For sockets
+    # Methods that sockets call
 
     def named(self, address: Any, family: int) -> Name:  # noqa: ANN401 - what a program passes
-        """Return ``address`` with an address in the place of a name. Sockets call this.
+        """Return ``address`` with a name in it replaced by an address. Sockets call this method.
 
         Raises NotResolved, KindError.
         """
@@ -286,7 +288,7 @@ class BlockingNetwork:
             or host in ("", "<broadcast>", b"")
             or not isinstance(port, int)
         ):
-            return address  # nothing to look up: `endpoint_of` checks it
+            return address  # no name to look up: `endpoint_of` checks the address
         found = self.getaddrinfo(host, 0, family, socket.SOCK_DGRAM)[0][4][0]
         return (found, port, *more)
 
@@ -300,7 +302,8 @@ class BlockingNetwork:
 class _Names:
     """Names of a network.
 
-    They are those of a mapping, the machine's own name, which stands for the host, and those of a resolver.
+    The names are those of a mapping, the machine's own name, which stands for the host, and those of a
+    resolver.
     """
 
     def __init__(
@@ -316,9 +319,9 @@ class _Names:
                 octets_of(text, f"address of {name}")
 
     async def addresses(self, name: str) -> list[str]:
-        """Return the addresses of a name; none where it is unknown.
+        """Return the addresses of a name; none if the name is unknown.
 
-        This is a coroutine that never waits: `postel.sockets.lookup` is for asyncio, too.
+        This method is a coroutine that never waits, because `postel.sockets.lookup` works for asyncio, too.
         """
         found = self._known.get(_plain(name))
         if found is not None:
@@ -328,7 +331,7 @@ class _Names:
         return [] if self._resolver is None else self._resolver.addresses(name)
 
     def name_of(self, address: str) -> str | None:
-        """Return the first name that has this address; None where none has."""
+        """Return the first name that has this address; None if no name has it."""
         return next((name for name, addresses in self._known.items() if address in addresses), None)
 
 

@@ -13,16 +13,17 @@ from typing import Final
 from postel.errors import ArgumentError
 
 FAILED: Final = 1
-# They open the system's sockets themselves, so their packets would silently use the machine's network
+# These libraries open the system's sockets themselves, so their packets would silently use the machine's
+# network
 _OUT_OF_REACH: Final = ("uvloop", "gevent", "eventlet", "pycurl")
 
 
 def run(name: str, arguments: Sequence[str], *, is_module: bool) -> int:
     """Run a program: ``name`` is a file, a folder with a ``__main__.py``, or a module.
 
-    Returns its exit status. It ends once its threads have ended, other than daemon threads. An exception that
+    Returns the program's exit status, once all its threads but daemon threads have ended. An exception that
     leaves the program is printed as the interpreter does, with the traceback from the program's first line
-    on. KeyboardInterrupt is printed and raised. Raises ArgumentError where there is no such file.
+    on. KeyboardInterrupt is printed and raised. Raises ArgumentError if there is no such file.
     """
     with _as_main(name, arguments, is_module=is_module), _out_of_reach():
         try:
@@ -46,7 +47,7 @@ def run(name: str, arguments: Sequence[str], *, is_module: bool) -> int:
 
 @contextmanager
 def _as_main(name: str, arguments: Sequence[str], *, is_module: bool) -> Iterator[None]:
-    """Set ``sys.argv``, ``sys.path`` and ``__main__`` for the program, and put all back at the end."""
+    """Set ``sys.argv``, ``sys.path`` and ``__main__`` for the program, and restore them at the end."""
     file = Path(name)
     if not is_module and not file.exists():
         raise ArgumentError("program", name, "a Python program that is there, or -m and a module")
@@ -61,7 +62,7 @@ def _as_main(name: str, arguments: Sequence[str], *, is_module: bool) -> Iterato
 
 @contextmanager
 def _out_of_reach() -> Iterator[None]:
-    """Refuse imports of libraries that can't use Postel."""
+    """Refuse imports of libraries that can't use Postel, inside the block."""
     finder = _Refusal()
     sys.meta_path.insert(0, finder)
     try:
@@ -73,11 +74,12 @@ def _out_of_reach() -> Iterator[None]:
 class _Refusal(MetaPathFinder):
     """Import hook that refuses libraries which open the system's sockets themselves.
 
-    A program that can do without such a library then uses asyncio's own loop; another one shows the reason.
+    A program that works without such a library then uses asyncio's own loop. Another program ends with the
+    reason.
     """
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """Raise ImportError for such a library."""
+        """Raise ImportError if the module is one of these libraries."""
         if fullname in _OUT_OF_REACH:
             raise ImportError(
                 f"{fullname} opens the system's sockets itself, so it can't be used over Postel",

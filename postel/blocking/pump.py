@@ -1,4 +1,4 @@
-"""Pump in a thread of its own: it moves packets, data and time between a host and descriptors of the system.
+"""Pump in a thread of its own: it moves packets and data between a host and the system, and runs timers.
 
 Theory of operation
 -------------------
@@ -15,8 +15,8 @@ and the host::
                                |
     sock.connect(), options  --- call() -------------------------->  host
 
-A *channel* (`Channel`) joins one socket of the host to one such descriptor. The thread is the only one that
-touches the host. Other threads take part by `call`: it queues a function, wakes the thread, and waits for the
+A *channel* (`Channel`) joins one socket of the host to one such descriptor. No other thread uses the host.
+Other threads have their work done by `call`: it queues a function, wakes the pump's thread, and waits for the
 result.
 
 One turn of the thread does this, in this order:
@@ -24,14 +24,16 @@ One turn of the thread does this, in this order:
 1. Wait for descriptors, until the earliest timeout.
 2. Look at each channel with a descriptor that is ready; make the calls of other threads.
 3. Read the link, up to 64 packets.
-4. Where a timeout is due: timers of the link, packets that have arrived, timers of the host.
-5. Send packets and tell events to the channels, until there are no more events (`postel.links.exchange`).
+4. If a timeout is due, handle in this order: timers of the link, packets that have arrived, timers of the
+host.
+5. Send packets and pass events to the channels, until there are no more events (`postel.links.exchange`).
 
-Data of programs comes before packets, so that it leaves in the same turn, with the acknowledgements.
+Data of programs is read before packets, so that it leaves in the same turn, with the acknowledgements.
 
 The thread ends when the network was closed and all closed connections have delivered their data, or after
-``linger`` seconds, or when the link has ended. Then no thread waits for it any more, and no descriptor stays
-open. A child process made by ``fork`` has copies of the descriptors but not the thread, and closes them.
+``linger`` seconds, or when the link has ended. Afterwards no other thread waits for this one, and no
+descriptor is left open. A child process made by ``fork`` has copies of the descriptors but not the thread,
+and closes the copies.
 """
 
 import os
@@ -67,17 +69,16 @@ T = TypeVar("T")
 
 
 class Channel(ABC):
-    """Base class of what joins a socket of the host to a descriptor of the program.
+    """Base class of channels, which join a socket of the host to a descriptor of the program.
 
-    All methods are for the pump's thread. ``holder`` is an object that must exist for as long as the channel
-    does.
+    All methods are for the pump's thread. ``holder`` is an object that must exist as long as the channel.
     """
 
     holder: object = None
 
     @abstractmethod
     def ready(self, mask: int) -> None:
-        """Handle a change of the descriptor: ``mask`` says whether it is readable, writable or hung up."""
+        """Handle readiness of the descriptor: ``mask`` says whether it is readable, writable or hung up."""
 
     @abstractmethod
     def network_closes(self, error: OSError) -> None:
@@ -93,17 +94,17 @@ class Channel(ABC):
     def look(self) -> None:
         """Find out whether the socket has ended.
 
-        Called when a copy of the program's descriptor was closed, and after each turn while this is in
+        Called when a copy of the program's descriptor was closed, and after each turn while the channel is in
         `PumpThread.lingering`.
         """
 
     @abstractmethod
     def close_descriptors(self) -> None:
-        """Close the copies of the pump's descriptors, in a child process."""
+        """Close a child process's copies of the pump's descriptors."""
 
 
 class PumpCall(Generic[T]):
-    """Call of a function that another thread makes in the pump's thread."""
+    """Call of a function by another thread, which the pump's thread makes for it."""
 
     __slots__ = ("_done", "_error", "_function", "_result")
 
@@ -129,7 +130,7 @@ class PumpCall(Generic[T]):
         self._done.release()
 
     def result(self) -> T:
-        """Wait for the call, in the caller's thread.
+        """Wait in the calling thread until the call is made.
 
         Returns what the function returned, or raises what it raised.
         """
@@ -140,17 +141,17 @@ class PumpCall(Generic[T]):
         try:
             raise error
         finally:
-            del error  # the traceback holds this frame: without `del` that would be a reference cycle
+            del error  # the traceback refers to this frame: without `del` there would be a reference cycle
 
 
 class PumpThread:
     """Thread that drives one host on one link, and the descriptors of its sockets.
 
-    Only this thread uses the host. Other threads use `call`, `close`, `end` and `now`.
+    Only this thread uses the host. Other threads may use `call`, `close`, `end` and `now`.
     """
 
     def __init__(self, host: Host, link: Link) -> None:
-        """Join host and link. The caller starts ``thread``. Raises ArgumentError, LinkClosed."""
+        """Join host and link. The caller then starts ``thread``. Raises ArgumentError, LinkClosed."""
         self._bell = EventBell() if hasattr(os, "eventfd") else SocketBell()
         self._bell_descriptor = self._bell.fileno()
         self.poller: Poller = Poller()
@@ -158,13 +159,13 @@ class PumpThread:
         self.bindings: Bindings = Bindings()
         self._channels: set[Channel] = set()
         self._lingering_connections = LingeringConnections()
-        self.lingering: set[Channel] = set()  # a thread waits until their data is delivered
+        self.lingering: set[Channel] = set()  # channels with data to deliver, for which another thread waits
         self._watched: dict[int, Channel] = {}
         self._calls: deque[PumpCall[Any]] = deque()
-        self._gate = threading.Lock()  # held while a call is added, and when the end is decided
-        self._end: OSError | None = None  # why calls are refused: the network has ended
-        self._deadline = NEVER  # when connections that are still closing are cut off
-        self._is_link_ready = True  # a packet may wait already
+        self._gate = threading.Lock()  # held while a call is added, and while the end is decided
+        self._end: OSError | None = None  # the reason why calls are refused, once the network has ended
+        self._deadline = NEVER  # time at which connections that are still closing are cut off
+        self._is_link_ready = True  # at the start a packet may wait already
         self._latest = 0
         self._process = os.getpid()
         self.thread: threading.Thread = threading.Thread(
@@ -179,7 +180,7 @@ class PumpThread:
         _PUMPS.add(self)
 
     def _watch_link(self, descriptor: int | None) -> None:
-        """Wait for the link and for other threads."""
+        """Begin to wait for the link and for calls of other threads."""
         self.poller.watch(self._bell_descriptor, IN)
         if descriptor is not None and descriptor >= 0:
             self.poller.watch(descriptor, IN)
@@ -189,7 +190,7 @@ class PumpThread:
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` in the pump's thread. Returns what it returns, or raises what it raises.
 
-        Raises what ended the network, and CallError in a child process.
+        Raises the reason if the network has ended, and CallError in a child process.
         """
         if threading.current_thread() is self.thread:
             return function(*args, **kwargs)
@@ -211,9 +212,9 @@ class PumpThread:
             )
 
     def close(self, linger: float) -> None:
-        """End all sockets, let closed connections deliver for ``linger`` seconds, and end the thread.
+        """End all sockets, give closed connections ``linger`` seconds to deliver data, and end the thread.
 
-        A second call waits for the end, too.
+        A second call waits, too, until the thread has ended.
         """
         with suppress(OSError):
             self.call(self._begin_end, linger)
@@ -235,7 +236,8 @@ class PumpThread:
     def wake(self) -> None:
         """Do nothing.
 
-        Sockets call this after a call, and here each call is followed by an exchange in the same turn.
+        Sockets call this after a call of the host, and here each such call is followed by an exchange in the
+        same turn.
         """
 
     def abandon(self, connection: Connection) -> None:
@@ -243,11 +245,11 @@ class PumpThread:
         self._lingering_connections.add(connection)
 
     def add(self, channel: Channel) -> None:
-        """Keep ``channel``, and end it with the network. Channels call this."""
+        """Keep ``channel`` until the network ends, which then ends the channel. Channels call this method."""
         self._channels.add(channel)
 
     def remove(self, channel: Channel) -> None:
-        """Forget ``channel``, which has ended. Channels call this."""
+        """Forget ``channel``, which has ended. Channels call this method."""
         self._channels.discard(channel)
 
     def watch(self, descriptor: int, mask: int, channel: Channel) -> None:
@@ -256,12 +258,12 @@ class PumpThread:
         self.poller.watch(descriptor, mask)
 
     def forget(self, descriptor: int) -> None:
-        """Wait no longer for the descriptor. Does nothing for one that isn't watched."""
+        """End to wait for the descriptor. Does nothing if the descriptor isn't watched."""
         if self._watched.pop(descriptor, None) is not None:
             self.poller.forget(descriptor)
 
     def _run(self) -> None:
-        """Turn until the end, whatever that is. This is what the thread does."""
+        """Make turns until the network ends, for whatever reason. The thread runs this method."""
         failure: OSError = NetworkUnreachable("the network failed; its thread has printed a traceback")
         try:
             while not self._is_over():
@@ -274,20 +276,20 @@ class PumpThread:
             self._finish(failure)
 
     def _is_over(self) -> bool:
-        """Tell whether the network was closed, and nothing is left to deliver or its time has passed."""
+        """Whether the network was closed, and no connection has data to deliver or ``linger`` has passed."""
         if self._deadline == NEVER or self._exchange.has_more:
             return False
         return not (self._channels or self._lingering_connections) or self.now() >= self._deadline
 
     def _patience(self) -> float | None:
-        """Return how long to wait, in seconds; None for without limit."""
+        """Return how long the thread may wait, in seconds; None if there is no limit."""
         if self._exchange.has_more or self._is_link_ready or self._calls:
             return 0.0
         deadline = min(self._exchange.next_timeout(), self._deadline)
         return None if deadline == NEVER else max(0, deadline - self.now()) / SECOND
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
-        """Make one turn. ``ready`` are descriptors with what they are ready for."""
+        """Make one turn. ``ready`` has pairs of a descriptor and a mask of what it is ready for."""
         self._answer(ready)
         if self._is_link_ready:
             self._is_link_ready = False
@@ -304,7 +306,8 @@ class PumpThread:
             if descriptor == self._exchange.descriptor:
                 self._is_link_ready = True
             elif descriptor == self._bell_descriptor:
-                self._bell.silence()  # before the calls are made: a call that is added later rings again
+                # Silence comes before the calls are made, so that a call which is added later rings again
+                self._bell.silence()
             elif (channel := self._watched.get(descriptor)) is not None:
                 channel.ready(mask)
         while self._calls:
@@ -313,7 +316,7 @@ class PumpThread:
     def _is_down(self, error: LinkDown) -> None:
         """Do nothing for a device that is switched off, perhaps for a moment.
 
-        Packets are lost; connections go on.
+        Packets are lost meanwhile; connections continue.
         """
 
     # The link
@@ -321,7 +324,7 @@ class PumpThread:
     def _link_is_ready(self) -> None:
         """Let the pump look at the link.
 
-        The link calls this by `Link.notify`: in any thread, perhaps during a turn.
+        The link calls this as the function given to `Link.notify`, in any thread, perhaps during a turn.
         """
         self._is_link_ready = True
         if threading.current_thread() is not self.thread:
@@ -330,10 +333,11 @@ class PumpThread:
     # The end
 
     def _begin_end(self, linger: float) -> None:
-        """Begin to close the network: read what programs have written, then end the sockets."""
+        """Begin to close the network: read data that programs have written, then end the sockets."""
         if self._deadline != NEVER:
             return
-        for descriptor, mask in self.poller.wait(0):  # what programs wrote and closed last
+        # Data that programs wrote before they closed their sockets
+        for descriptor, mask in self.poller.wait(0):
             channel = self._watched.get(descriptor)
             if channel is not None:
                 channel.ready(mask)
@@ -343,7 +347,7 @@ class PumpThread:
             channel.network_closes(aborted)
 
     def _finish(self, failure: OSError) -> None:
-        """End everything: no thread waits for ever, and no descriptor stays open."""
+        """End everything: afterwards no thread waits for ever, and no descriptor is left open."""
         failure.__traceback__ = None
         with self._gate:
             self._end = failure
@@ -360,7 +364,7 @@ class PumpThread:
             self._give_back()
 
     def _send_the_last(self) -> None:
-        """Send the RSTs of what was cut off, as far as the link takes them."""
+        """Send the RSTs of connections that were cut off, until the link takes no more."""
         with suppress(LinkError):
             self._exchange.run()
             while self._exchange.has_more:
@@ -368,7 +372,7 @@ class PumpThread:
 
     def _give_back(self) -> None:
         """Close the pump's own descriptors."""
-        _PUMPS.discard(self)  # the system may give the numbers of its descriptors to other files from now on
+        _PUMPS.discard(self)  # the system may now give the numbers of the pump's descriptors to other files
         self.poller.close()
         self._bell.close()
 
@@ -379,10 +383,10 @@ class PumpThread:
         """
         for channel in tuple(self._channels):
             channel.close_descriptors()
-        _PUMPS.discard(self)  # a child of the child would close other files with the same numbers
+        _PUMPS.discard(self)  # otherwise a child of the child would close other files with the same numbers
         self.poller.close()
         if isinstance(self._bell, EventBell):
-            # Not by `EventBell.close`: a thread of the parent may have held its lock during `fork`
+            # Not by `EventBell.close`: a thread of the parent may have held that lock during `fork`
             os.close(self._bell_descriptor)
 
 
@@ -390,7 +394,7 @@ _PUMPS: Final[WeakSet[PumpThread]] = WeakSet()
 
 
 def _leave_all_to_parent() -> None:
-    """Close the copies of descriptors of all pumps, in a child process after ``fork``."""
+    """Close this child process's copies of the descriptors of all pumps, after ``fork``."""
     for pump in tuple(_PUMPS):
         pump.leave_to_parent()
 

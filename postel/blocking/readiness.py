@@ -1,6 +1,6 @@
-"""Readiness of descriptors: the system's epoll where there is one, else poll.
+"""Readiness of descriptors: by the system's epoll if there is one, else by poll.
 
-Unlike the module `selectors`, these report a hang-up as well.
+Unlike the module `selectors`, epoll and poll report a hang-up as well.
 """
 
 import select
@@ -10,13 +10,13 @@ IN: Final = 1  # POSIX doesn't fix these numbers; epoll and poll of all known sy
 OUT: Final = 4
 ERR: Final = 8
 HUP: Final = 16
-GONE: Final = ERR | HUP  # reported whether asked for or not
+GONE: Final = ERR | HUP  # masks that are reported even if they weren't asked for
 
 
 class Poller:
     """Set of descriptors to wait for, each with a mask: `IN`, `OUT`, both, or 0 for a hang-up alone.
 
-    It is for one thread.
+    Only one thread may use the object.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Poller:
         self._masks: dict[int, int] = {}
 
     def watch(self, descriptor: int, mask: int) -> None:
-        """Wait for ``mask`` at the descriptor from now on, in the place of an earlier mask."""
+        """Wait for ``mask`` at the descriptor from now on, instead of an earlier mask."""
         before = self._masks.get(descriptor)
         if before == mask:
             return
@@ -39,9 +39,9 @@ class Poller:
             self._epoll.modify(descriptor, mask)
 
     def forget(self, descriptor: int) -> None:
-        """Wait no longer for the descriptor. Called before it is closed.
+        """Stop waiting for the descriptor. Call this before the descriptor is closed.
 
-        Does nothing for one that isn't watched.
+        Does nothing if the descriptor isn't watched.
         """
         if self._masks.pop(descriptor, None) is None:
             return
@@ -51,17 +51,17 @@ class Poller:
             self._epoll.unregister(descriptor)
 
     def wait(self, seconds: float | None) -> list[tuple[int, int]]:
-        """Wait up to ``seconds``, or without limit with None.
+        """Wait up to ``seconds``, or without limit if that is None.
 
         Returns the ready descriptors with their masks.
         """
         if self._epoll is not None:
             return self._epoll.poll(seconds)
-        assert self._poll is not None  # noqa: S101 - one of the two is set
+        assert self._poll is not None  # noqa: S101 - either epoll or poll is in use
         return self._poll.poll(None if seconds is None else seconds * 1000)
 
     def close(self) -> None:
-        """Give back the epoll descriptor."""
+        """Close the epoll descriptor."""
         if self._epoll is not None:
             self._epoll.close()
 
@@ -69,7 +69,7 @@ class Poller:
 def is_hung_up(descriptor: int) -> bool:
     """Tell whether the other end of a socket pair is closed for both directions.
 
-    False where it was only shut down for writing.
+    Returns False if the other end was only shut down for writing.
     """
     asked = select.poll()
     asked.register(descriptor, 0)

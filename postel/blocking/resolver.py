@@ -37,14 +37,14 @@ _LARGEST = 65535
 
 
 class ResolverNetwork(Protocol):
-    """Network over which name servers are asked."""
+    """Network over which a resolver asks name servers."""
 
     host: Host
     socket: type[DescriptorSocket]
 
 
 class StubResolver:
-    """Asks name servers: ``servers`` are addresses with or without a port, tried in this order."""
+    """Resolver that asks ``servers`` in their order: addresses of name servers, perhaps with a port."""
 
     def __init__(self, network: ResolverNetwork, servers: Sequence[Address]) -> None:
         """Make a resolver. Raises KindError and ArgumentError."""
@@ -56,7 +56,7 @@ class StubResolver:
     def addresses(self, name: str) -> list[str]:
         """Return the addresses of ``name`` as text, IPv6 first. Raises NotResolved.
 
-        Only families are asked for of which the host has an address.
+        The resolver asks for addresses of a family only if the host has an address of that family.
         """
         lengths = {len(interface.address) for interface in self._network.host.routes.interfaces}
         asked = encoded(name)
@@ -81,7 +81,7 @@ class StubResolver:
                 return found
 
     def _answer(self, question: Question) -> DnsMessage:
-        """First useful answer of any server. All servers are asked in turn, three times."""
+        """First useful answer of any server. All servers are asked one after another, up to three times."""
         failure = no_server()
         for patience in PATIENCE:
             for where in self._servers:
@@ -96,7 +96,7 @@ class StubResolver:
         raise failure
 
     def _ask(self, question: Question, where: Endpoint, patience: float) -> DnsMessage:
-        """Ask one server: by UDP, and again by TCP where the answer doesn't fit."""
+        """Ask one server by UDP, and again by TCP if the answer doesn't fit into a datagram."""
         query = DnsMessage(self._random.randrange(1 << 16), question)
         answer = self._ask_over_udp(query, where, patience)
         return self._ask_over_tcp(query, where, patience) if answer.is_truncated else answer
@@ -111,7 +111,8 @@ class StubResolver:
             while True:
                 sock.settimeout(max(0.001, deadline - time.monotonic()))
                 octets = sock.recv(_LARGEST)
-                with suppress(WireError):  # any host may have sent this: the right answer may still come
+                # Any host may have sent this datagram: the right answer may still come
+                with suppress(WireError):
                     answer = dns.parse(octets)
                     if answers(answer, query):
                         return answer
@@ -119,7 +120,7 @@ class StubResolver:
     def _bind_by_chance(self, sock: DescriptorSocket) -> None:
         """Bind to a random port, which is hard to guess (RFC 5452, 9.2). Raises AddressInUse.
 
-        A port that the host chooses is only different from others, not random.
+        A port that the host chooses differs from ports in use, but isn't random.
         """
         for _ in range(ATTEMPTS_AT_A_PORT):
             with suppress(AddressInUse):

@@ -1,4 +1,4 @@
-"""Sockets that are accepted wherever `socket.socket` is, with a socket of Postel's host behind each.
+"""Sockets that can be used wherever `socket.socket` can, each with a socket of Postel's host behind it.
 
 Theory of operation
 -------------------
@@ -9,15 +9,15 @@ take no lock of Postel: ``recv``, ``sendall``, `select.select`, timeouts, ``make
 
 - *Opening* and *options* are calls in the pump's thread: `_call`. They change the host's socket, and may put
   another socket pair behind the same descriptor number (`descriptors.replace`).
-- *The outcome of connect* is told by ``settled`` of the channel. With a timeout of 0, the descriptor is
-  filled, so that polls find it unwritable until then.
-- *Errors* are told once: the system has only ECONNRESET for a closed pair. The channel keeps the real error,
-  and the call that finds the stream at its end raises it.
+- *The outcome of connect*: the channel sets ``settled``. With a timeout of 0, the descriptor is filled until
+then, so that ``poll`` doesn't report it as writable.
+- *Errors* are raised once. The system has only ECONNRESET for a closed pair, so the channel keeps the real
+error, and the call that finds the stream at its end raises it.
 - *Datagrams* are messages with the sender in front, which `recvfrom` splits off.
 - *Copies* of a descriptor, by ``dup`` or ``fileno=``, share one `SocketState`, which is found by the identity
   of the descriptor.
 
-Where ``_state`` is None, the socket is one of the machine's, and each method calls `socket.socket`'s own.
+If ``_state`` is None, the socket is one of the machine's, and each method calls that of `socket.socket`.
 """
 
 import errno
@@ -59,26 +59,26 @@ class SocketsNetwork(Protocol):
 
     @property
     def states(self) -> SocketStates:
-        """Sockets of the network. Raises what ended it."""
+        """Sockets of the network. Raises the reason if the network has ended."""
 
     def named(self, address: Any, family: int) -> Name:
-        """Return ``address`` with an address in the place of a name. Raises NotResolved."""
+        """Return ``address`` with a name in it replaced by an address. Raises NotResolved."""
 
 
 class DescriptorSocket(socket.socket):
-    """Socket of a network, accepted wherever `socket.socket` is: `BlockingNetwork.socket` is such a class.
+    """Socket of a network, usable wherever `socket.socket` is: `BlockingNetwork.socket` is such a class.
 
-    Its descriptor is one end of a socket pair of the system. Data, blocking, timeouts and readiness are the
-    system's; addresses, options, opening and ending are Postel's. Methods are those of `socket.socket`, with
-    the same arguments; errors are OSErrors with Linux's numbers. ``family`` is AF_INET or AF_INET6, ``type``
-    SOCK_STREAM or SOCK_DGRAM. Raises SocketKindUnknown, an OSError, for other kinds.
+    Its descriptor is one end of a socket pair of the system. The system implements data, blocking, timeouts
+    and readiness; Postel implements addresses, options, opening and ending. Methods are those of
+    `socket.socket`, with the same arguments; errors are OSErrors with Linux's numbers. ``family`` is AF_INET
+    or AF_INET6, ``type`` is SOCK_STREAM or SOCK_DGRAM. Raises SocketKindUnknown, an OSError, for other kinds.
 
-    ``network`` is the network of the class. Where ``allows_machine`` is True, sockets of other families are
-    the machine's.
+    ``network`` is the network that all sockets of the class use. If ``allows_machine`` is True, sockets of
+    other families are the machine's.
     """
 
     network: ClassVar[SocketsNetwork]
-    # Whether sockets of other families, and foreign descriptors, are sockets of the machine
+    # Whether the machine provides sockets of other families, and sockets for foreign descriptors
     allows_machine: ClassVar[bool] = False
     _state: SocketState | None
 
@@ -107,8 +107,8 @@ class DescriptorSocket(socket.socket):
             self.setblocking(False)  # noqa: FBT003 - the method's only argument
 
     def _found(self, descriptor: int) -> SocketState | None:
-        """Return the state of a descriptor; None for one of the machine. Raises SocketKindUnknown."""
-        with suppress(OSError):  # the network has ended, and none of its descriptors is left
+        """Return the state of a descriptor; None if it is the machine's. Raises SocketKindUnknown."""
+        with suppress(OSError):  # the network has ended, so that none of its descriptors is left
             state = self.network.states.find(descriptor)
             if state is not None or self.allows_machine:
                 return state
@@ -149,7 +149,7 @@ class DescriptorSocket(socket.socket):
         state = self._state
         self._require_open()
         if (level, optname) == (socket.SOL_SOCKET, socket.SO_ERROR):
-            super().getsockopt(level, optname)  # clears the error that the system has for the pair
+            super().getsockopt(level, optname)  # clears the error that the system has for the socket pair
             error = self._claim_error()
             return 0 if error is None else error.errno
         return self._configure(state.calls.getsockopt, level, optname, buflen)
@@ -178,7 +178,7 @@ class DescriptorSocket(socket.socket):
         self._call(state.calls.bind, name)
 
     def listen(self, backlog: int = min(socket.SOMAXCONN, 128)) -> None:
-        """Accept connections; up to ``backlog`` may wait for `accept`."""
+        """Accept connections; up to ``backlog`` of them may wait for `accept`."""
         if self._state is None:
             super().listen(backlog)
             return
@@ -186,15 +186,16 @@ class DescriptorSocket(socket.socket):
         self._require_open()
         if not isinstance(state.calls, StreamCalls):
             raise SocketCallUnknown
-        end = self._call(state.listen, max(0, backlog) + 1)  # Linux, too, accepts one more than asked for
+        # Linux, too, accepts one connection more than ``backlog``
+        end = self._call(state.listen, max(0, backlog) + 1)
         if end is not None:
             descriptors.replace(self.fileno(), end)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return a new socket for the connection that waits longest, and the peer's address.
+        """Return a new socket for the connection that has waited longest, and the peer's address.
 
-        Waits for a connection as long as the timeout allows. Raises SocketCallInvalid where the socket
-        doesn't listen.
+        If no connection waits, the call waits as long as the timeout allows. Raises SocketCallInvalid if the
+        socket doesn't listen.
         """
         state = self._state
         if state is None:
@@ -211,7 +212,7 @@ class DescriptorSocket(socket.socket):
         return made, peer
 
     def _wait_for_connection(self, state: SocketState) -> None:
-        """Wait for a connection, as long as the timeout allows."""
+        """Wait for a connection, as long as the socket's timeout allows."""
         channel = state.channel
         if not isinstance(channel, ListenerChannel):
             raise SocketCallInvalid("the socket doesn't listen")
@@ -227,13 +228,13 @@ class DescriptorSocket(socket.socket):
 
     @classmethod
     def _plain(cls) -> "type[DescriptorSocket]":
-        """Return the network's own class, of which the classes of TLS and of the program are subclasses."""
+        """Return the network's own socket class, a base of the classes that TLS and the program make."""
         return next(kind for kind in cls.__mro__ if "network" in vars(kind))
 
     def connect(self, address: Any) -> None:
-        """Open a connection, and wait as long as the timeout allows; or choose the peer of a UDP socket.
+        """Open a connection, and wait as long as the timeout allows. Of a UDP socket, set the peer instead.
 
-        Raises ConnectionBegun with a timeout of 0, and what prevented the connection.
+        Raises ConnectionBegun if the timeout is 0, and the reason if there is no connection.
         """
         if self._state is None:
             super().connect(address)
@@ -248,7 +249,7 @@ class DescriptorSocket(socket.socket):
             self._call(state.calls.connect, name)
 
     def connect_ex(self, address: Any) -> int:
-        """Connect as `connect` does, but return the number of its error, or 0."""
+        """Connect as `connect` does, but return the number of the error, or 0."""
         if self._state is None:
             return super().connect_ex(address)
         try:
@@ -262,7 +263,7 @@ class DescriptorSocket(socket.socket):
         return 0
 
     def _connect(self, state: SocketState, name: Name) -> None:
-        """Open a connection, unless this call asks for the outcome of an earlier one."""
+        """Open a connection, unless this call has to return the outcome of an earlier one."""
         if (
             isinstance(state.channel, StreamChannel)
             and state.channel.settled.is_set()
@@ -274,32 +275,32 @@ class DescriptorSocket(socket.socket):
         descriptors.replace(self.fileno(), end)
         channel.descriptor = self.fileno()
         # On Linux a second `connect` of a non-blocking socket returns the outcome of the first. A socket with
-        # a timeout is non-blocking to the system
+        # a timeout is a non-blocking one to the system
         channel.awaits_answer = timeout is not None
         if timeout == 0:
             raise ConnectionBegun
         if not channel.settled.wait(timeout):
-            raise TimeoutError("timed out")  # the text of the module socket, without a number
+            raise TimeoutError("timed out")  # the text of the module socket, which has no error number
         if (error := channel.claim_error()) is not None:
             raise error
 
     def _answers(self, channel: StreamChannel) -> bool:
-        """Tell whether this `connect` returns the outcome of an earlier one.
+        """Tell whether this `connect` has to return the outcome of an earlier one.
 
-        Raises what prevented that one.
+        Raises the error of the earlier one, if that has failed.
         """
         is_answer, channel.awaits_answer = channel.awaits_answer, False
         if (error := channel.claim_error()) is not None:
             raise error
         return is_answer and not channel.is_broken_off
 
-    # Reading. For a stream, the system's calls do all of it. They report ECONNRESET or an end for whatever
-    # ended the connection
+    # Reading. For a stream, the system's own calls do the work. Whatever ended the connection, they report
+    # ECONNRESET or an orderly end
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Return up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream.
 
-        Raises what ended the connection, once all data before it was read.
+        Raises the error that ended the connection, once all data before it was read.
         """
         state = self._state
         if state is None:
@@ -317,7 +318,7 @@ class DescriptorSocket(socket.socket):
         return octets
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into ``buffer`` as `recv` does. Returns how many octets."""
+        """Receive into ``buffer`` as `recv` does. Returns the number of octets."""
         state = self._state
         if state is None:
             return super().recv_into(buffer, nbytes, flags)
@@ -343,7 +344,7 @@ class DescriptorSocket(socket.socket):
         return self.recv(bufsize, flags), None
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """Receive into ``buffer`` as `recv` does. Returns how many octets, and their sender."""
+        """Receive into ``buffer`` as `recv` does. Returns the number of octets, and their sender."""
         if self._state is None:
             return super().recvfrom_into(buffer, nbytes, flags)
         if not isinstance(self._state.channel, DatagramChannel):
@@ -357,7 +358,7 @@ class DescriptorSocket(socket.socket):
     ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
         """Receive as `recvfrom` does, with no ancillary data.
 
-        The flag MSG_TRUNC says that a datagram was longer.
+        The flag MSG_TRUNC in the result says that a datagram was longer than ``bufsize``.
         """
         if self._state is None:
             return super().recvmsg(bufsize, ancbufsize, flags)
@@ -369,7 +370,7 @@ class DescriptorSocket(socket.socket):
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
     ) -> tuple[int, list[tuple[int, int, bytes]], int, Any]:
-        """Receive into ``buffers`` as `recvmsg` does. Returns how many octets in the place of them."""
+        """Receive into ``buffers`` as `recvmsg` does. Returns the number of octets instead of the octets."""
         if self._state is None:
             return super().recvmsg_into(buffers, ancbufsize, flags)
         if isinstance(self._state.channel, DatagramChannel):
@@ -382,9 +383,9 @@ class DescriptorSocket(socket.socket):
         return count, [], told, None
 
     def _end_of_stream(self, error: ConnectionResetError) -> bytes:
-        """Raise what ended the connection, where the system reports a reset.
+        """Raise the error that ended the connection, after the system has reported a reset.
 
-        Once raised, the stream is at its end.
+        If the error was raised before, return ``b""``: the stream is at its end.
         """
         if isinstance(self._state and self._state.channel, StreamChannel):
             self._tell_error()
@@ -392,13 +393,13 @@ class DescriptorSocket(socket.socket):
         raise error
 
     def _tell_error(self) -> None:
-        """Raise what ended the connection, where it wasn't raised yet."""
+        """Raise the error that ended the connection, unless it was raised before."""
         error = self._claim_error()
         if error is not None:
             raise error
 
     def _claim_error(self) -> OSError | None:
-        """Return the error that wasn't raised yet, once; None for none."""
+        """Return the error that wasn't raised yet, and forget it; None if there is none."""
         channel = None if self._state is None else self._state.channel
         return None if channel is None or isinstance(channel, ListenerChannel) else channel.claim_error()
 
@@ -409,13 +410,13 @@ class DescriptorSocket(socket.socket):
             raise ConnectionDoesNotExist
 
     def _datagram(self, limit: int, flags: int) -> tuple[bytes, int, Any]:
-        """Return the oldest datagram, the flags of `recvmsg`, and the sender."""
+        """Return the oldest datagram, the flags that `recvmsg` returns, and the sender."""
         room = bytearray(limit)
         count, told, sender = self._datagram_into([room], flags)
         return bytes(memoryview(room)[:count]), told, sender
 
     def _datagram_into(self, buffers: Iterable[Any], flags: int) -> tuple[int, int, Any]:
-        """Receive the oldest datagram. Returns how many octets, the flags of `recvmsg`, and the sender."""
+        """Receive the oldest datagram. Returns its number of octets, the flags of `recvmsg`, its sender."""
         header = bytearray(HEADER)
         parts = [header, *buffers]
         while True:
@@ -432,9 +433,9 @@ class DescriptorSocket(socket.socket):
     # Writing
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Send as much as there is room for, or one datagram. Returns how many octets.
+        """Send as many octets as there is room for, or one datagram. Returns the number of octets.
 
-        Raises what ended the connection.
+        Raises the error that ended the connection.
         """
         state = self._state
         if state is None:
@@ -449,7 +450,7 @@ class DescriptorSocket(socket.socket):
         return self._send_datagram(state, lambda octets: state.calls.send(octets, flags), data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send all of ``data``, as long as the timeout allows. Raises what ended the connection."""
+        """Send all of ``data``, as long as the timeout allows. Raises the error that ended the connection."""
         state = self._state
         if state is None or not isinstance(state.channel, StreamChannel):
             if state is None:
@@ -465,9 +466,9 @@ class DescriptorSocket(socket.socket):
             raise
 
     def sendto(self, data: Any, *more: Any) -> int:
-        """Send one datagram to an address, the last argument; flags may stand before it.
+        """Send one datagram to an address, which is the last argument. Flags may precede it.
 
-        Returns how many octets.
+        Returns the number of octets.
         """
         state = self._state
         if state is None:
@@ -481,7 +482,7 @@ class DescriptorSocket(socket.socket):
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None
     ) -> int:
-        """Send the octets of all buffers, as `send` does, or to ``address``, as `sendto` does.
+        """Send the octets of all buffers, as `send` does; or to ``address``, if given, as `sendto` does.
 
         Raises SocketCallInvalid for ancillary data.
         """
@@ -493,14 +494,14 @@ class DescriptorSocket(socket.socket):
         return self.send(octets, flags) if address is None else self.sendto(octets, flags, address)
 
     def _require_sendable(self, channel: StreamChannel, flags: int) -> None:
-        """Raise SocketCallUnknown for urgent data, and what ended the connection."""
+        """Raise SocketCallUnknown for urgent data, and the error that ended the connection."""
         if flags & socket.MSG_OOB:
             raise SocketCallUnknown("urgent data can't be sent through a descriptor of the system")
         if channel.error is not None:
             self._tell_error()
 
     def _send_datagram(self, state: SocketState, send: Callable[[Data], int], data: Any) -> int:
-        """Send a datagram in the pump's thread, by ``send``."""
+        """Send a datagram by calling ``send`` in the pump's thread."""
         self._require_open()
         if isinstance(state.calls, StreamCalls):
             raise ConnectionClosing("the socket has no connection")  # EPIPE, Linux's error for that
@@ -535,14 +536,14 @@ class DescriptorSocket(socket.socket):
 
     def _real_close(self) -> None:
         """Close the descriptor; with SO_LINGER, wait until the peer has all data."""
-        # A detached socket has no descriptor: the object that has it now closes it.
+        # A detached socket has no descriptor any more: the object that has it now closes it
         state, linger = (None if self.fileno() < 0 else self._state), 0
         if state is not None and isinstance(state.channel, StreamChannel):
             linger = self._linger(state.channel)
         super()._real_close()  # type: ignore[misc]  # not in typeshed
         if state is None:
             return
-        with suppress(OSError, CallError):  # the network has ended, or is the parent process's
+        with suppress(OSError, CallError):  # the network has ended, or belongs to the parent process
             if linger > 0 and isinstance(state.channel, StreamChannel):
                 self._wait_until_delivered(state.channel, linger)
             elif not isinstance(state.channel, StreamChannel) or state.channel.is_broken_off:
@@ -555,7 +556,7 @@ class DescriptorSocket(socket.socket):
         return self.network.states.pump.call(function, *args, **kwargs)
 
     def _configure(self, function: Callable[..., T], *args: Any) -> T:
-        """Get or set an option: in the pump's thread, unless the socket is new and unknown to that."""
+        """Call a function that gets or sets an option: in the pump's thread, unless the socket is new."""
         is_new = self._state is not None and self._state.channel is None
         return function(*args) if is_new else self._call(function, *args)
 
@@ -570,7 +571,7 @@ class DescriptorSocket(socket.socket):
             raise SocketClosed
 
     def _linger(self, channel: StreamChannel) -> int:
-        """Return for how many seconds `close` waits."""
+        """Return the number of seconds for which `close` waits."""
         if self.gettimeout() == 0 or channel.calls.is_closed:
             return 0
         option = channel.calls.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size)

@@ -1,6 +1,6 @@
-"""State that all copies of a socket's descriptor share.
+"""State of a socket, which all copies of its descriptor share.
 
-It is the host's socket, and the channel between that and the descriptor.
+The state is the host's socket, and the channel between that socket and the descriptor.
 """
 
 import socket
@@ -26,11 +26,11 @@ class SocketStates:
         self._known: WeakValueDictionary[int, SocketState] = WeakValueDictionary()
 
     def find(self, descriptor: int) -> "SocketState | None":
-        """Return the socket to which this descriptor belongs, itself or as a copy; None for another."""
+        """Return the socket to which this descriptor, or one that it copies, belongs; None for no socket."""
         return self._known.get(descriptors.identity(descriptor))
 
     def new(self, family: int, kind: int) -> "tuple[SocketState, int]":
-        """Make a socket. Returns it and its descriptor."""
+        """Make a socket. Returns its state and its descriptor."""
         calls = (StreamCalls if kind == socket.SOCK_STREAM else DatagramCalls)(
             self.pump, family, self.pump.host.config
         )
@@ -47,10 +47,10 @@ class SocketStates:
 
 
 class SocketState:
-    """One socket. ``calls`` is the host's; ``channel`` is None until data or connections can come.
+    """One socket. ``calls`` is its socket in the host; ``channel`` is None until it is connected or listens.
 
-    The methods are for the pump's thread. Those that return a socket of the system return the program's new
-    end of a pair, which takes the place of the program's descriptor.
+    The methods are for the pump's thread. Some return a socket of the system: it is the program's end of a
+    new pair, and takes the place of the program's descriptor.
     """
 
     __slots__ = ("__weakref__", "_all", "calls", "channel")
@@ -62,20 +62,20 @@ class SocketState:
         self._all = all_of_them
 
     def connect(self, name: Name, *, fills: bool) -> tuple[StreamChannel, socket.socket]:
-        """Open a connection. With ``fills`` the descriptor isn't writable before it is open or has failed."""
+        """Open a connection. With ``fills`` the descriptor isn't writable until that opens or fails."""
         assert isinstance(self.calls, StreamCalls)  # noqa: S101 - the caller has checked it
         with suppress(ConnectionBegun):
             self.calls.connect(name)
         return self._stream(self.calls, fills=fills)
 
     def listen(self, backlog: int) -> socket.socket | None:
-        """Listen. Returns None where the socket listens already."""
+        """Begin to listen. Returns None if the socket listens already."""
         assert isinstance(self.calls, StreamCalls)  # noqa: S101 - as above
         self.calls.listen(backlog)
         if isinstance(self.channel, ListenerChannel):
             return None
         ours, theirs = descriptors.stream_pair()
-        descriptors.fill(theirs)  # a listening socket is never writable
+        descriptors.fill(theirs)  # a listening socket is never writable, so neither is its descriptor
         self._all.note(theirs.fileno(), self)
         self.channel = ListenerChannel(self._all.pump, self.calls, ours)
         self.channel.holder = self
@@ -84,7 +84,7 @@ class SocketState:
     def accept(self) -> tuple[socket.socket, Name] | None:
         """Accept a connection.
 
-        Returns the program's end for it, and the peer's name; None where none waits.
+        Returns the program's end of the connection's pair, and the peer's name; None if no connection waits.
         """
         assert isinstance(self.channel, ListenerChannel)  # noqa: S101 - as above
         accepted = self.channel.accept()
@@ -115,9 +115,9 @@ class SocketState:
         return channel, theirs
 
     def closed(self) -> None:
-        """Look whether the socket has ended, because a copy of the descriptor was closed.
+        """Look whether the socket has ended, after a copy of the descriptor was closed.
 
-        A channel learns by itself that the last copy was closed, but not at once.
+        The channel would also learn that the last copy was closed, but not at once.
         """
         if self.channel is not None:
             self.channel.look()

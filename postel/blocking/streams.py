@@ -15,8 +15,8 @@ from postel.sockets.options import LINGER
 from postel.sockets.stream import StreamCalls
 from postel.tcp.state import CLOSED, FIN_WAIT_2, TIME_WAIT
 
-CHUNK: Final = 256 << 10  # octets that are moved at once
-BURST: Final = 4  # chunks from one program, until others have their turn
+CHUNK: Final = 256 << 10  # number of octets that are moved at once
+BURST: Final = 4  # number of chunks moved from one program before others are served
 _NONE: Final = memoryview(b"")
 _DELIVERED: Final = (FIN_WAIT_2, TIME_WAIT, CLOSED)  # the peer has acknowledged our FIN
 
@@ -25,14 +25,16 @@ class StreamChannel(Channel):
     """Channel of data between the connection of ``calls`` and ``end``, the pump's end of a socket pair.
 
     - ``settled`` is set once the connection is open, or has failed.
-    - ``error`` is what ended the connection, until the program has been told of it.
-    - ``delivered`` is set once the peer has acknowledged all that the program wrote; only while the channel
-      is in `PumpThread.lingering`.
-    - ``to_skip`` octets were written into the pair before the program could write (`descriptors.fill`).
-    - ``descriptor`` is the program's, as far as it is known.
+    - ``error`` is the error that ended the connection, until a call of the program has raised it.
+    - ``delivered`` is set once the peer has acknowledged all that the program wrote. It is set only while the
+    channel is in `PumpThread.lingering`.
+    - ``to_skip`` is the number of octets written into the pair before the program could write
+    (`descriptors.fill`).
+    - ``descriptor`` is the program's descriptor as last known, or -1.
 
-    At most 256 KiB wait in each direction: while data waits for room, no more is taken from the other side.
-    So TCP's window closes when the program doesn't read, and the program blocks when the peer doesn't.
+    At most 256 KiB wait in each direction: while data waits for room on one end, no more is read from the
+    other. So TCP's window closes while the program doesn't read, and the program blocks while the peer
+    doesn't read.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class StreamChannel(Channel):
     ) -> None:
         """Join ``calls`` and ``end``. ``identity`` is that of the program's end."""
         self.calls = calls
-        self.descriptor = -1  # the program's, as far as it is known
+        self.descriptor = -1  # the program's descriptor as last known; -1 at first
         self.error: OSError | None = None
         self.awaits_answer = False  # the program's next `connect` returns the outcome of the first
         self.settled: Flag = Flag()
@@ -50,10 +52,10 @@ class StreamChannel(Channel):
         self._end: socket.socket | None = end
         self._number = end.fileno()
         self._to_skip = to_skip
-        self._to_program = _NONE  # data of the connection for which the descriptor had no room
-        self._to_peer = _NONE  # data of the program for which the connection had no room
+        self._to_program = _NONE  # data of the connection that didn't fit into the descriptor's buffer
+        self._to_peer = _NONE  # data of the program that didn't fit into the connection's buffer
         self._program_reads = True
-        self._program_has_ended = False  # the program writes no more
+        self._program_has_ended = False  # the program has written all that it will write
         self._program_is_gone = False  # the program closed the descriptor, or shut down both directions
         self._has_failed = False  # an error has ended the connection
         self._end_is_told = False
@@ -62,7 +64,7 @@ class StreamChannel(Channel):
         pump.watch(self._number, 0, self)
 
     def ready(self, mask: int) -> None:
-        """Move data in the directions that are ready; begin to close where the program has closed."""
+        """Move data in the directions that are ready. Begin to close if the program has done so."""
         if mask & HUP and not self._program_is_gone:
             self._program_has_gone()
         else:
@@ -80,7 +82,7 @@ class StreamChannel(Channel):
     def is_broken_off(self) -> bool:
         """Whether an error has ended the connection and the program's descriptor.
 
-        The pump doesn't learn from the descriptor that the program closes it, then.
+        The program may close its descriptor later, but the pump can't learn that from its own end.
         """
         return self._has_failed and self._end is None
 
@@ -103,7 +105,7 @@ class StreamChannel(Channel):
         connection = self.calls.connection
         if connection is None or connection.state is CLOSED:
             self._fail(self.calls.claim_error() or ConnectionAborted())
-        self.settled.set()  # before the descriptor becomes writable
+        self.settled.set()  # must be set before the descriptor becomes writable
         if self._has_failed:
             self._deliver()
         elif self._end is not None:
@@ -113,7 +115,7 @@ class StreamChannel(Channel):
     # From the connection to the program
 
     def _deliver(self) -> None:
-        """Give received data to the program, as far as the descriptor has room, and then the end."""
+        """Write received data to the program's descriptor while there is room, and then the end of data."""
         while self._end is not None and (not self._to_program or self._push(self._end)):
             try:
                 octets = self.calls.recv(CHUNK)
@@ -129,20 +131,20 @@ class StreamChannel(Channel):
                 self._to_program = memoryview(octets)
 
     def _push(self, end: socket.socket) -> bool:
-        """Write data into the descriptor. Returns whether it took all."""
+        """Write data into the descriptor. Returns whether the descriptor took all of it."""
         try:
             self._to_program = self._to_program[end.send(self._to_program) :]
         except BlockingIOError:
             return False
         except OSError:
-            if is_hung_up(self._number):  # closed: `_program_has_gone` decides about this data
+            if is_hung_up(self._number):  # closed: `_program_has_gone` decides what becomes of this data
                 return False
             self._program_reads = False  # shut down for reading: received data is dropped from now on
             self._to_program = _NONE
         return not self._to_program
 
     def _tell_end(self, end: socket.socket) -> None:
-        """Show the program the end of the data: the peer's FIN in this direction, an error in both."""
+        """Show the program the end of data: the peer's FIN ends this direction, an error ends both."""
         if self._has_failed:
             self._break_off()
         elif not self._end_is_told:
@@ -158,7 +160,7 @@ class StreamChannel(Channel):
         self._forget()
 
     def _fail(self, error: OSError) -> None:
-        """Note what ended the connection."""
+        """Note the error that ended the connection."""
         self._has_failed = True
         self.error = renewed(error)
         self._to_peer = _NONE
@@ -184,7 +186,7 @@ class StreamChannel(Channel):
                 self._program_ended()
 
     def _send(self) -> None:
-        """Send the data that waits, as far as the connection has room."""
+        """Send the program's data that waits, while the connection has room."""
         while self._to_peer:
             try:
                 self._to_peer = self._to_peer[self.calls.send(self._to_peer) :]
@@ -197,14 +199,14 @@ class StreamChannel(Channel):
                     self._deliver()
 
     def _flush(self) -> None:
-        """Go on sending: the connection may have room again."""
+        """Continue to send, because the connection may have room again."""
         if self._to_peer:
             self._send()
             if self._program_is_gone:
                 self._take_the_rest()
 
     def _program_ended(self) -> None:
-        """Send a FIN: the connection has all data that the program wrote."""
+        """Send a FIN, because the connection has got all data that the program will write."""
         self._program_has_ended = True
         if self._program_is_gone or is_hung_up(self._number):
             self._close()
@@ -213,7 +215,7 @@ class StreamChannel(Channel):
                 self.calls.shutdown(socket.SHUT_WR)
 
     def _program_has_gone(self) -> None:
-        """Begin to close: the program closed its descriptor. What it wrote before is still sent."""
+        """Begin to close, because the program closed its descriptor. Data written before is still sent."""
         has_unread = bool(self._to_program)
         self._program_is_gone = True
         self._program_reads = False
@@ -244,7 +246,7 @@ class StreamChannel(Channel):
         self._close()
 
     def _close(self) -> None:
-        """Close the connection. TCP still delivers what it has."""
+        """Close the connection. TCP still delivers the data that it has."""
         end = self._let_go()
         if end is not None:
             end.close()
@@ -252,7 +254,7 @@ class StreamChannel(Channel):
         self.calls.close()
 
     def network_closes(self, error: OSError) -> None:
-        """End the connection with ``error``, unless the program has closed it."""
+        """End the connection with ``error``, unless the program has closed it already."""
         if not self._program_is_gone:
             self.cut_off(error)
 
@@ -265,37 +267,37 @@ class StreamChannel(Channel):
         self.calls.close()
 
     def look(self) -> None:
-        """Set ``delivered`` where the peer has acknowledged the FIN."""
+        """Set ``delivered`` if the peer has acknowledged the FIN."""
         connection = self.calls.connection
         if connection is None or (self.calls.is_closed and connection.state in _DELIVERED):
             self.delivered.set()
 
     def claim_error(self) -> OSError | None:
-        """Return what ended the connection, once; None for nothing."""
+        """Return the error that ended the connection, and forget it; None if there is none."""
         error, self.error = self.error, None
         return error
 
     def close_descriptors(self) -> None:
-        """Close the copy of the pump's end, in a child process."""
+        """Close the child process's copy of the pump's end."""
         if self._end is not None:
             self._end.close()
 
     def _let_go(self) -> socket.socket | None:
-        """Give up the pump's end, and return it; None where that was done before."""
+        """Stop using the pump's end, and return it; None if that was done before."""
         end, self._end = self._end, None
         if end is not None:
             self._pump.forget(self._number)
         return end
 
     def _forget(self) -> None:
-        """Drop the data that waits, and the channel: nothing more passes."""
+        """Drop the data that waits, and remove the channel: no more data passes."""
         self._program_has_ended = True
         self._to_program = self._to_peer = _NONE
         self.settled.set()
         self._pump.remove(self)
 
     def _watch(self) -> None:
-        """Wait at the descriptor for data, unless the connection is full, and for room where it is needed."""
+        """Wait for data at the descriptor unless the connection is full, and for room if data waits."""
         if self._end is None or self._program_is_gone or not self.settled.is_set():
             return
         wants_octets = not (self._to_peer or self._program_has_ended)
@@ -303,9 +305,9 @@ class StreamChannel(Channel):
 
 
 class ListenerChannel(ClosableChannel[StreamCalls]):
-    """Channel of a listener, with a descriptor that is readable while a connection waits.
+    """Channel of a listener. Its descriptor is readable while a connection waits to be accepted.
 
-    One octet is in the pair for that. ``error`` says what ended the listener.
+    To make it readable, one octet is written into the pair. ``error`` says why the listener has ended.
     """
 
     def __init__(self, pump: PumpThread, calls: StreamCalls, end: socket.socket) -> None:
@@ -314,7 +316,7 @@ class ListenerChannel(ClosableChannel[StreamCalls]):
         self._is_told = False
 
     def accept(self) -> tuple[StreamCalls, Name] | None:
-        """Accept the connection that waits longest; None where none waits.
+        """Accept the connection that has waited longest; None if no connection waits.
 
         Called after the program has read the octet.
         """
@@ -327,7 +329,7 @@ class ListenerChannel(ClosableChannel[StreamCalls]):
             self._changed()
 
     def _changed(self) -> None:
-        """Write the octet where a connection waits and none is written yet."""
+        """Write the octet if a connection waits and the octet isn't there yet."""
         if not self._is_told and not self.calls.is_closed and self.calls.is_readable:
             with suppress(OSError):  # the program has just closed its end
                 self._end.send(b"!")

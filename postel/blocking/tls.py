@@ -1,8 +1,8 @@
 """TLS over the network's sockets.
 
-The module `ssl` detaches a socket's descriptor, and makes a new object of it, an `ssl.SSLSocket`. That must
-belong to the same network as the old one. So `taker` finds it while it is being made, and `adopt` changes its
-class.
+The module `ssl` detaches a socket's descriptor, and makes a new object for the descriptor, an
+`ssl.SSLSocket`. The new object must belong to the same network as the old one. So `taker` finds the new
+object while it is being made, and `adopt` changes its class.
 """
 
 import sys
@@ -13,9 +13,9 @@ _JOINED: Final[dict[tuple[type, type], type]] = {}
 
 
 def taker(frame: FrameType) -> Any:  # noqa: ANN401 - an object of the module ssl, which isn't imported here
-    """Return the `ssl.SSLSocket` that the function of ``frame`` is making of a socket's descriptor.
+    """Return the `ssl.SSLSocket` that the function of ``frame`` is making for a socket's descriptor.
 
-    None where another function has detached the descriptor.
+    Returns None if another function than that of `ssl` has detached the descriptor.
     """
     ssl = sys.modules.get("ssl")
     if ssl is None or frame.f_code is not ssl.SSLSocket._create.__func__.__code__:  # noqa: SLF001
@@ -24,9 +24,9 @@ def taker(frame: FrameType) -> Any:  # noqa: ANN401 - an object of the module ss
 
 
 def adopt(taken: Any, base: type) -> None:  # noqa: ANN401 - an `ssl.SSLSocket`
-    """Let ``taken`` be a socket of the class ``base`` as well.
+    """Let ``taken`` be also an object of the class ``base``.
 
-    Calls that TLS doesn't make itself are that class's.
+    Methods that `ssl.SSLSocket` doesn't define come from ``base``.
     """
     kind = type(taken)
     if (kind, base) not in _JOINED:

@@ -1,6 +1,6 @@
 """packetdrill scripts against Postel in virtual time.
 
-A script that spans hours runs in milliseconds, and always with the same outcome.
+A script for hours runs in milliseconds, and its outcome is always the same.
 
 >>> from postel.drill import Profile, parse, run
 >>> run(parse('0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3'), Profile.named("rfc")).result

@@ -1,7 +1,7 @@
 """System calls of scripts: their arguments, and the comparison of their results.
 
-`SystemCalls` knows what Postel's sockets (`postel.drill.sockets`) and the kernel's
-(`postel.drill.kernel_sockets`) have in common. The subclasses make the calls.
+`SystemCalls` has the parts that are the same for Postel's sockets (`postel.drill.sockets`) and for the
+kernel's (`postel.drill.kernel_sockets`). Subclasses make the calls.
 """
 
 import errno
@@ -19,25 +19,25 @@ from postel.sockets.options import LINGER
 from postel.times import NEVER
 from postel.wire.address import Endpoint
 
-D = TypeVar("D")  # the object behind a file descriptor
+D = TypeVar("D")  # type of the object behind a file descriptor
 
 
 class Waits(Exception):
-    """Raised by a call that would block. The runner tries it again when something has happened."""
+    """Exception of a call that would block. The runner tries it again when something has happened."""
 
 
 class Attempt:
     """One system call of the script that is being made, perhaps in several tries.
 
     It has these attributes:
-        may_block: whether the script says when the call returns.
+        may_block: whether the script gives a time at which the call returns.
         progress: how many octets earlier tries have sent.
-        until: when the call's own timeout ends, in microseconds; NEVER while that isn't known.
-        is_repeated: whether this isn't the first try.
+        until: time at which the call's own timeout ends, in microseconds; NEVER until that is known.
+        is_repeated: whether an earlier try would have blocked.
     """
 
     def __init__(self, call: Call, *, may_block: bool = False) -> None:
-        """Begin a call that wasn't tried yet."""
+        """Begin a call before its first try."""
         self.call = call
         self.may_block = may_block
         self.progress = 0
@@ -48,8 +48,8 @@ class Attempt:
 class SystemCalls(ABC, Generic[D]):
     """The system calls of a script, by name, and its file descriptors.
 
-    In a script ``...`` stands for ``local`` or ``remote`` where an address is expected. ``nonblocking`` is
-    the number of O_NONBLOCK in the system of the script's author.
+    Where an address is expected, ``...`` in a script stands for ``local`` or ``remote``. ``nonblocking`` is
+    the value of O_NONBLOCK on the system for which the script was written.
     """
 
     def __init__(self, local: Endpoint, remote: Endpoint, nonblocking: int) -> None:
@@ -77,8 +77,8 @@ class SystemCalls(ABC, Generic[D]):
     def call(self, attempt: Attempt) -> int:
         """Make the call, and return its result.
 
-        Raises OSError; Waits where it would block; ScriptError where it can't be understood; ScriptFailed
-        where a value that it writes through a pointer differs from the script's.
+        Raises OSError; Waits if the call would block; ScriptError if the call can't be understood;
+        ScriptFailed if a value that the call writes through a pointer differs from that in the script.
         """
         attempt.call = plain(attempt.call, self.names)
         return self._perform(attempt)
@@ -134,9 +134,9 @@ class SystemCalls(ABC, Generic[D]):
 
     @abstractmethod
     def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
-        """Events of each entry of poll; raises Waits while it waits.
+        """Events of each entry of poll. Raises Waits if there are none yet.
 
-        ``timeout`` is in milliseconds; a negative one means no end.
+        ``timeout`` is in milliseconds; a negative one means to wait without limit.
         """
 
     @abstractmethod
@@ -145,19 +145,19 @@ class SystemCalls(ABC, Generic[D]):
 
     @abstractmethod
     def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
-        """File descriptors with their events, as epoll_wait returns them; raises Waits while it waits."""
+        """File descriptors with their events, as epoll_wait returns them. Raises Waits if there are none."""
 
     # Arguments
 
     def number(self, attempt: Attempt, index: int, default: int = 0) -> int:
-        """Argument at ``index`` as a number; ``default`` where it is missing or is ``...``."""
+        """Argument at ``index`` as a number; ``default`` if the argument is missing or is ``...``."""
         arguments = attempt.call.arguments
         if index >= len(arguments) or arguments[index] is ...:
             return default
         return constants.number(arguments[index], self.names)
 
     def selector(self, attempt: Attempt, index: int) -> str:
-        """Argument at ``index`` as the name of an option or a request."""
+        """Argument at ``index`` as the name of a socket option or of an ioctl request."""
         found = value(argument(attempt, index), self.names)
         if not isinstance(found, str):
             raise ScriptError(0, str(found), "expected the name of an option")
@@ -180,7 +180,7 @@ class SystemCalls(ABC, Generic[D]):
         return Endpoint(default.address, port if isinstance(port, int) else default.port)
 
     def add(self, attempt: Attempt, found: D) -> int:
-        """Add a file descriptor. Its number is the one that the script expects, whichever it is."""
+        """Add a file descriptor. Its number is the call's result in the script, or else a free one."""
         result = self._number_for(attempt)
         self.descriptors.pop(result, None)
         self.descriptors[result] = found
@@ -283,14 +283,14 @@ def argument(attempt: Attempt, index: int) -> object:
 
 
 def first_text(expression: object) -> str:
-    """Text of an expression in the script; of a list, of its first item."""
+    """Text of an expression in the script; for a list, the text of its first item."""
     if isinstance(expression, list) and expression:
         expression = expression[0]
     return str(getattr(expression, "text", expression))
 
 
 def linger_octets(fields: object) -> bytes:
-    """Structure of SO_LINGER as octets, from ``{onoff=…, linger=…}`` in the script."""
+    """Structure of SO_LINGER as octets, from the script's ``{onoff=…, linger=…}``."""
     if isinstance(fields, dict):
         return LINGER.pack(
             fields.get("onoff", fields.get("l_onoff", 0)), fields.get("linger", fields.get("l_linger", 0))
@@ -301,7 +301,7 @@ def linger_octets(fields: object) -> bytes:
 
 
 def linger_fields(octets: bytes) -> dict[str, int]:
-    """Structure of SO_LINGER as a script writes it."""
+    """Structure of SO_LINGER in the form in which a script has it."""
     on, time = LINGER.unpack(octets)
     return {"onoff": on, "linger": time}
 

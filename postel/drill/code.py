@@ -1,7 +1,7 @@
 """Code blocks ``%{ … }%`` of scripts: assertions about `tcp_info` in Python.
 
-They are evaluated by their syntax tree. Only expressions, assertions and assignments are supported, so a
-script can't run other Python code.
+Expressions are evaluated by walking their syntax tree. Only expressions, assertions and assignments are
+supported, so a script can't run other Python code.
 """
 
 import ast
@@ -42,7 +42,8 @@ _OPERATIONS: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
 _UNARY: Final[dict[type[ast.unaryop], Callable[[Any], Any]]] = {
     ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert,
 }  # fmt: skip
-_FARTHEST_SHIFT: Final = 1024  # bits: scripts need 64 at most, and a larger result would fill the memory
+# Limit of a shift in bits: scripts need 64 at most, and a larger result would fill the memory
+_FARTHEST_SHIFT: Final = 1024
 
 
 def information(connection: Connection | None, fallback: State, now: int) -> dict[str, object]:
@@ -63,9 +64,9 @@ def information(connection: Connection | None, fallback: State, now: int) -> dic
 
 
 def execute(text: str, names: dict[str, object], line: int) -> None:
-    """Run a code block; its variables stay in ``names``.
+    """Run a code block. Variables that the block assigns stay in ``names``.
 
-    Raises ScriptFailed for an assertion that is false.
+    Raises ScriptFailed if an assertion is false.
     """
     try:
         _execute(text, names, line)
@@ -78,7 +79,7 @@ def _execute(text: str, names: dict[str, object], line: int) -> None:
         tree = ast.parse("\n".join(part.strip() for part in text.strip().split("\n")))
     except SyntaxError as error:
         raise ScriptError(line, (error.text or "").strip(), "this isn't Python") from error
-    except ValueError as error:  # the text has octets of zero
+    except ValueError as error:  # the text has octets with the value 0
         raise ScriptError(line, "", f"this isn't Python: {error}") from error
     for statement in tree.body:
         if isinstance(statement, ast.Assert):
@@ -119,7 +120,7 @@ def _assert(statement: ast.Assert, names: dict[str, object], line: int) -> None:
 
 # Any, because a script may compute with any type
 def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401 - see above
-    """Value of an expression. Raises ScriptError for what isn't supported or can't be computed."""
+    """Value of an expression. Raises ScriptError if it isn't supported or can't be computed."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):
@@ -152,7 +153,7 @@ def _named(name: str, names: dict[str, object], line: int) -> object:
 
 
 def _both_or_either(node: ast.BoolOp, names: dict[str, object], line: int) -> object:
-    """Value of ``and`` or ``or``: parts are evaluated up to the first that decides."""
+    """Value of ``and`` or ``or``: operands are evaluated up to the first one that decides."""
     value: object = None
     for part in node.values:
         value = _value(part, names, line)
@@ -206,7 +207,7 @@ def _ordered(kind: ast.cmpop, left: object, right: object, node: ast.expr, line:
 
 
 def _numbered(value: object, other: object) -> object:
-    """State as Linux's number for it, where it is compared with a number."""
+    """Linux's number for a state, if ``value`` is one and is compared with a number; else ``value``."""
     if isinstance(value, State) and isinstance(other, int):
         return number_of(value)
     return value

@@ -1,4 +1,4 @@
-"""Shell commands of scripts that concern a stack: settings, and questions about its connections.
+"""Shell commands of scripts that concern a stack: they change settings, or ask for its connections.
 
 No shell runs. The commands are recognised by their text.
 """
@@ -37,10 +37,10 @@ STATES: Final = {
 
 
 def execute(command: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
-    """Carry out a command, and return the settings after it.
+    """Carry out a command. Returns the settings after the command.
 
-    Raises ScriptFailed where a question has another answer than the script says, ScriptError for an unknown
-    command.
+    Raises ScriptFailed if a question has another answer than that in the script, and ScriptError for an
+    unknown command.
     """
     for part in command.split(";"):
         config = _one(part.strip(), profile, config, network, line) if part.strip() else config
@@ -85,7 +85,7 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
 
 
 def _changed(config: Config, field: str, value: int | str, line: int) -> Config:
-    """Settings with another value of ``field``. For a boolean, ``!`` before the name means the opposite."""
+    """Settings with another value of ``field``. For a boolean, ``!`` before its name means the opposite."""
     name = field.removeprefix("!")
     changes: dict[str, Any] = {
         name: (value != 0) != (name != field) if isinstance(getattr(config, name), bool) else value
@@ -97,13 +97,13 @@ def _changed(config: Config, field: str, value: int | str, line: int) -> Config:
 
 
 def ask(question: re.Match[str], count: Callable[[State, int], int], line: int) -> None:
-    """Compare a script's number of connections with ``count(state, port)``; port 0 means any.
+    """Compare a number of connections in a script with ``count(state, port)``, where port 0 means any port.
 
-    Raises ScriptFailed where they differ.
+    Raises ScriptFailed if the numbers differ.
     """
     port = _PORT.search(question["options"])
     actual = count(_state(question["state"], line), int(port[1]) if port else 0)
-    # The second grep finds the digits anywhere in the first one's number, as in the author's shell
+    # The script's second grep finds the digits anywhere in the first one's count, as it does in a shell
     if question["count"] not in str(actual):
         raise ScriptFailed(
             line, f"connections in {question['state']}", question["count"], actual, question["count"]

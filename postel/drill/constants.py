@@ -28,7 +28,7 @@ CONSTANTS: Final = {
     **{f"IPTOS_DSCP_AF{number}{drop}": number << 5 | drop << 3
        for number in range(1, 5) for drop in range(1, 4)},
 }  # fmt: skip
-# Names that stay names: options of sockets and requests of ioctl
+# Names that have no number: options of sockets and requests of ioctl
 SELECTORS: Final = frozenset(
     [*NAMED, "SO_ZEROCOPY", "TCP_MD5SIG", "SIOCINQ", "FIONREAD", "SIOCOUTQ", "FIONBIO"]
 )
@@ -37,7 +37,7 @@ SELECTORS: Final = frozenset(
 def value(expression: object, extra: dict[str, int]) -> object:
     """Value of an expression: a number, a text, a list or a structure.
 
-    Ellipsis, and the names in SELECTORS, stay as they are. ``extra`` are further names.
+    Ellipsis and the names in SELECTORS stay as they are. ``extra`` has values of further names.
     """
     if isinstance(expression, Name):
         return _named(expression.text, extra)

@@ -6,11 +6,11 @@ from postel.drill.lexer import END_OF_SCRIPT, Token
 from postel.errors import ScriptError
 from postel.times import SECOND
 
-LONGEST_NUMBER: Final = 100  # digits
+LONGEST_NUMBER: Final = 100  # limit of the digits of a number
 
 
 class Cursor:
-    """Reads tokens one after another."""
+    """Reader of tokens, one after another."""
 
     def __init__(self, tokens: list[Token]) -> None:
         """Begin at the first token."""
@@ -41,7 +41,7 @@ class Cursor:
         return ScriptError(self.line, self.token.text.partition("\n")[0], why)
 
     def next(self) -> Token:
-        """Return the token, and go on to the next."""
+        """Return the token at this position, and go on to the next one."""
         token = self.token
         self._at += not self.at_end
         return token
@@ -58,7 +58,7 @@ class Cursor:
         return found
 
     def expect(self, text: str) -> None:
-        """Go on to the next token, or raise ScriptError unless the token is ``text``."""
+        """Go on to the next token if this token is ``text``. Raises ScriptError if it isn't."""
         if not self.takes(text):
             raise self.refusal(f"expected {text!r}")
 
@@ -80,9 +80,9 @@ class Cursor:
         return sign * int(token.text, 16 if token.kind == "hex" else 10)
 
     def _require_length(self) -> None:
-        """Raise ScriptError for a very long number.
+        """Raise ScriptError if the number has more than 100 digits.
 
-        Python refuses to read numbers of some thousand digits.
+        Python raises ValueError for numbers with some thousand digits.
         """
         if len(self.token.text) > LONGEST_NUMBER:
             raise ScriptError(
@@ -100,7 +100,7 @@ class Cursor:
         return int(whole or "0") * SECOND + int(f"{fraction[:6]:0<6}")
 
     def joined(self) -> str:
-        """Read tokens without spaces between them, up to a space or one of ``,><)]``, as one text.
+        """Read tokens with no spaces between them as one text, up to a space or one of ``,><)]``.
 
         Flags such as ``S.`` and octets such as ``0a1b`` are written so.
         """

@@ -16,7 +16,7 @@ from postel.wire.address import Endpoint
 
 
 class DatagramDescriptor(Descriptor):
-    """A UDP socket. ``socket`` is None until it is bound, connected or used."""
+    """UDP socket of a script. ``socket`` is the host's, and None until it is bound, connected or used."""
 
     port: int  # declared again, because type checkers want that in each class that sets it
 
@@ -26,7 +26,8 @@ class DatagramDescriptor(Descriptor):
         self.socket: DatagramSocket | None = None
         self._network = network
         self._arrivals = 0
-        self._waiting: deque[tuple[bytes, Endpoint]] = deque()  # datagrams that were taken from ``socket``
+        # Datagrams that were taken from `socket` and wait for a call
+        self._waiting: deque[tuple[bytes, Endpoint]] = deque()
 
     @property
     def arrivals(self) -> int:
@@ -35,14 +36,14 @@ class DatagramDescriptor(Descriptor):
         return self._arrivals
 
     def readiness(self, asked: int) -> int:
-        """Events that poll returns, of those that were ``asked`` for."""
+        """Events that poll returns, out of the events ``asked`` for."""
         self._take()
         return asked & (OUT | (IN if self._waiting else 0)) | (
             ERROR if self.socket in self._network.errors else 0
         )
 
     def claim_error(self) -> TcpError | None:
-        """Remove and return the error of an ICMP message; None where there is none."""
+        """Remove and return the error that an ICMP message reported; None if there is none."""
         return None if self.socket is None else self._network.errors.pop(self.socket, None)
 
     def close(self, now: int) -> None:
@@ -53,7 +54,8 @@ class DatagramDescriptor(Descriptor):
     def open(self, local: Endpoint, remote: Endpoint | None) -> DatagramSocket:
         """Open the host's socket.
 
-        A socket that gets a remote endpoint is opened anew, because for the host it is another socket.
+        If the socket gets a remote endpoint, it is closed and opened anew, because for the host it is another
+        socket.
         """
         self.close(self._network.now)
         self.socket = self._network.host.datagrams(local.port, address=local.host, remote=remote)
@@ -61,9 +63,9 @@ class DatagramDescriptor(Descriptor):
         return self.socket
 
     def receive(self, *, peeks: bool) -> tuple[bytes, Endpoint] | None:
-        """Return the oldest datagram and its sender; None where none waits.
+        """Return the oldest datagram and its sender; None if no datagram waits.
 
-        The datagram is removed unless ``peeks``.
+        With ``peeks`` the datagram isn't removed.
         """
         self._take()
         if not self._waiting:
@@ -77,7 +79,7 @@ class DatagramDescriptor(Descriptor):
 
 
 class DatagramCalls:
-    """The calls of `Sockets` that differ for UDP."""
+    """Calls of `Sockets` that differ for UDP sockets."""
 
     def __init__(self, calls: SystemCalls[Descriptor], network: Network) -> None:
         """Make calls on behalf of ``calls``."""

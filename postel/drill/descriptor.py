@@ -1,4 +1,4 @@
-"""The object behind a file descriptor: a TCP socket that is new, listens or is connected.
+"""Object behind a file descriptor: a TCP socket that is new, listens or is connected, with its options.
 
 It also has the socket's options.
 """
@@ -24,8 +24,8 @@ IN, PRIORITY, OUT, ERROR, HANGUP = (CONSTANTS[f"POLL{name}"] for name in ("IN", 
 class Descriptor(SocketOptions):
     """A TCP socket of a script.
 
-    ``config`` are the options of a connection to come; a living connection has its own. ``is_accepted`` says
-    that `accept` returned the connection.
+    ``config`` has the options for a connection that the socket will open; an existing connection has its own.
+    ``is_accepted`` says that `accept` returned the connection.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Descriptor(SocketOptions):
         is_accepted: bool = False,
         kind: int = SOCK_STREAM,
     ) -> None:
-        """Make a socket, with a connection where `accept` makes it."""
+        """Make a socket. `accept` makes it with a connection."""
         super().__init__(config, connection=connection, kind=kind)
         self.is_accepted = is_accepted
         self.keys: Keychain | None = None
@@ -54,9 +54,9 @@ class Descriptor(SocketOptions):
 
     @property
     def is_opening(self) -> bool:
-        """Whether data must wait for the end of the handshake.
+        """Whether data to send must wait for the end of the handshake.
 
-        It need not in a connection that was accepted early, by TCP Fast Open.
+        In a connection that was accepted early, by TCP Fast Open, data need not wait.
         """
         return self.connection is not None and self.state in (SYN_SENT, SYN_RECEIVED) and not self.is_accepted
 
@@ -73,7 +73,7 @@ class Descriptor(SocketOptions):
             raise renewed(found)
 
     def would_block(self, at_once: int = 0) -> Exception:
-        """Exception for a call that can't be made now: OSError EAGAIN, or Waits for a blocking socket."""
+        """Exception for a call that can't be made now: EAGAIN, or `Waits` if the socket is blocking."""
         return OSError(errno.EAGAIN, "would block") if self.is_nonblocking or at_once else Waits()
 
     @property
@@ -84,7 +84,7 @@ class Descriptor(SocketOptions):
         return self.octets_read + self.connection.readable + self.connection.has_peer_ended
 
     def readiness(self, asked: int) -> int:
-        """Events that poll returns, of those that were ``asked`` for, and errors in any case."""
+        """Events that poll returns: those ``asked`` for that are present, and errors in any case."""
         connection = self.connection
         if connection is None:
             return (
@@ -105,7 +105,7 @@ class Descriptor(SocketOptions):
         return ready & asked | always
 
     def close(self, now: int) -> None:
-        """Close the socket, its listener or connection."""
+        """Close the socket with its listener or its connection."""
         if self.listener is not None:
             self.listener.close(now)
         if self.connection is None:
@@ -116,9 +116,9 @@ class Descriptor(SocketOptions):
             self.connection.release(now)
 
     def sign(self, secret: bytes, given: object) -> None:
-        """TCP_MD5SIG: sign the connection to come with the script's secret, for every peer.
+        """Handle TCP_MD5SIG: sign the socket's later connection with ``secret``, whatever its peer is.
 
-        Raises OSError EISCONN where the connection is open already.
+        Raises OSError EISCONN if the socket listens or has a connection already.
         """
         if not secret:
             raise ScriptError(0, "TCP_MD5SIG", "expected --tcp_md5_secret for this option")
@@ -148,13 +148,13 @@ def set_option(found: Descriptor, name: str, given: object, now: int) -> None:
 
 
 def allow_fast_open(found: Descriptor, sides: frozenset[FastOpenSide], now: int) -> None:
-    """TCP_FASTOPEN: allow the socket the sides that the system allows, or none."""
+    """Handle TCP_FASTOPEN: let the socket use TCP Fast Open as client, as server, both or not at all."""
     found.configure(replace(found.current(), fast_open=fast_open_mode(sides)), now)
 
 
 def option(found: Descriptor, name: str, now: int) -> object:
     """Value of a socket option, for getsockopt."""
-    if name == "TCP_FASTOPEN":  # on for either side
+    if name == "TCP_FASTOPEN":  # 1 if it is on for client or server
         return int(found.current().fast_open != "off")
     octets = found.get(_known(name), now)
     if name == "SO_LINGER":

@@ -23,7 +23,7 @@ _DATA: Final = ("fd", "u32", "u64", "ptr")
 class Poller(ABC):
     """One descriptor of epoll_create.
 
-    ``data`` holds the data that the script gave for each watched descriptor.
+    ``data`` has the script's data for each watched descriptor.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Poller(ABC):
         self.data: dict[int, dict[str, object]] = {}
 
     def control(self, operation: int, number: int, event: dict[str, object]) -> None:
-        """epoll_ctl. Raises OSError EEXIST, ENOENT, EINVAL."""
+        """Carry out epoll_ctl. Raises OSError EEXIST, ENOENT, EINVAL."""
         if operation not in (_ADD, _DELETE, _MODIFY):
             raise OSError(errno.EINVAL, "no operation of epoll_ctl")
         if (operation == _ADD) == (number in self.data):
@@ -49,12 +49,12 @@ class Poller(ABC):
         self.watch(number, events)
 
     def told(self, number: int, events: int) -> dict[str, object]:
-        """Structure that epoll_wait returns for a descriptor."""
+        """Structure that epoll_wait returns for a descriptor with ``events``."""
         return {"events": events, **self.data[number]}
 
     @abstractmethod
     def watch(self, number: int, events: int) -> None:
-        """Watch a descriptor for these events."""
+        """Watch a descriptor for ``events``."""
 
     @abstractmethod
     def ignore(self, number: int) -> None:
@@ -62,7 +62,7 @@ class Poller(ABC):
 
     @abstractmethod
     def ready(self, most: int, timeout: int) -> list[tuple[int, int]]:
-        """Descriptors with their events. ``timeout`` is in milliseconds, for pollers that wait themselves."""
+        """Descriptors with their events. Only a poller that waits uses ``timeout``, in milliseconds."""
 
     @abstractmethod
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Poller(ABC):
 
 @dataclass(slots=True)
 class _Watched:
-    """A watched descriptor, and what was reported of it last (for EPOLLET)."""
+    """Descriptor that is watched, and what epoll_wait reported of it last (for EPOLLET)."""
 
     events: int
     told: int = 0  # the events that were reported last
@@ -79,14 +79,14 @@ class _Watched:
 
 
 class Source(Protocol):
-    """A socket that `VirtualPoller` watches. ``arrivals`` grows whenever something can be read."""
+    """Socket that `VirtualPoller` watches. ``arrivals`` grows whenever something can be read."""
 
     @property
     def arrivals(self) -> int:
         """Number that grows whenever something can be read."""
 
     def readiness(self, asked: int) -> int:
-        """Events that poll returns, of those that were ``asked`` for."""
+        """Events that poll returns, out of the events ``asked`` for."""
 
 
 class VirtualPoller(Poller):
@@ -99,7 +99,7 @@ class VirtualPoller(Poller):
         self._watched: dict[int, _Watched] = {}
 
     def watch(self, number: int, events: int) -> None:
-        """Watch a descriptor for these events."""
+        """Watch a descriptor for ``events``."""
         self._watched[number] = _Watched(events)
 
     def ignore(self, number: int) -> None:
@@ -134,7 +134,7 @@ class VirtualPoller(Poller):
 
 
 def compare(expected: object, actual: list[dict[str, object]]) -> None:
-    """Raises ScriptFailed where an event that is expected didn't come; their order is not checked."""
+    """Raise ScriptFailed if an expected event is missing. The order of events isn't checked."""
     wanted = expected if isinstance(expected, list) else [expected]
     for event in wanted:
         if isinstance(event, dict) and event not in actual:

@@ -39,7 +39,7 @@ OPTIONS: Final = (
 def parse(text: str, *, path: str = "", defined: Collection[str] = ()) -> Script:
     """Script in ``text``. Raises ScriptError with the line and the word that can't be understood.
 
-    ``defined`` are the names for ``#ifdef``.
+    ``defined`` has the names that ``#ifdef`` finds defined.
     """
     script = Script(path)
     cursor = Cursor(tokens(text, defined))
@@ -61,7 +61,7 @@ def parse(text: str, *, path: str = "", defined: Collection[str] = ()) -> Script
 
 def _event(cursor: Cursor) -> Event:
     line = cursor.line
-    if cursor.token.kind in ("command", "code"):  # no time means at once
+    if cursor.token.kind in ("command", "code"):  # an event without a time happens at once
         return Event(line, When(Anchor.RELATIVE), _action(cursor))
     when = _when(cursor)
     return Event(line, when, _action(cursor))
@@ -150,7 +150,7 @@ def _part(cursor: Cursor) -> object:
 
 
 def _structure(cursor: Cursor) -> object:
-    """Read a structure: ``{onoff=1, linger=0}`` as a dict; without names, ``{1, 0}``, as a tuple.
+    """Read a structure such as ``{onoff=1, linger=0}`` as a dict, or without names, ``{1, 0}``, as a tuple.
 
     In ``msg_iov(2)=…`` the 2 becomes the field ``msg_iov(count)``.
     """
@@ -176,7 +176,7 @@ def _structure(cursor: Cursor) -> object:
 
 
 def _note(cursor: Cursor) -> str:
-    """Read a remark for people: ``(Operation now in progress)``."""
+    """Read a remark for human readers, such as ``(Operation now in progress)``."""
     words = []
     depth = 0
     while True:

@@ -1,8 +1,8 @@
 """Linux as the stack under test, in real time, over a TUN device.
 
 The TUN is in a network namespace of its own. The namespace has no name, and ends with the thread that made
-it, however that ends. It has no other device, so no packet leaves it. The script is at the other end of the
-TUN::
+it, however the thread ends. The TUN is its only device, so no packet leaves the namespace. The script is at
+the other end of the TUN::
 
     script, matcher ── TUN ── kernel's TCP ── sockets ── thread inside the namespace
 """
@@ -37,9 +37,9 @@ from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import segment, udp
 
-TOLERANCE: Final = 20 * MILLISECOND  # a machine with other work can't keep to less
-_LONGEST: Final = 60 * SECOND  # the longest wait for a packet at any time (`*`)
-_FAREWELL: Final = 2  # seconds to wait at the end for a call that hangs
+TOLERANCE: Final = 20 * MILLISECOND  # a machine with other work can't keep to a smaller tolerance
+_LONGEST: Final = 60 * SECOND  # the longest wait for a packet that may come at any time (`*`)
+_FAREWELL: Final = 2  # seconds to wait at the end for a call that hasn't returned
 _CLONE_NEWNET: Final = 0x40000000
 
 _SETTINGS: Final = Path("/proc/sys")  # shows each thread the settings of its own namespace
@@ -72,9 +72,10 @@ def run(
 ) -> Outcome:
     """Run a script against the kernel.
 
-    ``opened`` makes the TUN, with the kernel's address on it and a route to the script's; it is called inside
-    the namespace. ``observer`` is told of the packets; the kernel doesn't report states and timers.
+    ``opened`` makes the TUN, with the kernel's address and a route to the script's address; it is called
+    inside the namespace. ``observer`` is called for each packet; the kernel doesn't report states and timers.
     ``skipped`` is called with the line and text of each command that this kernel has no equivalent for.
+    Raises LinkError if a privilege or a device is missing.
     Raises LinkError where a right or a device is missing.
     """
     inside = Inside()
@@ -86,7 +87,7 @@ def run(
         except LinkError as error:
             if error.errno != errno.EINVAL:
                 raise
-            # The addresses or the MTU of this script aren't possible; another script's may be
+            # The addresses or the MTU of this script aren't possible; those of another script may be
             raise ScriptError(1, "", str(error.strerror)) from error
         return made[0]
 
@@ -101,7 +102,7 @@ def run(
 
 
 class Inside:
-    """A thread in a new network namespace, which makes calls there. Other threads may use its sockets."""
+    """Thread in a new network namespace, which makes calls there. Other threads may use its sockets."""
 
     def __init__(self) -> None:
         """Start the thread, and wait until it is in the namespace. Raises LinkError."""
@@ -117,7 +118,7 @@ class Inside:
             raise
 
     def fileno(self) -> int:
-        """File descriptor that is readable when a call has ended."""
+        """File descriptor that becomes readable when a call has ended."""
         return self._done
 
     def clear(self) -> None:
@@ -146,7 +147,8 @@ class Inside:
         """End the thread, and with it the namespace."""
         self._work.put(None)
         self._thread.join(_FAREWELL)
-        if not self._thread.is_alive():  # otherwise it may still write; the end of the process closes them
+        # If the thread still lives it may write to these; then the end of the process closes them
+        if not self._thread.is_alive():
             os.close(self._done)
             os.close(self._tell)
 
@@ -175,14 +177,14 @@ def _unshare() -> None:
 
 
 class Tunnel:
-    """The link and the clock: a TUN, in real time.
+    """Link and clock of a script: a TUN device, in real time.
 
-    Only TCP and UDP between the two ends count. The kernel also sends packets to its neighbours, such as
-    router solicitations.
+    Only TCP and UDP packets between the two ends count. The kernel also sends others, such as router
+    solicitations.
     """
 
     def __init__(self, link: Link, inside: Inside, ends: Ends, observer: PacketObserver | None) -> None:
-        """Use this link, with a file descriptor of ``inside`` to be woken when a call ends."""
+        """Use ``link``. The end of a call wakes it by a file descriptor of ``inside``."""
         self.sent: deque[Arrived] = deque()
         self.on_step: Callable[[], None] = _nothing
         self._link = link
@@ -213,14 +215,14 @@ class Tunnel:
         self.on_step()
 
     def advance(self, until: int) -> None:
-        """Wait until this time, and take packets meanwhile."""
+        """Wait until the time ``until``, and take packets meanwhile."""
         while self.step(until):
             pass
 
     def step(self, until: int) -> bool:
-        """Wait for a packet or the end of a call, not longer than until this time.
+        """Wait for a packet or the end of a call, but not beyond the time ``until``.
 
-        Returns whether one came.
+        Returns whether one of them came.
         """
         happened = self.wait(until if until < NEVER - 1 else self.now + _LONGEST)
         if happened:
@@ -228,7 +230,7 @@ class Tunnel:
         return happened
 
     def wait(self, until: int) -> bool:
-        """Wait for a packet or the end of a call, not longer than until this time."""
+        """Wait for a packet or the end of a call, but not beyond the time ``until``."""
         descriptors = [end.fileno() or 0 for end in (self._link, self._inside)]
         ready, _, _ = select.select(descriptors, (), (), max(0, until - self.now) / SECOND)
         self._inside.clear()
@@ -242,7 +244,7 @@ class Tunnel:
         return self._inside.submit(work)
 
     def wait_for(self, future: Future[int], patience: int) -> bool:
-        """Wait for a call, for ``patience`` microseconds at most. Returns whether it has ended."""
+        """Wait for the end of a call, at most ``patience`` microseconds. Returns whether it has ended."""
         until = self.now + patience
         while not future.done() and self.now < until:
             self.wait(until)
@@ -264,7 +266,7 @@ class Tunnel:
 
 
 class Kernel:
-    """The stack under test: Linux."""
+    """Linux as the stack under test."""
 
     tolerance = TOLERANCE
 
@@ -306,7 +308,7 @@ class Kernel:
         return self.sockets.information()
 
     def describe(self) -> str:
-        """State of the newest connection, for people."""
+        """State of the newest connection, for human readers."""
         try:
             told = self.sockets.information()
         except OSError as error:
@@ -317,7 +319,7 @@ class Kernel:
         )
 
     def abandon(self) -> None:
-        """End each call that still waits, so that the thread can end."""
+        """End each call that still waits, so that the thread of the namespace can end."""
         self.sockets.abandon()
 
     def close(self) -> None:

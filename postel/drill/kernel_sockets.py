@@ -1,6 +1,6 @@
 """System calls of a script on the kernel's sockets.
 
-One thread inside the namespace makes them. It may block where the script says so.
+One thread inside the namespace makes the calls. A call may block if the script gives a time of its return.
 """
 
 import fcntl
@@ -23,24 +23,24 @@ from postel.tcp.state import State
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint, to_text
 
-PATIENCE: Final = 500 * MILLISECOND  # the wait for a call that must not block
-_START: Final = 2 * MILLISECOND  # the wait until a call that may block has begun
+PATIENCE: Final = 500 * MILLISECOND  # the longest wait for a call that must not block
+_START: Final = 2 * MILLISECOND  # the wait for a call that may block to begin
 _NONBLOCKING: Final = os.O_NONBLOCK
 _REQUESTS: Final = {"SIOCINQ": termios.FIONREAD, "FIONREAD": termios.FIONREAD, "SIOCOUTQ": termios.TIOCOUTQ}
 
-_INFO: Final = 104  # octets of `tcp_info` that every kernel has
+_INFO: Final = 104  # number of octets of `tcp_info` that every kernel has
 
 
 class Worker(Protocol):
-    """A thread that makes calls."""
+    """Interface of a thread that makes calls."""
 
     def submit(self, work: Callable[[], int]) -> Future[int]:
         """Let the thread call ``work``."""
 
     def wait_for(self, future: Future[int], patience: int) -> bool:
-        """Wait for a call, for ``patience`` microseconds at most, and take packets meanwhile.
+        """Wait for a call, at most ``patience`` microseconds, and take packets meanwhile.
 
-        Returns whether it has ended.
+        Returns whether the call has ended.
         """
         ...
 
@@ -56,7 +56,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         self._family = socket.AF_INET if len(local.address) == 4 else socket.AF_INET6
 
     def call(self, attempt: Attempt) -> int:
-        """Make a call, or see whether the one under way has ended. Raises Waits where it hasn't."""
+        """Make a call, or see whether the call under way has ended. Raises Waits if it hasn't."""
         future = self._under_way.get(attempt)
         if future is None:
             future = self._under_way[attempt] = self._worker.submit(
@@ -82,7 +82,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         return sum(not _is_opened(found) for found in self.descriptors.values() if _is_stream(found))
 
     def abandon(self) -> None:
-        """End each call that waits."""
+        """End each call that still waits."""
         for found in self.descriptors.values():
             try:
                 found.shutdown(socket.SHUT_RDWR)
@@ -170,7 +170,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         return 0
 
     def _fcntl(self, attempt: Attempt) -> int:
-        """Read or set flags. O_NONBLOCK has the number of the script's author's system."""
+        """Read or set flags. O_NONBLOCK has its value on the system for which the script was written."""
         found = self.descriptor(attempt)
         told = self.names["O_NONBLOCK"]
         if self.number(attempt, 1) == CONSTANTS["F_GETFL"]:
@@ -198,7 +198,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         return found.getsockopt(self._level(attempt), _option(name))
 
     def queued(self, attempt: Attempt, request: str) -> int:
-        """Number of octets to be read, or sent and not acknowledged."""
+        """Number of octets to be read, or of octets sent and not acknowledged."""
         answer = fcntl.ioctl(self.descriptor(attempt), _REQUESTS[request], bytes(4))
         return int.from_bytes(answer, "little")
 
@@ -245,7 +245,7 @@ class KernelPoller(Poller):
         self._numbers: dict[int, int] = {}  # number in the script by number in the kernel
 
     def watch(self, number: int, events: int) -> None:
-        """Watch a descriptor for these events."""
+        """Watch a descriptor for ``events``."""
         found = self._descriptors[number].fileno()
         (self._epoll.modify if found in self._numbers else self._epoll.register)(found, events)
         self._numbers[found] = number
@@ -257,7 +257,7 @@ class KernelPoller(Poller):
         del self._numbers[found]
 
     def ready(self, most: int, timeout: int) -> list[tuple[int, int]]:
-        """Descriptors with their events. ``timeout`` is in milliseconds; a negative one means no end."""
+        """Descriptors with their events. ``timeout`` is in milliseconds; a negative one means no limit."""
         return [
             (self._numbers[found], events)
             for found, events in self._epoll.poll(timeout / 1000 if timeout >= 0 else None, most)
@@ -285,7 +285,7 @@ def _has_peer(found: socket.socket) -> bool:
 
 
 def _set_nonblocking(found: socket.socket) -> None:
-    """Set O_NONBLOCK without Python's knowledge, because Python would change the errors of such sockets."""
+    """Set O_NONBLOCK by a system call: if Python knew of it, it would change the errors of the socket."""
     fcntl.fcntl(found, fcntl.F_SETFL, fcntl.fcntl(found, fcntl.F_GETFL) | _NONBLOCKING)
 
 

@@ -30,7 +30,7 @@ _IGNORED: Final = ("space", "comment")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word of the script: its kind, text, line and place."""
+    """Word of the script: its kind, text and line, and where it starts and ends in the whole text."""
 
     kind: str
     text: str
@@ -44,9 +44,9 @@ TOO_DEEP: Final = "this is nested too deeply"  # message of a parser that has ru
 
 
 def tokens(text: str, defined: Collection[str] = ()) -> list[Token]:
-    """Tokens of a script, without comments and without the parts that ``#ifdef`` removes.
+    """Tokens of a script, without comments and without the lines that ``#ifdef`` removes.
 
-    ``defined`` are the names for ``#ifdef``. The last token is END_OF_SCRIPT.
+    ``defined`` has the names that ``#ifdef`` finds defined. The last token is END_OF_SCRIPT.
     """
     text = _chosen(text, defined)
     found = []

@@ -1,7 +1,7 @@
 """Comparison of a packet that has left the stack with the one that the script expects.
 
-Every field is compared as strictly as packetdrill does, and no field more. Fields that the script leaves open
-aren't compared, nor are the values of timestamps.
+All fields that packetdrill compares are compared as strictly as there, and no others. Fields that the script
+leaves open and the values of timestamps aren't compared.
 """
 
 from typing import Final
@@ -43,7 +43,7 @@ _MARKS: Final = ("noecn", "ect1", "ect0", "ce")
 
 
 class Arrived:
-    """A packet that has left the stack, parsed, with its options in order. ``sent_at`` is in microseconds."""
+    """Packet that has left the stack, parsed, with its options in order. ``sent_at`` is in microseconds."""
 
     def __init__(self, octets: bytes, sent_at: int) -> None:
         """Parse a packet. Raises WireError."""
@@ -66,7 +66,7 @@ class Arrived:
 
 
 def options_of(octets: bytes) -> tuple[Option, ...]:
-    """All options of a header in order, padding included. The stack's own lists can always be followed."""
+    """All options of a header in order, padding included. The stack always sends well-formed options."""
     found = []
     at = 0
     while at < len(octets):
@@ -95,8 +95,8 @@ def _numbers(kind: int, value: bytes) -> tuple[int, ...]:
 def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: int = 0) -> None:
     """Compare a segment. Raises ScriptFailed at the first field that differs.
 
-    A SYN tells ``flow`` the start of the stack's sequence numbers. With a ``tick``, in microseconds,
-    timestamps must advance as the script says.
+    A SYN gives ``flow`` the start of the stack's sequence numbers. If ``tick`` isn't 0, timestamps must
+    advance as in the script, at one tick per that many microseconds.
     """
     actual = arrived.segment
     if not arrived.is_tcp:
@@ -211,7 +211,7 @@ def _equal(line: int, field: str, expected: object, actual: object) -> None:
 
 
 def flags_text(flags: int) -> str:
-    """Flags as a script writes them: ``S.``, ``F.``, ``-`` for none."""
+    """Flags in the form of scripts: ``S.``, ``F.``, or ``-`` for none."""
     return "".join([letter for bit, letter in _LETTERS if flags & bit]) or "-"
 
 

@@ -1,4 +1,4 @@
-"""Postel's host under test and its virtual clock. Each packet is kept with the time when it left."""
+"""Postel's host under test with its virtual clock. Each packet that leaves is kept with its time."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from postel.times import NEVER
 
 
 class Network:
-    """One host. The script is its link."""
+    """Host under test. The script takes the place of its link."""
 
     def __init__(
         self,
@@ -28,23 +28,25 @@ class Network:
         *,
         fast_open: frozenset[FastOpenSide],
     ) -> None:
-        """Make a host with these addresses, at time 0."""
+        """Make a host with ``addresses``, at time 0."""
         self.host: Host = Host(
             *addresses, secret=b"drill", mtu=mtu, config=config, observer=witness, memory_limit=1 << 30
         )
         self._witness = witness
         self.now: int = 0
         self.sent: deque[Arrived] = deque()
-        self.fast_open: frozenset[FastOpenSide] = fast_open  # the sides that sockets may use
+        # Roles in which sockets may use TCP Fast Open: "client", "server"
+        self.fast_open: frozenset[FastOpenSide] = fast_open
         self.listeners: list[Listener] = []
-        self.errors: dict[DatagramSocket, TcpError] = {}  # from ICMP, until a call reports them
-        self.wakes_at: int = NEVER  # when the timeout of a waiting call ends
+        # Errors from ICMP messages, until a call reports them
+        self.errors: dict[DatagramSocket, TcpError] = {}
+        self.wakes_at: int = NEVER  # time at which the timeout of a waiting call ends
         self.on_step: Callable[[], None] = _nothing  # called whenever something has happened
 
     def allow_fast_open(self, side: FastOpenSide, *, allowed: bool) -> None:
-        """Allow a side of TCP Fast Open, or forbid it.
+        """Allow or forbid TCP Fast Open to sockets in the role of ``side``: "client" or "server".
 
-        Where clients are forbidden, the host forgets the cookies of servers.
+        If the role of client is forbidden, the host forgets the cookies that servers gave it.
         """
         self.fast_open = self.fast_open | {side} if allowed else self.fast_open - {side}
         if "client" not in self.fast_open:
@@ -73,13 +75,13 @@ class Network:
         self.on_step()
 
     def advance(self, until: int) -> None:
-        """Set the clock to this time, and process every timer before it."""
+        """Set the clock to the time ``until``, and process every timer up to then."""
         while self.step(until):
             pass
         self.now = max(self.now, until)
 
     def step(self, until: int) -> bool:
-        """Set the clock to the next timer and process it. Returns False where none is due by ``until``."""
+        """Set the clock to the next timer and process it. Returns False if none is due by ``until``."""
         due = min(self.host.next_timeout(), self.wakes_at)
         if due > until:
             return False
@@ -91,7 +93,7 @@ class Network:
         return True
 
     def count(self, state: State, port: int) -> int:
-        """Number of connections and listeners in a state, with this local port unless it is 0."""
+        """Number of connections and listeners in a state, with the local port ``port`` (0: any port)."""
         if state is State.LISTEN:
             return sum(
                 not listener.closed and port in (0, listener.local.port) for listener in self.listeners

@@ -73,7 +73,7 @@ def segment(packet: Packet, flow: Flow, line: int) -> bytes:
 
 
 def _signed(octets: bytes, flow: Flow, line: int) -> bytes:
-    """Segment with the digest filled in where the script has ``md5 valid``."""
+    """Segment with its MD5 digest filled in, if the script has ``md5 valid``."""
     if not flow.secret:
         raise ScriptError(line, "md5", "expected --tcp_md5_secret for this option")
     at = signature.place(octets, 0, wire.MD5) + 2
@@ -126,9 +126,9 @@ def _option(option: Option, flow: Flow, line: int) -> bytes:
 
 
 def icmp(message: Icmp, flow: Flow, line: int) -> bytes:
-    """ICMP message about the stack's segment that began at ``message.seq``, or about its datagram.
+    """ICMP message about the stack's segment with the sequence number ``message.seq``, or its datagram.
 
-    It quotes the IP header of that packet and what follows.
+    The message quotes the IP header of that packet and the octets that follow it.
     """
     number, code = _numbers(message, line, is_4=len(flow.local.address) == 4)
     rest = message.mtu or message.identifier << 16

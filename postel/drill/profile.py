@@ -1,4 +1,4 @@
-"""Profiles: what a script's author took for granted of a stack, such as constants that no RFC fixes."""
+"""Profiles: what scripts assume about the stack they were written for, such as constants of no RFC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ NONBLOCKING_LINUX: Final = 0o4000
 
 
 def fast_open_mode(sides: frozenset[FastOpenSide]) -> FastOpenMode:
-    """Value of `Config.fast_open` for these sides."""
+    """Value of `Config.fast_open` for the roles in ``sides``: "client", "server", both or none."""
     if len(sides) == 2:
         return "both"
     return next(iter(sides)) if sides else "off"
@@ -23,18 +23,18 @@ def fast_open_mode(sides: frozenset[FastOpenSide]) -> FastOpenMode:
 
 @dataclass(frozen=True)
 class Profile:
-    """The stack for which a script was written.
+    """Stack for which a script was written.
 
     It has these attributes:
         name: the name, such as "linux".
         config: the options of its sockets.
         sysctls: for each system variable the fields of the configuration that it sets, and the unit of its
-            numbers. A variable for TCP Fast Open has one bit for each of its fields, the lowest for the
-            first.
-        nonblocking: the number of O_NONBLOCK.
-        fast_open: the sides of TCP Fast Open that the system allows to sockets that ask for it.
-        meanings: for variables with other values than Postel's fields, what each value means.
-        fixed: for variables without a field, the values with which Postel agrees.
+        numbers. A variable for TCP Fast Open has one bit for each of its fields, the lowest bit for the first
+        field.
+        nonblocking: the value of O_NONBLOCK.
+        fast_open: roles ("client", "server") in which the system lets sockets use TCP Fast Open on request.
+        meanings: for variables with other values than those of Postel's fields, the field's value for each.
+        fixed: for variables without a field, the values that describe what Postel does.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Profile:
 
     @staticmethod
     def named(name: str) -> "Profile":
-        """Profile with this name. Raises ArgumentError where there is none."""
+        """Profile with this name. Raises ArgumentError if there is none."""
         if name not in PROFILES:
             raise ArgumentError("profile", name, ", ".join(PROFILES))
         return PROFILES[name]
@@ -147,7 +147,7 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_keepalive_probes": (("keep_alive_probes",), 1),
     "net.ipv4.tcp_rfc1337": (("rfc1337",), 1),
     "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
-    "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # a bit for each
+    "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # one bit for each field
     "net.ipv4.tcp_ecn": (("ecn",), 1),
     "net.ipv4.tcp_mtu_probing": (("mtu_probing",), 1),
     "net.ipv4.tcp_early_retrans": (("tail_probe",), 1),

@@ -1,4 +1,4 @@
-"""The place of a failure in a script's line, and its explanation for people."""
+"""Place of a failure in a line of the script, and its explanation for human readers."""
 
 import re
 from typing import Final
@@ -26,7 +26,7 @@ _PLACES: Final = {
 
 
 def place(line: str, problem: PostelError) -> tuple[int, int]:
-    """First column and width of the part of the line that differs; the whole line where it isn't known."""
+    """First column and width of the part of the line that differs; the whole line if the part isn't known."""
     word = problem.word if isinstance(problem, ScriptFailed | ScriptError) else ""
     if isinstance(problem, ScriptFailed) and problem.field in _PLACES:
         found = re.search(_PLACES[problem.field], line)
@@ -43,7 +43,8 @@ def place(line: str, problem: PostelError) -> tuple[int, int]:
 def explain(line: str, problem: PostelError, rule: str = "") -> str:
     """Line of the script with a caret under the part that differs.
 
-    Below stand what was expected, what was there, and ``rule``, the rule of the RFCs, where one is known.
+    Lines below it say what was expected, what happened, and which rule of the RFCs applied, if ``rule`` says
+    so.
     """
     start, width = place(line, problem)
     words = [line.expandtabs(1), " " * start + "^" * width]

@@ -1,8 +1,8 @@
-"""The rule of the RFCs that was at work when a script failed.
+"""Rules of the RFCs that applied when a script failed.
 
-A table leads from what the connection got last (a segment or a call) and its state to the labels of rules.
-Where several rules share a step, all of them are named. The form of a segment, such as its options and its
-window, has rules of its own, whatever caused the segment.
+A table maps what the connection got last (a segment or a call) and its state to the labels of rules. If
+several rules share a step, all of them are named. The form of a segment, such as its options and its window,
+has rules of its own, whatever caused the segment.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _PATIENCE: Final = 500 * MILLISECOND  # an ACK may not be delayed for longer: MU
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Labels of rules, and where they stand: the RFC and the section, down to the step where it has steps."""
+    """Labels of rules with their RFC and section, and the step of the section if it has steps."""
 
     labels: str
     rfc: str
@@ -33,9 +33,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What the connection got last, from the peer or its user, at time ``at``.
+    """Segment or call that the connection got last, at the time ``at`` in microseconds.
 
-    ``what`` is a word of `kind`, or the name of a call.
+    ``what`` is a word that `kind` returns, or the name of a call.
     """
 
     state: State
@@ -46,7 +46,7 @@ class Cause:
 
 @runtime_checkable
 class Watched(Protocol):
-    """A stack that reports the states of its connections. For any other stack no rule can be named."""
+    """Interface of a stack that reports the states of its connections. Without it no rule can be named."""
 
     def state(self, local: Endpoint, remote: Endpoint) -> State:
         """State of the connection between these endpoints."""
@@ -166,7 +166,7 @@ FIELDS: Final = {
     "TS val": Rule("RFC7323-5.4", "RFC 7323", "5.4"),
     "TS ecr": Rule("RFC7323-4.3a", "RFC 7323", "4.3"),
 }
-# The first kind that differs gives the rule; "" is for padding and order
+# The kind of the first option that differs has the rule; "" is for padding and order
 OPTIONS: Final = {
     "sack": Rule(
         "RFC2018-4a, RFC2018-4b, RFC2018-4c, RFC2018-4d, RFC2883-4a", "RFC 2018", "4, and RFC 2883, 4"
@@ -187,7 +187,7 @@ USER_TIMEOUT: Final = _step("EP-TMO-1", "3.10.8")
 
 
 def kind(packet: Packet) -> str:
-    """Word for a segment that arrives, by its most important part."""
+    """Word for an arriving segment, which names its most important part."""
     flags = packet.flags
     if flags & RST:
         return "RST"
@@ -203,7 +203,7 @@ def kind(packet: Packet) -> str:
 
 
 def name(failure: ScriptFailed, cause: Cause | None) -> str:
-    """Rule for a failure that an event has caused at once; "" where none is known."""
+    """Rule for a failure right after the event that caused it; "" if no rule is known."""
     if failure.field == "options":
         return str(OPTIONS[_differing(str(failure.expected), str(failure.actual))])
     if failure.field in FIELDS:
@@ -216,7 +216,7 @@ def name(failure: ScriptFailed, cause: Cause | None) -> str:
 
 
 def name_of_timer(packet: Packet, cause: Cause, at: int) -> str:
-    """Rule for a packet that was due, or left, some time after the last event."""
+    """Rule for a packet that was due, or that left, some time after the last event."""
     if packet.flags & RST:
         return str(USER_TIMEOUT)
     if packet.length or packet.flags & (SYN | FIN):
@@ -227,7 +227,7 @@ def name_of_timer(packet: Packet, cause: Cause, at: int) -> str:
 
 
 def _differing(expected: str, actual: str) -> str:
-    """Kind of the first option that is on one side only, or differs."""
+    """Kind of the first option that only one of the two has, or that differs."""
     sides = [
         {option.split(" ")[0]: option for option in side.strip("<>").split(",")}
         for side in (expected, actual)

@@ -3,10 +3,10 @@
 Theory of operation. Each event has a time. The runner advances the stack's clock to that time, and then:
 
 - gives an inbound packet to the stack;
-- compares an outbound packet with the next one that has left the stack, or waits for it. Its time may differ
-  by a tolerance;
+- compares an outbound packet with the next one that has left the stack, or waits for one. The packet's time
+may differ by a tolerance;
 - makes a system call. A call that blocks is tried again whenever something has happened, until it returns.
-  Its time of return is compared, too;
+The time at which it returns is compared, too;
 - carries out a command, or evaluates a code block.
 
 The first difference ends the script with ScriptFailed.
@@ -47,8 +47,8 @@ from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, FIN, RST, SYN
 
-TOLERANCE: Final = 4000  # microseconds, where the script says nothing
-PATIENCE: Final = 2 * SECOND  # the wait for a packet after its time
+TOLERANCE: Final = 4000  # microseconds of tolerance, if the script has no option for it
+PATIENCE: Final = 2 * SECOND  # the longest wait for a packet after the time at which it is due
 LOCAL_PORT: Final = 8080
 REMOTE_PORT: Final = 8080
 # The stack's address, the script's, and the prefix length of their network
@@ -63,13 +63,13 @@ class Outcome:
     """The outcome of a script.
 
     It has these attributes:
-        result: "passed", "failed", or "error" where the script can't be understood, which says nothing about
-            the stack.
-        line: the line of the failure, or 0.
+        result: "passed", "failed", or "error" if the script can't be understood, which says nothing about the
+        stack.
+        line: the number of the line that failed, or 0.
         message: the failure in words.
         failure: the exception.
-        state: the connection at the time of the failure, for people.
-        rule: the rule of the RFCs that was at work, where it is known.
+        state: the connection at the time of the failure, for human readers.
+        rule: the rule of the RFCs that applied, if it is known.
     """
 
     result: str
@@ -89,7 +89,7 @@ def run(script: Script, profile: Profile, *, witness: Witness | None = None) -> 
 
 
 def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
-    """Run a script against the stack that ``stack`` makes for its two ends."""
+    """Run a script against a stack, which ``stack`` makes for the two ends of the link."""
     runner: Runner | None = None
     try:
         ends = ends_of(script)
@@ -100,7 +100,7 @@ def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
         return Outcome("failed", failure.line, str(failure), failure, state, rule)
     except ScriptError as error:
         return Outcome("error", error.line, str(error), error)
-    except ArgumentError as error:  # the script asks for a value that no stack has
+    except ArgumentError as error:  # the script asks for a value that isn't allowed on any stack
         return Outcome("error", runner.line if runner else 0, str(error), error)
     except AssertionError as broken:  # an invariant of the stack is broken
         problem = ScriptFailed(runner.line if runner else 0, "invariant", "true", broken)
@@ -109,7 +109,7 @@ def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
 
 
 def ends_of(script: Script) -> Ends:
-    """Ends of the link in the options of a script, or by default."""
+    """Ends of the link: as in the script's options, else by default."""
     local, remote, prefix_length = _ADDRESSES[
         "ipv6" if script.options.get("ip_version") == "ipv6" else "ipv4"
     ]
@@ -145,8 +145,8 @@ class Runner:
         self._previous_at = 0
         self._blocked: _Blocked | None = None
         self._cause: Cause | None = None
-        self._acknowledged: int | None = None  # the highest ACK of the stack that the script has seen
-        self._looked_at = 0  # when the compared packet left, or should have left
+        self._acknowledged: int | None = None  # the highest ACK of the stack in the packets compared so far
+        self._looked_at = 0  # time at which the packet compared last left or should have left
 
     def run(self) -> None:
         """Run all events. Raises ScriptFailed, ScriptError."""
@@ -167,7 +167,7 @@ class Runner:
         return self._event.line if self._event is not None else 0
 
     def describe(self) -> str:
-        """Connection under test, and the packets that the script hasn't expected yet, for people."""
+        """Connection under test, and the packets that no event has expected yet, for human readers."""
         described = self._stack.describe()
         lines = [described] if described else []
         lines += [
@@ -176,10 +176,10 @@ class Runner:
         ]
         return "\n".join(lines)
 
-    # The rule at work when the script failed
+    # The rule that applied when the script failed
 
     def rule(self, failure: ScriptFailed) -> str:
-        """Rule of the RFCs for a failure; "" where none is known."""
+        """Rule of the RFCs for a failure; "" if no rule is known."""
         cause = self._cause
         action = self._event.action if self._event is not None else None
         looks = failure.field in rules.FIELDS or failure.field == "options"
@@ -199,7 +199,7 @@ class Runner:
             self._cause = Cause(state, what, self._network.now, is_shut)
 
     def _kind(self, packet: Packet, flow: Flow) -> str:
-        """Word for an inbound segment; data that the stack has acknowledged already is a "duplicate"."""
+        """Word for an inbound segment: "duplicate" if the stack has acknowledged all of it already."""
         if packet.flags & (RST | SYN) or packet.absolute or self._acknowledged is None:
             return rules.kind(packet)
         start = flow.remote_to_live(packet.seq)
@@ -216,11 +216,11 @@ class Runner:
         return when.time + (self._network.now if when.anchor is Anchor.RELATIVE else 0)
 
     def _allowed(self, due: int) -> int:
-        """Tolerance: the script's, or an eighth of the time since the previous event, if that is more."""
+        """Tolerance: the script's, or an eighth of the time since the previous event if that is more."""
         return max(self._tolerance, (due - self._previous_at) // 8)
 
     def _wait(self, event: Event, due: int) -> None:
-        """Advance to the event's time. Raises ScriptFailed where that is over."""
+        """Advance to the event's time ``due``. Raises ScriptFailed if that time is over already."""
         now = self._network.now
         if due == NEVER:
             return
@@ -265,11 +265,11 @@ class Runner:
     # Packets
 
     def _begin_flow(self, local: Endpoint, remote: Endpoint) -> None:
-        """Begin a connection of `connect` or `listen`. Packets without ports belong to it from now on."""
+        """Note a connection that `connect` or `listen` begins. Later packets without ports belong to it."""
         self._flow = self._flows[local.port, remote.port] = Flow(local, remote, self._secret)
 
     def _flow_of(self, local_port: int, remote_port: int) -> Flow:
-        """Connection of a packet by its ports; without ports, the newest."""
+        """Connection of a packet by the packet's ports; without ports, the newest connection."""
         if local_port == ANY:
             return self._flow
         ports = local_port, remote_port
@@ -299,7 +299,7 @@ class Runner:
         match.check(packet, arrived, flow, line, tick=self._tick)
 
     def _latest(self, event: Event, due: int) -> int:
-        """End of the event's range of times; without a range, its time."""
+        """End of the event's range of times; if it has no range, its time ``due``."""
         return due if event.when.latest == ANY or due == NEVER else due + event.when.latest - event.when.time
 
     def _next(self, until: int) -> Arrived | None:
@@ -309,7 +309,7 @@ class Runner:
         return self._network.sent.popleft()
 
     def _continues(self, arrived: Arrived) -> bool:
-        """Whether the next packet continues the data of this one."""
+        """Whether the next packet that left the stack continues the data of ``arrived``."""
         if not self._network.sent or not arrived.segment.data:
             return False
         following = self._network.sent[0].segment
@@ -350,7 +350,7 @@ class Runner:
         self._network.pump()
 
     def _check(self, attempt: Attempt, line: int) -> None:
-        """Make a call, and compare its result. Raises Waits where it still blocks."""
+        """Make a call, and compare its result. Raises Waits if the call still blocks."""
         call = attempt.call
         error = ""
         try:
@@ -365,7 +365,7 @@ class Runner:
             raise ScriptFailed(line, "errno", call.error, error or "none", call.error)
 
     def _retry(self) -> None:
-        """Try a blocking call again, because something has happened."""
+        """Try the blocking call again, because something has happened."""
         blocked = self._blocked
         if blocked is None:
             return
@@ -386,7 +386,7 @@ class Runner:
         self._network.pump()
 
     def _finish_blocked(self) -> None:
-        """Wait for a blocking call before the next one: a thread makes one call at a time."""
+        """Wait for the blocking call before another one is made: a thread makes one call at a time."""
         blocked = self._blocked
         if blocked is None:
             return
@@ -405,7 +405,7 @@ class Runner:
 
 @dataclass(slots=True)
 class _Blocked:
-    """A call that blocks, and when it should return."""
+    """Call that blocks, with the time at which it should return."""
 
     attempt: Attempt
     event: Event
@@ -414,7 +414,7 @@ class _Blocked:
 
 
 def _joined(first: Arrived, second: Arrived) -> Arrived:
-    """Two segments as one, as before the stack cut it."""
+    """Two segments as one, as if the stack hadn't cut the data."""
     first.segment.append(second.segment.data, second.segment.flags)
     return first
 

@@ -13,7 +13,7 @@ ECN_ORDERS: Final = {
 
 
 class Anchor(Enum):
-    """What the time of an event counts from."""
+    """Point from which the time of an event counts."""
 
     ABSOLUTE = "absolute"
     RELATIVE = "relative"  # from the end of the previous event: `+`
@@ -22,9 +22,9 @@ class Anchor(Enum):
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """The time of an event, or with ``latest`` a range of times.
+    """Time of an event, or with ``latest`` a range of times.
 
-    ``ends`` is when a blocking call returns; ANY where it doesn't block.
+    ``ends`` is the time at which a blocking call returns; ANY if the call doesn't block.
     """
 
     anchor: Anchor
@@ -37,8 +37,8 @@ class When:
 class Option:
     """One TCP option.
 
-    ``value`` are its octets behind kind and length. Options with numbers have them in ``numbers``; ``word``
-    is "valid" for a right MD5 digest.
+    ``value`` has the option's octets after kind and length. ``numbers`` are used instead by options that
+    consist of numbers. ``word`` is "valid" for a correct MD5 digest.
     """
 
     kind: int
@@ -50,7 +50,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Fields of the IP header; ANY where the script says nothing.
+    """Fields of the IP header. A field that the script doesn't mention is ANY.
 
     ``ecn`` is one of the words ect0, ect1, ce, noecn, ect01.
     """
@@ -63,9 +63,9 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A segment, ``inbound`` to the stack or out of it.
+    """Segment, to the stack if ``inbound``, else from the stack.
 
-    ``seq`` is ANY for ``...``, and ``options`` are None for ``<...>``.
+    ``seq`` is ANY for ``...`` in the script, and ``options`` are None for ``<...>``.
     """
 
     inbound: bool
@@ -73,7 +73,7 @@ class Packet:
     flags: int
     seq: int
     length: int
-    absolute: bool = False  # `!`: the sequence numbers are those on the wire
+    absolute: bool = False  # `!` in the script: the sequence numbers are those on the wire
     ack: int = ANY
     window: int = ANY
     urgent: int = 0
@@ -84,7 +84,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """A UDP datagram, ``inbound`` to the stack or out of it."""
+    """UDP datagram, to the stack if ``inbound``, else from the stack."""
 
     inbound: bool
     network: Network
@@ -95,9 +95,9 @@ class Datagram:
 
 @dataclass(frozen=True, slots=True)
 class Icmp:
-    """An ICMP message about the segment that began at ``seq``.
+    """ICMP message about the segment with the sequence number ``seq``.
 
-    With ``datagram`` it is about a UDP datagram with that number of octets.
+    With ``datagram`` the message is about a UDP datagram with that number of octets.
     """
 
     network: Network
@@ -132,7 +132,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of its arguments, such as ``htons(8080)`` or ``inet_addr("…")``."""
+    """Function call as a value, such as ``htons(8080)`` or ``inet_addr("…")``."""
 
     name: str
     arguments: tuple[object, ...]
@@ -164,7 +164,7 @@ Action = Packet | Datagram | Icmp | Call | Command | Code
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A line of the script: when something happens, and what."""
+    """Line of the script: a time, and what happens then."""
 
     line: int
     when: When

@@ -34,7 +34,7 @@ def packet(cursor: Cursor) -> Packet | Datagram | Icmp:
     """Read a packet. Raises ScriptError."""
     inbound = cursor.sees("<")
     cursor.next()
-    if _is_old_icmp(cursor):  # the old form, `< [1:1461(1460)] icmp unreachable …`
+    if _is_old_icmp(cursor):  # old form of ICMP messages: `< [1:1461(1460)] icmp unreachable …`
         seq, _ = _quoted(cursor)
         cursor.expect("icmp")
         return _icmp(cursor, Network(), seq)
@@ -208,7 +208,7 @@ def _timestamps(cursor: Cursor) -> Option:
 def _accurate_ecn(cursor: Cursor) -> Option:
     """Read ``ECN e0b 1 ceb 0 e1b 1``: counters in one of two orders (RFC 9768, 3.2.3).
 
-    The last may be missing.
+    The last counter may be missing.
     """
     names: list[str] = []
     value = b""
@@ -222,7 +222,7 @@ def _accurate_ecn(cursor: Cursor) -> Option:
 
 
 def _digest(cursor: Cursor) -> Option:
-    """Read an MD5 digest. ``md5 valid`` means the one that the script's secret gives."""
+    """Read an MD5 digest. ``md5 valid`` stands for the digest that the script's secret gives."""
     if cursor.takes("valid"):
         return Option(wire.MD5, "md5", word="valid")
     return Option(wire.MD5, "md5", value=_octets(cursor))
@@ -262,7 +262,7 @@ def _icmp(cursor: Cursor, network: Network, seq: int) -> Icmp:
 
 
 def _quoted(cursor: Cursor) -> tuple[int, int]:
-    """Read what an ICMP message is about: a segment's number, or ``udp(n)`` with a datagram's octets."""
+    """Read the subject of an ICMP message: a segment's number, or ``udp(n)``, a datagram of n octets."""
     cursor.expect("[")
     seq, datagram = 0, ANY
     if cursor.takes("udp"):

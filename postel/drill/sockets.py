@@ -1,7 +1,7 @@
 """System calls of a script as calls of Postel's host.
 
-A call returns its result, raises OSError, or raises `Waits` where a real call would block. The runner then
-tries it again whenever something has happened.
+A call returns its result, raises OSError, or raises `Waits` if a system's call would block. The runner then
+tries the call again whenever something has happened.
 """
 
 import errno
@@ -24,7 +24,7 @@ from postel.wire.address import Endpoint
 
 
 class Sockets(SystemCalls[Descriptor]):
-    """The sockets of a script. New sockets get the system's ``settings``."""
+    """Sockets of a script. New sockets get ``settings``, the defaults of the script's system."""
 
     def __init__(self, network: Network, settings: Config, ends: Ends, nonblocking: int) -> None:
         """Begin without sockets."""
@@ -43,7 +43,7 @@ class Sockets(SystemCalls[Descriptor]):
     # Calls
 
     def _perform(self, attempt: Attempt) -> int:
-        """Make a call, by the UDP variant where the socket is one of UDP."""
+        """Make a call. For a UDP socket `DatagramCalls` makes it."""
         name = attempt.call.name
         if name in self._datagram_calls.known:
             found = self.descriptors.get(self.number(attempt, 0, -1))
@@ -68,7 +68,7 @@ class Sockets(SystemCalls[Descriptor]):
         if found.port:
             raise OSError(errno.EINVAL, "bound already")
         found.port = self.endpoint(attempt, 1, self.local).port
-        # A RST from a port that is bound, but doesn't listen, has the socket's hop limit and traffic class
+        # A RST from a bound port without a listener has the hop limit and traffic class of the socket
         host, config = self._network.host, found.config
         host.config = replace(host.config, hop_limit=config.hop_limit, traffic_class=config.traffic_class)
         return 0
@@ -138,10 +138,10 @@ class Sockets(SystemCalls[Descriptor]):
         raise found.would_block(flags & CONSTANTS["MSG_DONTWAIT"])
 
     def _open_fast(self, attempt: Attempt, found: Descriptor, *, asks: bool) -> None:
-        """`sendto` on a socket that isn't connected: open the connection by TCP Fast Open.
+        """Open the connection of an unconnected socket by TCP Fast Open, for `sendto`.
 
-        A socket with the option TCP_FASTOPEN takes data in any case. Where only the call asks, by
-        MSG_FASTOPEN, the data isn't taken unless there is a cookie.
+        A socket with the option TCP_FASTOPEN takes data in any case. If only the call asks for it, by
+        MSG_FASTOPEN, data is taken only if the host has a cookie of the server.
         """
         if asks and "client" not in self._network.fast_open:
             raise OSError(errno.EOPNOTSUPP, "fast open is switched off")
@@ -210,21 +210,21 @@ class Sockets(SystemCalls[Descriptor]):
         return descriptor.option(self.descriptor(attempt), name, self._network.now)
 
     def queued(self, attempt: Attempt, request: str) -> int:
-        """Number of octets to be read, or sent and not acknowledged."""
+        """Number of octets to be read, or of octets sent and not acknowledged."""
         connection = self.descriptor(attempt).connected()
         return connection.unacknowledged if request == "SIOCOUTQ" else connection.readable
 
     def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
-        """Events of each entry of poll; raises Waits while there are none."""
+        """Events of each entry of poll. Raises Waits if there are none yet."""
         returned = [self._readiness(entry) for entry in entries]
         if not any(returned):
             self._wait(attempt, timeout)
         return returned
 
     def _wait(self, attempt: Attempt, timeout: int) -> None:
-        """Raise Waits until ``timeout`` milliseconds have passed since the call.
+        """Raise Waits, unless ``timeout`` milliseconds have passed since the call was made.
 
-        The clock is told when that is.
+        The network's clock then stops at the end of the timeout, so that the call is tried again.
         """
         if attempt.until == NEVER and timeout >= 0:
             attempt.until = self._network.now + timeout * MILLISECOND
@@ -237,7 +237,7 @@ class Sockets(SystemCalls[Descriptor]):
         return VirtualPoller(self.descriptors)
 
     def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
-        """Descriptors with their events, as epoll_wait returns them; raises Waits while there are none."""
+        """Descriptors with their events, as epoll_wait returns them. Raises Waits if there are none yet."""
         found = poller.ready(most, timeout)
         if not found:
             self._wait(attempt, timeout)

@@ -1,4 +1,4 @@
-"""The interface of a stack under test: a link, a clock and system calls.
+"""Interface of a stack under test: a link, a clock and system calls.
 
 `postel.drill.virtual` is Postel, `postel.drill.kernel` is Linux.
 """
@@ -15,20 +15,20 @@ from postel.wire.address import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The two ends of the link: the stack's (``local``) and the script's (``remote``)."""
+    """Two ends of the link: the stack's end is ``local``, the script's end is ``remote``."""
 
     local: Endpoint
     remote: Endpoint
     prefix_length: int
     mtu: int
-    secret: bytes = b""  # of TCP MD5, for sockets with the option TCP_MD5SIG and for `md5 valid`
+    secret: bytes = b""  # key of TCP MD5, for sockets with the option TCP_MD5SIG and for `md5 valid`
 
 
 class Wire(Protocol):
-    """The link and the clock.
+    """Link and clock of a stack.
 
-    ``sent`` are packets that have left the stack and that no event has taken yet. ``on_step`` is called
-    whenever something has happened.
+    ``sent`` has the packets that have left the stack and that no event has expected yet. ``on_step`` is
+    called whenever something has happened.
     """
 
     sent: deque[Arrived]
@@ -45,34 +45,34 @@ class Wire(Protocol):
         """Take the packets that have left the stack by now."""
 
     def advance(self, until: int) -> None:
-        """Go on to this time."""
+        """Advance to the time ``until``, and let everything happen that is due by then."""
 
     def step(self, until: int) -> bool:
-        """Go on to the next time at which something happens.
+        """Advance to the next time at which something happens.
 
-        Returns False where nothing does by ``until``.
+        Returns False if nothing happens by ``until``.
         """
         ...
 
 
 class Calls(Protocol):
-    """System calls. ``on_open`` is called with both ends when a connection begins."""
+    """System calls on a stack. ``on_open`` is called with both endpoints when a connection begins."""
 
     on_open: Callable[[Endpoint, Endpoint], None]
 
     def call(self, attempt: Attempt) -> int:
         """Make a call, and return its result.
 
-        Raises OSError; Waits where it would block; ScriptError where it can't be understood; ScriptFailed
-        where a value that it writes through a pointer differs from the script's.
+        Raises OSError; Waits if the call would block; ScriptError if the call can't be understood;
+        ScriptFailed if a value that the call writes through a pointer differs from that in the script.
         """
         ...
 
 
 class Stack(Protocol):
-    """A stack under test.
+    """Stack under test.
 
-    ``tolerance`` is the least deviation of its clock that must be allowed, in microseconds.
+    ``tolerance`` is the deviation in microseconds that a script must at least allow to this stack's times.
     """
 
     tolerance: int
@@ -93,5 +93,5 @@ class Stack(Protocol):
         ...
 
     def describe(self) -> str:
-        """Connection under test, for people; "" where there is none."""
+        """Connection under test, for human readers; "" if there is none."""
         ...

@@ -1,4 +1,4 @@
-"""Calls with octets in pieces (writev, sendmsg and others), as the plain calls with the same effect."""
+"""Calls with octets in several buffers (writev, sendmsg and others), as plain calls with the same effect."""
 
 from dataclasses import replace
 from typing import Final
@@ -13,9 +13,9 @@ _IN_PIECES: Final = ("writev", "readv")
 
 
 def plain(call: Call, names: dict[str, int]) -> Call:
-    """Plain call for a call with pieces; any other call as it is.
+    """Plain call with the effect of ``call``, if that has several buffers; else ``call`` itself.
 
-    Raises ScriptError for a message with more than octets and an address.
+    Raises ScriptError if the message has more than octets and an address.
     """
     if call.name not in _PLAIN:
         return call
@@ -40,7 +40,7 @@ def plain(call: Call, names: dict[str, int]) -> Call:
 
 
 def _octets(pieces: object, count: object, call: Call, names: dict[str, int]) -> int:
-    """Number of octets in all pieces ``[{..., 1000}, {..., 500}]``."""
+    """Number of octets in all buffers, such as ``[{..., 1000}, {..., 500}]``."""
     if not isinstance(pieces, list) or not all(
         isinstance(piece, tuple) and len(piece) == 2 for piece in pieces
     ):

@@ -12,11 +12,11 @@ from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED, LISTEN, State
 from postel.wire.address import Endpoint, to_text
 
-_UNTOLD: Final = ("local", "remote", "state")  # fields of a Status that the output shows elsewhere
+_UNTOLD: Final = ("local", "remote", "state")  # fields of a Status that the output has elsewhere
 
 
 class Virtual:
-    """The stack under test: a `Host` of Postel."""
+    """Host of Postel as the stack under test."""
 
     tolerance = 0
 
@@ -45,7 +45,7 @@ class Virtual:
     def state(self, local: Endpoint, remote: Endpoint) -> State:
         """State of the connection between these endpoints.
 
-        Where there is none, it is LISTEN or CLOSED, by the socket with the local port.
+        Without a connection, the state is LISTEN or CLOSED, according to the socket with the local port.
         """
         for ours, theirs, state in self.network.host.connections():
             if (ours, theirs) == (local, remote):
@@ -56,7 +56,7 @@ class Virtual:
         return LISTEN if listens else CLOSED
 
     def describe(self) -> str:
-        """Connection under test, for people; "" where there is none."""
+        """Connection under test, for human readers; "" if there is none."""
         latest = self.sockets.latest()
         return "" if latest is None or latest.connection is None else _described(latest.connection)
 

@@ -1,8 +1,9 @@
 """Search on many machines: the seeds are spread over the workers of a Dask cluster.
 
-Dask comes with ``pip install postel[cluster]``. Each task of Dask is a chunk of seeds. A `Runner` beside the
-worker runs them in a process of its own, so that a test which sets its clock and its random numbers changes
-nothing else. The file of the test has to be at the same path on each machine; a digest of it is compared.
+Dask comes with ``pip install postel[cluster]``. Each task of Dask is a chunk of seeds. The worker of Dask
+passes the chunk to a `Runner`, which runs the seeds in a process of its own, so that a test which sets its
+clock and its random numbers doesn't change them in the worker. The file of the test has to be at the same
+path on each machine; its digest is compared to that of the searching process.
 """
 
 import hashlib
@@ -17,18 +18,18 @@ from postel.errors import ArgumentError
 from postel.search.records import Order, Outcome
 from postel.search.runner import Runner
 
-# Processes that wait for the next chunk in a worker of Dask, by target and digest
+# Runners in a worker of Dask that wait for the next chunk, by target and digest of its file
 _idle: defaultdict[tuple[str, str], list[Runner]] = defaultdict(list)
-_CHUNKS: Final = 8  # for each thread of the cluster
-_MOST: Final = 100  # seeds in a chunk
-_PATIENCE: Final = 10  # seconds until a scheduler that doesn't answer is given up
+_CHUNKS: Final = 8  # number of chunks for each thread of the cluster
+_MOST: Final = 100  # limit of the seeds in a chunk
+_PATIENCE: Final = 10  # seconds until the search gives up a scheduler that doesn't answer
 
 
 def search(target: str, seeds: list[int], scheduler: str, jobs: int) -> Iterator[Outcome]:
     """Yield the outcome of each seed, as soon as it is known.
 
-    ``scheduler`` is the address of a cluster's scheduler; where it is empty, a cluster of ``jobs`` processes
-    on this machine is made. Raises ArgumentError.
+    ``scheduler`` is the address of a cluster's scheduler. If it is empty, a cluster of ``jobs`` processes is
+    made on this machine. Raises ArgumentError.
     """
     distributed = _distributed()
     path, source = str(Path(target).absolute()), digest(target)
@@ -58,10 +59,10 @@ def digest(target: str) -> str:
 
 
 def run_chunk(target: str, source: str, seeds: list[int]) -> list[tuple[Any, ...]]:
-    """Run some seeds, and return the fields of their outcomes. Dask calls it in a worker.
+    """Run some seeds, and return the fields of their outcomes. Dask calls this function in a worker.
 
-    The process that ran them waits for the next chunk. Raises ArgumentError where the file differs from the
-    searcher's.
+    The process that runs the seeds is kept for the next chunk. Raises ArgumentError if the digest of the
+    worker's file isn't ``source``, that of the searching process.
     """
     if digest(target) != source:
         raise ArgumentError("FILE.py::test", target, "the same file on each machine of the cluster")
@@ -77,7 +78,7 @@ def run_chunk(target: str, source: str, seeds: list[int]) -> list[tuple[Any, ...
 
 
 def close_idle(target: str, source: str) -> None:
-    """End the processes of a test. Dask calls it in each worker, after the last chunk."""
+    """End the processes kept for a test. Dask calls this function in each worker, after the last chunk."""
     for runner in _idle.pop((target, source), ()):
         runner.close()
 
@@ -95,7 +96,7 @@ def _distributed() -> Any:  # noqa: ANN401 - a module
 
 @contextmanager
 def _client(distributed: Any, scheduler: str, jobs: int) -> Iterator[Any]:  # noqa: ANN401 - a module
-    """Connect to the scheduler, or make a cluster on this machine, for as long as the block runs."""
+    """Connect to the scheduler, or make a cluster on this machine. The connection ends with the block."""
     if not scheduler:
         with (
             distributed.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,

@@ -12,8 +12,8 @@ from postel.search.runner import Runner
 def search(runner: Runner, seeds: list[int], jobs: int) -> Generator[Outcome, None, None]:
     """Yield the outcome of each seed, as soon as it is known.
 
-    ``runner`` and ``jobs`` - 1 further processes like it run the test. A caller that stops early ends all of
-    them.
+    The test runs in the process of ``runner`` and in ``jobs`` - 1 further ones. If the caller stops early,
+    all these processes end.
     """
     team = _Team(runner, seeds)
     team.start(min(jobs, len(seeds)))
@@ -28,10 +28,10 @@ def search(runner: Runner, seeds: list[int], jobs: int) -> Generator[Outcome, No
 
 
 class _Team:
-    """Threads, each of which waits for one process."""
+    """Threads of a search, each of which passes seeds to one process and waits for outcomes."""
 
     def __init__(self, runner: Runner, seeds: list[int]) -> None:
-        """Put the seeds into a queue, from which all threads take theirs."""
+        """Put the seeds into a queue, from which every thread takes its next seed."""
         self.outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
         self._runner = runner
         self._seeds: SimpleQueue[int] = SimpleQueue()
@@ -42,7 +42,7 @@ class _Team:
         self._is_stopped = False
 
     def start(self, count: int) -> None:
-        """Start ``count`` threads. The first has the process that exists already."""
+        """Start ``count`` threads. The first uses the existing process; each other one starts a process."""
         self._threads = [Thread(target=self._first), *(Thread(target=self._other) for _ in range(count - 1))]
         for thread in self._threads:
             thread.start()

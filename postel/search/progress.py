@@ -1,6 +1,6 @@
 """Progress of a search on standard error.
 
-It is a bar where standard error is a terminal and rich is installed, else a line of text every 5 seconds.
+Progress is a bar if standard error is a terminal and rich is installed, else a line of text every 5 seconds.
 """
 
 import sys
@@ -15,9 +15,9 @@ _EVERY: Final = 5.0  # seconds between two lines of text
 
 
 def shown(outcomes: Iterable[Outcome], *, done: int, failed: int, total: int) -> Iterator[Outcome]:
-    """Yield the same outcomes, and show how many are there.
+    """Yield ``outcomes``, and show meanwhile how many seeds are done.
 
-    ``done`` of ``total`` seeds are known from before, and ``failed`` of them have failed.
+    Of ``total`` seeds, ``done`` were done in an earlier search, and ``failed`` of those have failed.
     """
     is_terminal = sys.stderr.isatty()
     show = _bar if is_terminal and find_spec("rich") else _text

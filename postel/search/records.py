@@ -7,16 +7,16 @@ from typing import Final, Self
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
-CRASHED: Final = "crashed"  # the process ended in the middle of the run
-SEPARATOR: Final = "; "  # between the faults of a run
+CRASHED: Final = "crashed"  # outcome of a run in the middle of which the process ended
+SEPARATOR: Final = "; "  # text between two faults of a run
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Order to run the test once, with a seed.
+    """Order to run the test once with a seed; a search sends it to the process.
 
-    The seed draws the faults, unless ``faults`` has others as text. With ``draws`` a failure is drawn as
-    text, and its packets are written to the file ``pcapng``, if that is named.
+    The seed decides which faults are drawn, unless ``faults`` has others as text. With ``draws`` a failure is
+    drawn as a ladder in text, and its packets are written to the file ``pcapng``, unless that name is empty.
     """
 
     seed: int
@@ -36,12 +36,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Outcome of one seed. It depends neither on the machine nor on the engine.
+    """Outcome of one seed. It is the same on every machine, and with the plain and the compiled core.
 
-    ``error`` is the class of the exception and the place where it was raised, by which failures are told
-    apart; ``message`` is its text. ``faults`` are those of the run as text, joined by "; ". ``virtual`` is
-    the time that passed in the world, in microseconds, and ``segments`` the number of packets that left a
-    host.
+    ``error`` is the class of the exception and the place where it was raised, by which failures are
+    distinguished; ``message`` is the exception's text. ``faults`` are the faults of the run as text, joined
+    by "; ". ``virtual`` is the time that passed in the world, in microseconds, and ``segments`` is the number
+    of packets that left a host.
     """
 
     seed: int
@@ -64,10 +64,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer of the process.
+    """Answer that the process sends to the search.
 
-    The first answer has ``error``, which says why the test can't be run, or ``test``, the test's name in
-    pytest. Each `Order` is then answered with an ``outcome``, and with a ``drawing`` where one was ordered.
+    The first answer has either ``error``, the reason why the test can't be run, or ``test``, the test's name
+    in pytest. Each `Order` is then answered with an ``outcome``, and with a ``drawing`` if the order asked
+    for one.
     """
 
     test: str = ""

@@ -1,7 +1,7 @@
-"""Results of searches in SQLite, so that a search which was interrupted goes on where it was.
+"""Results of searches in SQLite, so that a search continues after an interruption.
 
 The table ``runs`` has a row for each test and seed, with the fields of `Outcome` and ``source``, a digest of
-the test's file. A row of an older version of the file doesn't count, and is replaced.
+the test's file. A row with the digest of another version of the file is ignored, and replaced.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from typing import Final, Self
 from postel.errors import ArgumentError
 from postel.search.records import Outcome
 
-_APPLICATION: Final = 0x504F5354  # "POST", in the header of the file: SQLite's application_id
+_APPLICATION: Final = 0x504F5354  # "POST", SQLite's application_id in the header of the file
 _NAMES: Final = tuple(field.name for field in fields(Outcome))
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -29,13 +29,14 @@ _ALLOWED: Final = "a database that `postel sim` has written, or a file that isn'
 class Results:
     """Rows of one test in the database ``path``, or in memory where ``path`` is empty.
 
-    ``test`` is the name of the test and ``source`` a digest of its file. Close it by ``with``.
+    ``test`` is the name of the test, and ``source`` is a digest of its file. Use ``with``, which closes the
+    database.
     """
 
     def __init__(self, path: str, test: str, source: str) -> None:
         """Open or create the database.
 
-        Raises ArgumentError where the file is something else, is damaged, or is in use by another search.
+        Raises ArgumentError if the file isn't such a database, is damaged, or is in use by another search.
         """
         self._path = path
         self._key = (test, source)
@@ -58,7 +59,7 @@ class Results:
         self._database.close()
 
     def outcomes(self) -> dict[int, Outcome]:
-        """Outcomes that are known, by their seeds."""
+        """Outcomes of earlier runs, by their seeds."""
         query = f"SELECT {', '.join(_NAMES)} FROM runs WHERE test = ? AND source = ? ORDER BY seed"  # noqa: S608 - names of fields
         try:
             return {row[0]: Outcome(*row) for row in self._database.execute(query, self._key)}
@@ -66,7 +67,7 @@ class Results:
             raise self._refused(error) from error
 
     def add(self, outcome: Outcome) -> None:
-        """Write the outcome of a seed. It replaces an older one."""
+        """Write the outcome of a seed. An older outcome of the seed is replaced."""
         marks = ", ".join("?" * (2 + len(_NAMES)))
         command = f"INSERT OR REPLACE INTO runs (test, source, {', '.join(_NAMES)}) VALUES ({marks})"  # noqa: S608 - names of fields
         try:

@@ -1,4 +1,4 @@
-"""Process that runs one test as often as it is asked to, seen from outside."""
+"""Process that runs one test again and again, as the searching process controls it."""
 
 import subprocess
 import sys
@@ -10,24 +10,24 @@ from typing import IO, Final, Self
 from postel.errors import ArgumentError
 from postel.search.records import CRASHED, Answer, Order, Outcome
 
-_PATIENCE: Final = 10  # seconds until a process that was told to end is killed
+_PATIENCE: Final = 10  # seconds after which a process that was told to end is killed
 _CRASH: Final = "Fatal Python error"
-_WORDS: Final = 4000  # characters after it that are kept
+_WORDS: Final = 4000  # limit of the characters kept of the crash message
 
 
 class Runner:
-    """Process that runs ``target``, "FILE.py::test". It imports the test once.
+    """Process that runs ``target``, "FILE.py::test", and imports the test once.
 
-    ``test`` is the name that pytest has for the test. Close it, best by ``with``.
+    ``test`` is the name that pytest has for the test. Use ``with``, which ends the process.
     """
 
     def __init__(self, target: str) -> None:
         """Start the process.
 
-        Raises ArgumentError where there is no such test, or where it doesn't use the fixture ``world``.
+        Raises ArgumentError if there is no such test, or if the test doesn't use the fixture ``world``.
         """
         self.target = target
-        self.test: str = ""  # as pytest names it
+        self.test: str = ""  # the name that pytest has for the test
         self._is_killed = False
         self._start()
 
@@ -44,8 +44,7 @@ class Runner:
     def run(self, order: Order) -> Answer:
         """Let the process run the test once, and return its answer.
 
-        Where the process ends in the middle of the run, the result is "crashed", and another process is
-        started.
+        If the process ends in the middle of the run, the result is "crashed", and another process is started.
         """
         with suppress(BrokenPipeError):
             self._orders.write(order.to_json() + "\n")
@@ -68,7 +67,7 @@ class Runner:
         )
 
     def kill(self) -> None:
-        """End the process now, also in the middle of a run, and start no other. `close` has to follow."""
+        """End the process now, also in the middle of a run, and start no other. Call `close` afterwards."""
         self._is_killed = True
         self._process.kill()
 
@@ -92,7 +91,7 @@ class Runner:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the search, which ends this process
+            start_new_session=True,  # a user's Ctrl-C reaches only the search, which then ends this process
         )
         self._orders, self._answers = _pipes(self._process)
         line = self._answers.readline()
@@ -105,18 +104,18 @@ class Runner:
         self.test = answer.test
 
     def _how_it_ended(self) -> str:
-        """Why there is no first answer: the last line that the process wrote to its standard error."""
+        """Reason why there is no first answer: the last line that the process wrote to standard error."""
         self._process.wait()
         lines = self._told().strip().splitlines()
         return f"ends its process: {lines[-1]}" if lines else "ends its process"
 
     def _last_words(self) -> str:
-        """Text that the interpreter wrote when it crashed, with the place in the program."""
+        """Text that the process's Python interpreter wrote when it crashed, with the place in the program."""
         _, mark, after = self._told().rpartition(_CRASH)
         return (mark + after).strip()[:_WORDS] if mark else ""
 
     def _told(self) -> str:
-        """All that the process has written to its standard error."""
+        """All text that the process has written to standard error."""
         self._errors.seek(0)
         return self._errors.read().decode("utf-8", "replace")
 

@@ -29,7 +29,7 @@ def _range(part: str, text: str) -> range:
 
 
 def written(seeds: Iterable[int]) -> str:
-    """Text that `parse` reads as the same seeds. Three and more in a row are shortened: "1..10, 17, 18"."""
+    """Text that `parse` reads as the same seeds. Three or more in sequence are shortened: "1..10, 17, 18"."""
     runs: list[list[int]] = []
     for seed in sorted(seeds):
         if runs and seed == runs[-1][-1] + 1:

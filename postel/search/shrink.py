@@ -1,8 +1,8 @@
 """Shrinking of a failure: the fewest and the shortest faults with which a run still fails.
 
 Faults are left out first: half of them at a time, then a quarter, until none can be left out (delta
-debugging: Zeller and Hildebrandt, 2002). Each fault that is left is then made simpler by itself: one
-direction instead of both, fewer hosts, a shorter length, a rounder moment.
+debugging: Zeller and Hildebrandt, 2002). Each remaining fault is then made simpler: one direction instead of
+both, fewer hosts, a shorter length, a rounder time of beginning.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from postel.sim.faults import Fault
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 
 Faults = tuple[Fault, ...]
-# Lengths and moments that are easy to read are multiples of these
+# Lengths and times that are easy to read are multiples of these
 _STEPS: Final = (SECOND, 100 * MILLISECOND, 10 * MILLISECOND, MILLISECOND)
 _FINE: Final = 64
 _MOMENTARY: Final = ("clock",)
@@ -21,17 +21,17 @@ _BETWEEN: Final = ("partition", "hold", "flap", "path")
 
 
 class Spent(Exception):
-    """Raised when as many runs have been made as are allowed."""
+    """Exception when the allowed number of runs has been made."""
 
 
 class Shrinker:
     """Search for a smaller schedule than ``faults`` with which a run fails.
 
-    ``smallest`` is the smallest that was found so far, and ``runs`` how many runs were made.
+    ``smallest`` is the smallest schedule found so far, and ``runs`` is the number of runs made so far.
     """
 
     def __init__(self, faults: Sequence[Fault], fails: Callable[[Faults], bool], most: int) -> None:
-        """Prepare a search. ``fails`` runs the test with some faults, ``most`` times at the most."""
+        """Prepare a search. ``fails`` runs the test with given faults, ``most`` times at the most."""
         self.smallest: Faults = tuple(faults)
         self.runs: int = 0
         self._fails = fails
@@ -39,7 +39,7 @@ class Shrinker:
         self._tried: set[Faults] = {self.smallest}
 
     def run(self) -> Faults:
-        """Shrink until nothing gets smaller, or no more runs are allowed. Returns `smallest`."""
+        """Shrink until no step makes it smaller, or no more runs are allowed. Returns `smallest`."""
         try:
             while self._round():
                 pass
@@ -48,7 +48,7 @@ class Shrinker:
         return self.smallest
 
     def _round(self) -> bool:
-        """Try each step once. Returns whether anything got smaller."""
+        """Try each step once. Returns whether the schedule got smaller."""
         before = self.smallest
         self._leave_out()
         for index in range(len(self.smallest)):
@@ -56,7 +56,7 @@ class Shrinker:
         return self.smallest != before
 
     def _try(self, faults: Faults) -> bool:
-        """Run with ``faults``, unless that was done before, and keep them if the run fails."""
+        """Run with ``faults``, unless that was done before. If the run fails, they become `smallest`."""
         if faults in self._tried:
             return False
         if self.runs >= self._most:
@@ -87,7 +87,7 @@ class Shrinker:
         self._round_moment(index)
 
     def _put(self, index: int, fault: Fault) -> bool:
-        """Try another fault in the place of one."""
+        """Try a schedule in which ``fault`` replaces the fault at ``index``."""
         return self._try((*self.smallest[:index], fault, *self.smallest[index + 1 :]))
 
     def _shorten(self, index: int) -> None:
@@ -114,7 +114,7 @@ class Shrinker:
             self._put(index, replace(fault, length=long * step))
 
     def _round_moment(self, index: int) -> None:
-        """Let the fault begin at a rounder moment."""
+        """Let the fault begin at a rounder time."""
         fault = self.smallest[index]
         for step in _STEPS:
             down = fault.at // step * step
@@ -127,7 +127,7 @@ class Shrinker:
 
 
 def _narrower(fault: Fault) -> Iterator[Fault]:
-    """Variants of a fault that hit less: one direction, or one host of several."""
+    """Variants of a fault that affect less: one direction, or one host of several."""
     if fault.both and fault.kind in _BETWEEN:
         yield replace(fault, both=False)
         if fault.others:

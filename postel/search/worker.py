@@ -1,8 +1,8 @@
 """Process in which a test runs again and again: ``python -m postel.search.worker FILE.py::test``.
 
-`postel.search.runner` starts it. Pytest starts once and collects the test once. Each line on standard input
-is then an `Order` as JSON, and each line on standard output an `Answer`. The first answer of all tells
-whether the test was found. What the test prints goes to standard error.
+`postel.search.runner` starts this process. Pytest starts once and collects the test once. Each line on
+standard input is then an `Order` as JSON, and each line on standard output an `Answer`. The very first answer
+says whether the test was found. Output of the test goes to standard error.
 """
 
 import json
@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import pytest
-from _pytest.runner import runtestprotocol  # what pytest's own plug-ins for repeated runs call
+from _pytest.runner import runtestprotocol  # pytest's plug-ins for repeated runs call it, too
 
 from postel.search.records import FAILED, PASSED, SEPARATOR, SKIPPED, Answer, Order, Outcome
 from postel.sim.faults import Fault
 from postel.testing.plugin import RUN, Run
 
-_DRAWING: Final = "postel: connections"  # a section that `postel.testing.failure` writes
+_DRAWING: Final = "postel: connections"  # title of a section that `postel.testing.failure` writes
 
 
 class Unsuitable(Exception):
-    """Raised with the reason why a test can't be searched."""
+    """Exception with the reason why a test can't be searched."""
 
 
 class Loop:
-    """Plug-in for pytest that runs the only test as often as it is asked to, instead of once.
+    """Plug-in for pytest that runs the only test once for each order that it reads, instead of once.
 
-    ``has_begun`` says that pytest has come to the running of tests; ``problem`` is the last line of an error
-    during the collection.
+    ``has_begun`` says that pytest has begun to run tests. ``problem`` is the last line of an error during the
+    collection of tests.
     """
 
     def __init__(self, target: str, orders: IO[str], tell: Callable[[Answer], None]) -> None:
@@ -43,13 +43,13 @@ class Loop:
         self.problem: str = ""
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note why the file of the test can't be imported. Pytest calls it."""
+        """Note why the file of the test can't be imported. Pytest calls this hook."""
         if report.failed and not self.problem:
             self.problem = _last_line(report.longreprtext)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run the test once for each order. Pytest calls it in place of its own loop."""
+        """Run the test once for each order. Pytest calls this hook instead of its own loop."""
         self.has_begun = True
         try:
             item = self._item(session)
@@ -63,7 +63,7 @@ class Loop:
         return True
 
     def _item(self, session: pytest.Session) -> pytest.Function:
-        """Return the test. Raises Unsuitable where there is not exactly one with the fixture ``world``."""
+        """Return the test. Raises Unsuitable unless exactly one test uses the fixture ``world``."""
         if self.problem:
             raise Unsuitable(f"can't be imported: {self.problem}")
         if len(session.items) > 1:
@@ -78,7 +78,7 @@ class Loop:
 
 
 def _answer(item: pytest.Function, order: Order) -> Answer:
-    """Run the test once, as an order says."""
+    """Run the test once with the seed and faults of ``order``."""
     faults = (
         None
         if order.faults is None
@@ -111,7 +111,7 @@ def _outcome(item: pytest.Function, order: Order, reports: list[pytest.TestRepor
 
 
 def _crash(report: pytest.TestReport) -> tuple[str, str]:
-    """Class and place of an exception, and its text."""
+    """Class and place of an exception, and then the exception's text."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is None:
         return "", _last_line(report.longreprtext)
@@ -128,7 +128,7 @@ def _last_line(text: str) -> str:
 def main(target: str) -> None:
     """Answer orders about the test ``target`` until standard input ends.
 
-    The test has other descriptors 0 and 1, so that it can't write among the answers.
+    The test gets other descriptors 0 and 1, so that its output can't get between the answers.
     """
     with (
         os.fdopen(os.dup(0), encoding="utf-8") as orders,
@@ -153,7 +153,7 @@ def main(target: str) -> None:
 
 
 def _options() -> list[str]:
-    """Options for pytest: one process, and no files written beside the test."""
+    """Options for pytest: run in one process, and write no files beside the test."""
     own = ["-q", "-p", "pytest_postel", "-p", "no:cacheprovider", "--postel-seed", "0"]
     xdist = ["-n", "0"] if find_spec("xdist") else []
     return own + xdist + (["--no-cov"] if find_spec("pytest_cov") else [])

@@ -7,7 +7,7 @@ A `World` has hosts, paths between them, and rules that interfere with single pa
 >>> a, b = world.host("a", "10.0.0.1/24"), world.host("b", "10.0.0.2/24")
 >>> _ = world.path(a, b, delay=10_000)
 
-Faults are calls of a world, with ``with`` or without, or data, as `Fault`:
+Faults, such as a partition, are methods of a world, with ``with`` or without, or data (`Fault`):
 
 >>> with world.partition("a", "b"):
 ...     _ = world.run(until="3s")

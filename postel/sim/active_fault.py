@@ -16,31 +16,31 @@ class ActiveFault:
     def __init__(
         self, fault: Fault, stands: Callable[["ActiveFault"], bool], end: Callable[["ActiveFault"], object]
     ) -> None:
-        """Make it; ``stands`` says whether it has an effect, and ``end`` ends it."""
+        """Keep ``fault``. ``stands(self)`` says whether it still has an effect, and ``end(self)`` ends it."""
         self.fault = fault
         self._stands = stands
         self._end = end
 
     @property
     def is_active(self) -> bool:
-        """Whether it still has an effect: nothing has ended it."""
+        """Whether the fault still has an effect, because nothing has ended it."""
         return self._stands(self)
 
     def end(self) -> None:
-        """End it, and no other fault. Does nothing where it has ended."""
+        """End this fault, and no other one. Does nothing where this fault has already ended."""
         if self.is_active:
             self._end(self)
 
     def __enter__(self) -> Self:
-        """Return it, for ``with``."""
+        """Return this object, for ``with``."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it."""
+        """End the fault at the end of the block."""
         self.end()
 
     def __repr__(self) -> str:
-        """Say whether it is active, and which fault it is."""
+        """Say whether the fault is active, and which fault this is."""
         return f"<{'active' if self.is_active else 'ended'}: {self.fault}>"

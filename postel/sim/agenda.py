@@ -1,7 +1,8 @@
 """Clock of a world, and a heap of everything that will happen.
 
-Arrivals, wake-ups of hosts and calls of the user are ordered by time, and then by when they were put there.
-Nothing can happen between two of them, so the clock jumps.
+Arrivals, wake-ups of hosts and calls of the user are ordered by time. Entries of the same time are in the
+order in which they were put there. Nothing can happen between two entries, so the clock jumps from one to the
+next.
 """
 
 from collections.abc import Callable
@@ -12,21 +13,22 @@ from postel.sim.node import Node
 from postel.times import NEVER
 
 Arrival = bytes | PacketRecord
-# Time, number, host, packet, call; of an arrival also the sender, and when the packet left
+# Time in microseconds, number of the entry, host, packet, call; for an arrival also the sender's name and the
+# time at which the packet left.
 Entry = tuple[int, int, Node | None, Arrival, Callable[[], object] | None, str, int]
 
 
 class Agenda:
-    """Everything that will happen in a world, and ``now``, the time of its clock in microseconds."""
+    """Clock of a world and heap of all that will happen. ``now`` is the clock's time in microseconds."""
 
     def __init__(self) -> None:
-        """Begin at 0, with nothing."""
+        """Begin at time 0, with an empty heap."""
         self.now: int = 0
         self.heap: list[Entry] = []  # always the same list: `postel.sim.running` keeps it
-        self.order: int = 0  # the number of the last entry that was put
+        self.order: int = 0  # the number of the last entry
 
     def __len__(self) -> int:
-        """Number of entries."""
+        """Number of entries in the heap."""
         return len(self.heap)
 
     def put(
@@ -37,12 +39,12 @@ class Agenda:
         call: Callable[[], object] | None = None,
         sender: str = "",
     ) -> None:
-        """Put an arrival of ``packet`` from ``sender``, a call, or without both a wake-up of the host."""
+        """Put an arrival of ``packet`` from ``sender``, or a call, or without both a wake-up of ``node``."""
         self.order += 1
         heappush(self.heap, (when, self.order, node, packet, call, sender, self.now))
 
     def number(self) -> int:
-        """Take a number for a packet that is kept elsewhere, in the order of all entries."""
+        """Take the next entry's number for a packet that is kept outside of the heap, as a held packet is."""
         self.order += 1
         return self.order
 
@@ -51,7 +53,7 @@ class Agenda:
         return sorted((entry for entry in self.heap if entry[3]), key=_moment)
 
     def has(self, number: int) -> bool:
-        """Whether the entry with this number is still to come."""
+        """Whether the entry with this number is still in the heap."""
         return any(entry[1] == number for entry in self.heap)
 
     def remove(self, numbers: set[int]) -> None:
@@ -60,21 +62,21 @@ class Agenda:
         heapify(self.heap)
 
     def put_back(self, when: int, node: Node, octets: bytes, sender: str, sent_at: int) -> None:
-        """Put a packet back that was taken out or kept elsewhere. It gets a new number."""
+        """Put back a packet that was removed or was kept elsewhere. Its entry gets a new number."""
         self.order += 1
         heappush(self.heap, (when, self.order, node, octets, None, sender, sent_at))
 
     def due(self) -> int:
-        """When the next entry is due; NEVER without one."""
+        """Time of the next entry, in microseconds; NEVER if the heap is empty."""
         return self.heap[0][0] if self.heap else NEVER
 
     def pop(self, until: int) -> Entry | None:
-        """Remove and return the next entry; None where none is due at ``until`` or before."""
+        """Remove and return the next entry. Return None if no entry is due at ``until`` or before."""
         return heappop(self.heap) if self.heap and self.heap[0][0] <= until else None
 
 
 def octets_of(packet: Arrival) -> bytes:
-    """Octets of a packet; a record is written out."""
+    """Octets of a packet. A `PacketRecord` is written out as octets first."""
     return packet if isinstance(packet, bytes) else packet.octets()
 
 

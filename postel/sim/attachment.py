@@ -1,4 +1,4 @@
-"""Host on a link, driven by the clock of a world: the links of asyncio's pump, in virtual time."""
+"""Host on a link, driven by a world's clock in virtual time, as asyncio's pump drives a host in real time."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +22,7 @@ _BATCH: Final = 64
 
 
 class Clock(Protocol):
-    """What an attachment needs of a world."""
+    """Interface of a world's clock, as an attachment needs it."""
 
     @property
     def now(self) -> int:
@@ -30,15 +30,16 @@ class Clock(Protocol):
         ...
 
     def at(self, when: int, call: Callable[[], object]) -> None:
-        """Call ``call()`` when the clock stands at ``when``."""
+        """Call ``call()`` when the clock has reached the time ``when``, in microseconds."""
         ...
 
 
 class Attachment(Nothing):
     """Host on a link, as `World.attach` makes it.
 
-    ``error`` is the reason why nothing passes any more, and None until then. The world sees a stack that
-    loses every packet, because all packets pass over the link and all times are kept by `turn`.
+    ``error`` is the reason why no packets pass any more, and None as long as they pass. The world's paths
+    find a stack here that loses every packet, because all packets of the host go over the link, and `turn`
+    keeps the host's timers.
     """
 
     def __init__(
@@ -49,31 +50,31 @@ class Attachment(Nothing):
         application: Application | None,
         ended: Callable[[LinkError], object] | None,
     ) -> None:
-        """Join host and link. Raises ArgumentError where one of them is in use."""
+        """Join host and link. Raises ArgumentError if the host or the link is in use already."""
         self.error: LinkError | None = None
         self.host = host
         self.link = link
         self.application = application
         self._clock = clock
         self._ended = ended
-        self._armed = NEVER  # the earliest wake-up that the clock knows of
-        self._is_called = False  # the clock will call `_look` now
+        self._armed = NEVER  # time of the earliest call of `_wake` that the clock has noted
+        self._is_called = False  # the clock will call `_look` in this microsecond
         self._turning = False
         self._junction = Junction(host, link, self._ready)
 
     @property
     def has_output(self) -> bool:
-        """Whether the host may have packets or events, and a link for them."""
+        """Whether the host may have packets or events, and the link still works."""
         return self.error is None and self.host.has_output
 
     def detach(self) -> None:
-        """Release the host and the link, and close neither."""
+        """Separate the host from the link, and close neither of them."""
         if self.error is None:
             self._junction.release()
             self.error = LinkError(0, "detached")
 
     def turn(self) -> None:
-        """Move packets in, packets out and events, until there are none; then set the timer."""
+        """Pass packets in and out, and events to the application, until none are left. Then set the timer."""
         if self._turning or self.error is not None:
             return
         self._turning = True
@@ -94,7 +95,7 @@ class Attachment(Nothing):
             busy = self._tell_events(now) or busy
 
     def _tell_events(self, now: int) -> bool:
-        """Tell the application of events. Returns whether there were any."""
+        """Pass the host's events to the application. Returns whether there were any."""
         were_any = False
         while self.error is None and (told := self.host.next_event()) is not None:
             were_any = True
@@ -131,7 +132,7 @@ class Attachment(Nothing):
         self.turn()
 
     def _ready(self) -> None:
-        """Look at the link soon. The link calls this, perhaps in the middle of another's turn."""
+        """Let the clock call `_look` soon. The link calls this, perhaps while another attachment turns."""
         if not self._is_called and self.error is None:
             self._is_called = True
             self._clock.at(self._clock.now, self._look)
@@ -141,10 +142,10 @@ class Attachment(Nothing):
         self.turn()
 
     def _end(self, error: LinkError) -> None:
-        """End, because the link has ended. Raises its error where no function was given for that."""
+        """Stop, because the link has ended. Raises ``error``, unless ``ended`` was given, which is called."""
         while self.host.next_packet(self._clock.now) is not None:
-            pass  # the host tells events only after the packets before them
-        self._tell_events(self._clock.now)  # connections that the last packets ended get these events first
+            pass  # the host gives events only after the packets that precede them were taken
+        self._tell_events(self._clock.now)  # such as a reset that arrived in the last packets
         self._junction.release()
         self.error = error
         with suppress(OSError):
@@ -156,8 +157,8 @@ class Attachment(Nothing):
     def crashed(self) -> None:
         """Release the link, because the host was restarted.
 
-        The link stays open, because a crash is silent. The new host is on no link, but may be attached to
-        this one.
+        The link stays open, because a crash is silent. The host that `World.restart` returns is on no link,
+        and may be attached to this link.
         """
         if self.error is None:
             self._junction.release()

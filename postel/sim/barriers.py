@@ -1,8 +1,8 @@
 """Barriers between hosts: partitions, links that flap, and holds.
 
-Barriers stand in the order in which they came. A later repair or release ends an earlier barrier for the
-hosts that both cover, and a still later barrier stands again. No timer is needed: the time alone decides
-whether a flapping link is down.
+Barriers are kept in the order in which they began. A repair or a release ends the earlier barriers for the
+hosts that it covers; a barrier that begins after the repair is not ended by it. No timer is needed: the time
+alone decides whether a flapping link is down.
 """
 
 from typing import Final, Literal
@@ -15,14 +15,14 @@ _LIFTED_BY: Final = {"partition": "repair", "flap": "repair", "hold": "release"}
 
 
 class Barrier:
-    """Partition, flapping link or hold; or its end between some hosts, a "repair" or a "release"."""
+    """Partition, flapping link or hold; or a "repair" or "release", which ends those between some hosts."""
 
     def __init__(
         self, kind: BarrierKind, between: Between, at: int = 0, *, up: int = 0, down: int = 0
     ) -> None:
-        """Make a barrier that begins at ``at``.
+        """Make a barrier that begins at the time ``at``, in microseconds.
 
-        A flapping link works for ``up`` and fails for ``down`` in turn.
+        A flapping link works for ``up`` microseconds, then fails for ``down`` microseconds, and so on.
         """
         self.kind = kind
         self.between = between
@@ -31,7 +31,7 @@ class Barrier:
         self.down = down
 
     def cuts(self, sent_at: int, arrives_at: int) -> bool:
-        """Whether it loses a packet that is under way from ``sent_at`` to ``arrives_at``."""
+        """Whether the barrier loses a packet that is under way from ``sent_at`` to ``arrives_at``."""
         if self.kind == "partition":
             return True
         return self.kind == "flap" and (
@@ -47,41 +47,43 @@ class Barrier:
 class Barriers:
     """All barriers of a world, in the order in which they came.
 
-    ``any_stands`` is what ``bool()`` returns. It is an attribute, because it is read for every packet.
+    ``any_stands`` says whether there is any barrier, as ``bool()`` does. It is an attribute, because it is
+    read for every packet.
     """
 
     def __init__(self) -> None:
         """Begin without barriers."""
         self._barriers: list[Barrier] = []
-        self._known: dict[tuple[str, str], list[Barrier]] = {}  # by sender and receiver
+        self._known: dict[tuple[str, str], list[Barrier]] = {}  # those in effect, by sender and receiver
         self.any_stands: bool = False
 
     def __bool__(self) -> bool:
-        """Whether any barrier stands."""
+        """Whether the world has any barrier now."""
         return self.any_stands
 
     def add(self, barrier: Barrier) -> None:
-        """Let ``barrier`` stand from now on."""
+        """Add ``barrier``, which has an effect from now on."""
         self._barriers.append(barrier)
         self._changed()
 
     def remove(self, barrier: Barrier) -> None:
-        """Take ``barrier`` away. Does nothing where it doesn't stand."""
+        """Remove ``barrier``. Does nothing if ``barrier`` was removed before."""
         if barrier in self._barriers:
             self._barriers.remove(barrier)
         self._changed()
 
     def lift(self, barrier: Barrier) -> None:
-        """Add a repair or a release, and forget the barriers that have no effect any more."""
+        """Add the repair or release ``barrier``, and forget the barriers that have no effect any more."""
         self._barriers = [other for other in self._barriers if not _is_lifted(other, barrier)]
         self.add(barrier)
         self._barriers = [other for other in self._barriers if not self._is_without_effect(other)]
         self._changed()
 
     def _is_without_effect(self, barrier: Barrier) -> bool:
-        """Whether several repairs or releases together have ended all of it.
+        """Whether several repairs or releases together have ended ``barrier`` for all its hosts.
 
-        That is known only if all its hosts are named, and none of its pairs has it.
+        That is known only if the barrier names all its hosts without patterns. Then each pair of hosts is
+        looked up.
         """
         if barrier.kind in ("repair", "release") or barrier.between.pairs is None:
             return False
@@ -90,11 +92,11 @@ class Barriers:
         )
 
     def __contains__(self, barrier: Barrier) -> bool:
-        """Whether ``barrier`` stands."""
+        """Whether ``barrier`` was added and is not forgotten."""
         return barrier in self._barriers
 
     def between(self, sender: str, receiver: str) -> list[Barrier]:
-        """Barriers that stand in the way from ``sender`` to ``receiver``."""
+        """Barriers in effect now for packets from ``sender`` to ``receiver``."""
         found = self._known.get((sender, receiver))
         if found is None:
             found = self._known[sender, receiver] = self._find(sender, receiver)
@@ -127,7 +129,7 @@ class Barriers:
         while self._barriers and self._barriers[0].kind in (
             "repair",
             "release",
-        ):  # ended barriers that are gone
+        ):  # a repair or release at the head ends no barrier that is still listed
             del self._barriers[0]
         self.any_stands = bool(self._barriers)
 

@@ -9,7 +9,7 @@ from postel.host.host import Host
 
 
 class Named(Protocol):
-    """Object with the name of a host, such as a `Computer`."""
+    """Object with a host's name, such as a `Computer`."""
 
     @property
     def name(self) -> str:
@@ -26,9 +26,9 @@ _MOST_PAIRS: Final = 1000
 
 
 class Names:
-    """Names and patterns of some hosts: ``"server1" in Names(("server*",))``.
+    """Names and patterns of some hosts. An example is ``"server1" in Names(("server*",))``.
 
-    Hosts that are added later count, too.
+    A host that is added to the world later belongs to them if its name fits.
     """
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
@@ -37,7 +37,7 @@ class Names:
         self._known: dict[str, bool] = {}
 
     def __contains__(self, name: str) -> bool:
-        """Whether ``name`` fits a pattern."""
+        """Whether ``name`` fits one of the patterns."""
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = any(
@@ -50,11 +50,12 @@ class Between:
     """Direction from some hosts to others, or ``both`` directions between them."""
 
     def __init__(self, hosts: tuple[str, ...], others: tuple[str, ...], *, both: bool) -> None:
-        """Keep the names. Without ``others``, all hosts are meant."""
+        """Keep the names and patterns. An empty ``others`` stands for all hosts."""
         self.hosts: Names = Names(hosts)
         self.others: Names = Names(others or ALL)
         self.both = both
-        # Senders and receivers, where all are named and the pairs aren't too many
+        # Pairs of sender and receiver; None where a pattern is among the names, or there would be too many
+        # pairs.
         self.pairs: list[tuple[str, str]] | None = self._named_pairs()
 
     def _named_pairs(self) -> list[tuple[str, str]] | None:
@@ -65,13 +66,13 @@ class Between:
         return there + [(other, one) for one, other in there] if self.both else there
 
     def covers(self, sender: str, receiver: str) -> bool:
-        """Whether a packet from ``sender`` to ``receiver`` goes in this direction."""
+        """Whether a packet from ``sender`` to ``receiver`` is one of this direction."""
         if sender in self.hosts and receiver in self.others:
             return True
         return self.both and sender in self.others and receiver in self.hosts
 
     def is_within(self, other: "Between") -> bool:
-        """Whether all of it is certainly covered by ``other``, by its names alone."""
+        """Whether ``other`` covers all packets that this one covers. Only names and patterns are compared."""
         here, there = (
             (self.hosts.patterns, self.others.patterns),
             (other.hosts.patterns, other.others.patterns),

@@ -22,8 +22,8 @@ _LEAST_MTU: Final = 68  # RFC 791, 3.2
 class Carrier:
     """Transport of packets from host to host: each arrival is put on the agenda, or the packet is lost.
 
-    ``packets`` counts those that left a host, and is the number of the last one. ``nodes`` finds the node of
-    an address.
+    ``packets`` counts the packets that have left a host, so it is also the number of the last one. ``nodes``
+    maps an address to the node that has it.
     """
 
     def __init__(self, seed: int, agenda: Agenda, witness: Witness | None, *, is_observed: bool) -> None:
@@ -47,7 +47,7 @@ class Carrier:
     def send_records(self, node: Node, first: PacketRecord | bytes) -> None:
         """Carry ``first`` and all other packets that the host of ``node`` has to send.
 
-        They are written out only where the path or the receiver looks at their octets.
+        A `PacketRecord` is written out as octets only where the path or the receiver looks at octets.
         """
         agenda = self._agenda
         now, name, paths = agenda.now, node.name, node.paths
@@ -110,7 +110,7 @@ class Carrier:
                     self._witness.carried(node.name, receiver.name, octets, self._agenda.now, when, delivered)
 
     def _carry_on(self, node: Node, receiver: Node, octets: bytes, delivered: bytes, when: int) -> None:
-        """Lose, hold or deliver a packet, where barriers stand or a rule holds it."""
+        """Lose, hold or deliver a packet, as barriers between the two hosts and a rule's hold require."""
         why = self.interruptions.cut(node.name, receiver.name, when)
         if why:
             self._lose(node.name, receiver.name, octets, why)
@@ -138,7 +138,7 @@ class Carrier:
         return PASS
 
     def _receiver(self, node: Node, octets: bytes) -> Node | None:
-        """Host that has the destination; else the only neighbour, which may accept any address."""
+        """Node with the destination address; else the only neighbour, which may accept any address."""
         destination = _destination(octets)
         receiver = self.nodes.get(destination)
         if receiver is not None:
@@ -196,7 +196,7 @@ def _destination(octets: bytes) -> bytes:
 
 
 def _pieces(octets: bytes, mtu: int) -> tuple[bytes, ...] | list[bytes]:
-    """The packet, or its fragments where a router of IPv4 would make them."""
+    """List of the packet alone, or of its fragments where a router of IPv4 would make them."""
     if octets[0] >> 4 != 4 or not _LEAST_MTU <= mtu < len(octets):
         return (octets,)
     packet = ip.parse(octets)

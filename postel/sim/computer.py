@@ -31,7 +31,7 @@ _OVER: Final = (
     State.CLOSING,
     State.LAST_ACK,
 )  # states of connections that are over for the program
-_LINGER: Final = 2.0  # seconds in which the network of a computer may close its connections
+_LINGER: Final = 2.0  # seconds in which the network of a computer may close its connections in an orderly way
 
 
 class Owner(Protocol):
@@ -47,16 +47,16 @@ class Owner(Protocol):
         ...
 
     def blame(self, error: BaseException, computer: "Computer", what: str) -> None:
-        """End the run, because a program failed."""
+        """End the run with ``error``, because a program of ``computer`` failed."""
         ...
 
 
 class Computer:
     """Computer as `Simulation.host` makes it.
 
-    ``random`` is its own source of chance, seeded; ``clock`` is what its programs read; ``programs`` are the
-    functions that it runs. ``host`` is its stack, and ``network`` what its programs use. A crash ends both,
-    and a restart makes new ones.
+    ``random`` is the computer's own seeded random generator; ``clock`` is the clock that its programs read;
+    ``programs`` are the functions that it runs. ``host`` is the computer's stack, and ``network`` is what its
+    programs use. A crash ends ``host`` and ``network``, and a restart makes new ones.
     """
 
     def __init__(self, owner: Owner, name: str, host: Host) -> None:
@@ -73,7 +73,7 @@ class Computer:
         self._start()
 
     def __repr__(self) -> str:
-        """Name, addresses and state."""
+        """Text with the computer's name, its addresses, and whether it runs."""
         state = "crashed" if not self.is_running else "paused" if self.is_paused else "running"
         return f"<computer {self.name} ({', '.join(self.addresses)}), {state}>"
 
@@ -123,17 +123,17 @@ class Computer:
     # Crash and restart
 
     def crash(self) -> None:
-        """Switch the computer off, as a power failure would. A second crash does nothing.
+        """Switch the computer off, as a power failure would. Does nothing if the computer is off already.
 
-        All its programs end, its stack forgets every connection and sends nothing more, and what arrives is
-        lost until `restart`. Python runs the ``finally`` blocks of a coroutine that ends, up to the first
-        ``await``; nothing that they send leaves.
+        All its programs end, its stack forgets every connection and sends nothing more, and packets that
+        arrive are lost until `restart`. Python runs the ``finally`` blocks of a coroutine that ends, up to
+        the first ``await``; packets that these blocks send don't leave the computer.
         """
         if self.is_running:
             self._owner.loop.kill(self.switch_off())
 
     def switch_off(self) -> Network:
-        """Switch the computer off, and return the network on which its tasks still run.
+        """Switch the computer off. Returns its network, on which its tasks still run.
 
         `Simulation.close` ends the tasks of all computers together.
         """
@@ -164,12 +164,12 @@ class Computer:
         self._owner.loop.places[self.network] = self.place
         self.is_running = True
 
-    # Standing still
+    # Pauses
 
     def pause(self) -> None:
-        """Stop the computer, as a virtual machine that is moved, until `resume`.
+        """Stop the computer until `resume`, as a virtual machine stops while it is moved to another machine.
 
-        Tasks and timers wait, and so does what arrives. Up to 500 packets wait; more are lost (see
+        Tasks and timers wait, and so do packets that arrive: up to 500 of them, and more are lost (see
         `World.pause`).
         """
         if self.is_running and not self.is_paused:
@@ -179,7 +179,7 @@ class Computer:
             self._owner.loop.hold(self.network)
 
     def resume(self) -> None:
-        """Go on after `pause`: first with packets that arrived, then with what was due, in its order."""
+        """Continue after `pause`: first handle packets that arrived, then overdue callbacks, in order."""
         if self.is_paused:
             self.is_paused = False
             self._owner.world.resume(self.name)
@@ -187,7 +187,7 @@ class Computer:
             self._owner.loop.let_go(self.network)
 
     def left_open(self) -> list[str]:
-        """Line for each task and connection that there is; no line where the computer listens."""
+        """Line of text for each open task and connection. No lines if the computer has a listener."""
         if self.network.is_listening:
             return []
         found = [

@@ -44,33 +44,35 @@ class FaultCalls:
         self._interruptions = carrier.interruptions
         self._changes = carrier.changes
         self._active: dict[ActiveFault, None] = {}
-        self._most_active = _FEW_FAULTS  # with so many in the list, those that ended are forgotten
-        self._begun_by: Fault | None = None  # the scheduled fault that calls just now
+        # Length of the list at which faults that have ended are removed from it
+        self._most_active = _FEW_FAULTS
+        self._begun_by: Fault | None = None  # the scheduled fault that is beginning at this moment
 
     # Between hosts
 
     def partition(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Lose every packet between ``a`` and ``b``, or with ``both=False`` only those from ``a`` to ``b``.
+        """Lose all packets between ``a`` and ``b``. With ``both=False`` lose only those from ``a`` to ``b``.
 
         Without ``b``, all other hosts are meant. Packets that are under way when the partition begins are
-        lost, too, and so are those that `hold` keeps. Hosts that are added later count where a pattern fits
-        them. Partitions may overlap: each lasts until its own end, or until `repair`. Raises ArgumentError.
+        lost, too, and so are packets that `hold` keeps. A host that is added later is affected if a pattern
+        fits its name. Partitions may overlap: each lasts until its own end, or until `repair`. Raises
+        ArgumentError.
         """
         return self._bar(self._record("partition", a, b, both=both))
 
     def flap(
         self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True
     ) -> ActiveFault:
-        """Let the network between ``a`` and ``b`` work for ``up``, fail for ``down``, and so on.
+        """Let the network between ``a`` and ``b`` work for the time ``up``, fail for ``down``, and so on.
 
-        Packets that are under way when it fails are lost. Flapping goes on for ever, but doesn't keep `run`
-        from ending, because nothing is put on the clock for it. Raises ArgumentError.
+        Packets that are under way when the network fails are lost. Flapping continues until it is ended, but
+        doesn't keep `run` from returning, because it puts no entries on the clock. Raises ArgumentError.
         """
         settings = {"up": up, "down": down}
         return self._bar(self._record("flap", a, b, both=both, settings=settings))
 
     def repair(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """End all partitions and flapping between ``a`` and ``b``. Those of other hosts go on.
+        """End all partitions and flapping between ``a`` and ``b``. Partitions between other hosts continue.
 
         Raises ArgumentError.
         """
@@ -80,14 +82,15 @@ class FaultCalls:
     def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
         """Keep every packet between ``a`` and ``b``, also those under way, until `release`.
 
-        Then they arrive, in order. Raises ArgumentError.
+        After the release they arrive in the order in which they were held. Raises ArgumentError.
         """
         return self._bar(self._record("hold", a, b, both=both))
 
     def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
         """End all holds between ``a`` and ``b``.
 
-        What these and rules hold there arrives now, in the order in which it was held. Raises ArgumentError.
+        Packets that these holds or rules keep between the hosts arrive now, in the order in which they were
+        held. Raises ArgumentError.
         """
         self._interruptions.lift(Barrier("release", self._between(a, b, both=both)))
         self._forget_ended()
@@ -95,15 +98,15 @@ class FaultCalls:
     def change_path(
         self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]
     ) -> ActiveFault:
-        """Give the paths between ``a`` and ``b`` other settings for a while: those of `Path`.
+        """Give the paths between ``a`` and ``b`` other ``settings`` (keywords of `Path`) for a while.
 
-        At its end they have their former settings again. With ``mtu=1280`` routers answer "too big"; with
-        ``mtu=1280, is_black_hole=True`` they are silent. Raises ArgumentError.
+        When the change ends, the paths get their former settings back. With ``mtu=1280`` routers answer "too
+        big"; with ``mtu=1280, is_black_hole=True`` routers send no answer. Raises ArgumentError.
         """
         return self._change(self._record("path", a, b, both=both, settings=settings))
 
     def in_flight(self) -> list[InFlight]:
-        """Packets on their way, the first to arrive first; then those that are held, in their order."""
+        """Packets under way, the first to arrive first; then held packets, the first to be held first."""
         return self._interruptions.in_flight()
 
     # Of hosts
@@ -112,8 +115,9 @@ class FaultCalls:
         """Switch ``host`` off, as in a power failure, until `restart`.
 
         The host sends nothing more, and packets to it are lost. Its connections are gone, and the observer
-        is told nothing more of it. What stood in front of it (`front`) is told: a network that a loop drives
-        ends, so that its program gets a `LinkError`. A host that is down stays down. Raises ArgumentError.
+        hears no more of them. An object in front of the host (`front`) is informed: a network that a loop
+        drives ends, so that its program gets a `LinkError`. A host that is down already stays down. Raises
+        ArgumentError.
         """
         nodes = [node for node in self._chosen(host) if not node.is_crashed]
         fault = self._record("crash", host)
@@ -132,9 +136,9 @@ class FaultCalls:
     def restart(self, host: OneHost) -> Host:
         """Start ``host`` again, with the same addresses, secret and application, but without connections.
 
-        Returns the new `Host`, to be attached where the old one was. A host that is not down crashes first
-        (`crash`). An application, a rule or a call of `at` may restart a host while the world runs. Raises
-        ArgumentError.
+        Returns the new `Host`. Attach it to a loop or link where the old host was attached. A host that is
+        not down crashes first (`crash`). An application, a rule or a call of `at` may restart a host while
+        the world runs. Raises ArgumentError.
         """
         node = self._one(host)
         if not node.is_crashed:
@@ -148,8 +152,9 @@ class FaultCalls:
     def pause(self, host: Hosts) -> ActiveFault:
         """Stop ``host`` as a virtual machine or SIGSTOP would, until `resume`.
 
-        It handles no packet, sends none, and its timers are late. Up to 500 packets wait for it, as in the
-        queue of a TUN device; more are lost. Raises ArgumentError, for a host on a link, too.
+        The host handles no packet, sends none, and its timers are late. Up to 500 packets wait for it, as in
+        the queue of a TUN device; more are lost. Raises ArgumentError, also for a host that is on a link
+        (`World.attach`).
         """
         nodes = [node for node in self._on_paths(host) if not node.is_crashed]
         fault = self._record("pause", host)
@@ -163,7 +168,7 @@ class FaultCalls:
         return active
 
     def resume(self, host: Hosts = "*") -> None:
-        """End all pauses of ``host``. Packets that waited arrive now, and then its timers expire.
+        """End all pauses of ``host``. Packets that waited arrive now, and then overdue timers expire.
 
         Raises ArgumentError.
         """
@@ -174,9 +179,10 @@ class FaultCalls:
         self._forget_ended()
 
     def slow(self, host: Hosts, each: Duration) -> ActiveFault:
-        """Let ``host`` take the time ``each`` for every packet that arrives, one after another.
+        """Let ``host`` need the time ``each`` for every packet that arrives, handling one after another.
 
-        It is then like a machine under load. Raises ArgumentError, for a host on a link, too.
+        The host is then like a machine under load. Raises ArgumentError, also for a host that is on a link
+        (`World.attach`).
         """
         nodes = self._on_paths(host)
         fault = self._record("slow", host, settings={"each": each})
@@ -192,7 +198,7 @@ class FaultCalls:
         return active
 
     def hosts(self) -> dict[str, Host]:
-        """Hosts that there are now, by name."""
+        """Hosts of the world at present, by name."""
         return {name: node.host for name, node in self._named.items()}
 
     def is_crashed(self, host: OneHost) -> bool:
@@ -208,18 +214,17 @@ class FaultCalls:
     def active_faults(self) -> list[Fault]:
         """Faults that are active now, in the order in which they began.
 
-        ``length`` is NEVER for a fault that no `schedule` began.
+        A fault that `schedule` didn't begin has the ``length`` NEVER.
         """
         self._forget_ended()
         return list(dict.fromkeys(active.fault for active in self._active))
 
     def schedule(self, faults: Iterable[Fault], *, by: Machines | None = None) -> None:
-        """Let each of ``faults`` begin and end at its time.
+        """Let each of ``faults`` begin and end at the times that it has.
 
-        A fault begins at once where its time has passed, and not at all where its end has passed. What ends
-        at some time does so before anything else begins then. ``by`` is called for faults of hosts on which
-        programs run. Raises ArgumentError, before any of them begins: for names that no host has, for
-        example.
+        A fault begins at once if its time of beginning has passed, and not at all if its end has passed. At
+        one time, faults end before others begin. ``by`` is called for faults of hosts on which programs run.
+        Raises ArgumentError before any of the faults begins, for example for a name that no host has.
         """
         scheduled = [
             Scheduled(fault, self, by)
@@ -265,7 +270,7 @@ class FaultCalls:
 
     @contextmanager
     def on_behalf_of(self, fault: Fault) -> Iterator[None]:
-        """Let `active_faults` list ``fault`` for a fault of its kind that begins inside the block."""
+        """Let `active_faults` list ``fault`` itself when a fault of the same kind begins inside the block."""
         self._begun_by = fault
         try:
             yield
@@ -277,9 +282,9 @@ class FaultCalls:
         return {node.name: node.host for node in self._chosen(hosts) if not node.is_crashed}
 
     def is_paused_only_by(self, fault: Fault, name: str) -> bool:
-        """Whether the host would go on, were it not for ``fault``.
+        """Whether only ``fault`` pauses the host, so that the host continues when ``fault`` ends.
 
-        Otherwise forget that ``fault`` pauses it.
+        If another fault pauses the host, too, remove ``fault`` from its pauses.
         """
         pauses = self._one(name).pauses
         if all(pause.fault == fault for pause in pauses):
@@ -337,9 +342,9 @@ class FaultCalls:
         self._active.pop(active, None)
 
     def _sweep(self) -> None:
-        """Forget the faults that ended, once they may be half of all.
+        """Remove ended faults from the list, once perhaps half of the list has ended.
 
-        With very many faults this is too slow for each crash and restart.
+        Doing so at each crash and restart would be too slow with very many faults.
         """
         if len(self._active) >= self._most_active:
             self._forget_ended()
@@ -387,7 +392,7 @@ class FaultCalls:
                 )
 
     def _chosen(self, hosts: Hosts) -> list[Node]:
-        """Nodes of all hosts that fit, in the order in which they were made. Raises ArgumentError."""
+        """Nodes of the hosts that ``hosts`` names, in order of their creation. Raises ArgumentError."""
         patterns = self._patterns("host", hosts)
         if all(pattern in self._named for pattern in patterns):
             return [self._named[name] for name in dict.fromkeys(patterns)]
@@ -395,9 +400,10 @@ class FaultCalls:
         return [node for name, node in self._named.items() if name in chosen]
 
     def _on_paths(self, hosts: Hosts) -> list[Node]:
-        """Nodes of all hosts that fit.
+        """Nodes of the hosts that ``hosts`` names, all of which are on paths.
 
-        Raises ArgumentError, also for a host on a link: packets of the link don't pass through the world.
+        Raises ArgumentError, also for a host on a link (`World.attach`), because packets of a link don't pass
+        through the world.
         """
         nodes = self._chosen(hosts)
         for node in nodes:
@@ -423,7 +429,7 @@ class FaultCalls:
 
 
 def _is_down(node: Node, host: Host) -> bool:
-    """Whether the crash of ``host`` still lasts."""
+    """Whether the crash of ``host`` still lasts, so that no restart has put another host in its place."""
     return node.is_crashed and node.host is host
 
 

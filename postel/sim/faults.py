@@ -1,4 +1,4 @@
-"""Faults as data: what fails, where, from when and for how long. Searches shrink lists of faults.
+"""Faults as data: which fault, of which hosts, from when and for how long. A search shrinks lists of faults.
 
 >>> fault = Fault("partition", "client", "server", both=False, at="2s", length="3.26s")
 >>> str(fault)
@@ -41,17 +41,17 @@ _EXAMPLE: Final = "such as 'partition client <-> server at 2s for 3.26s'"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of a world. It is hashable and comparable, and its text can be read again by `parse`.
+    """One fault of a world. A fault is hashable and comparable, and `parse` reads its text again.
 
     ``kind`` is "partition", "hold", "flap" or "path" between ``hosts`` and ``others``; or "crash", "pause",
     "slow" or "clock" of ``hosts``. ``hosts`` and ``others`` are names or patterns ("client*"), one or
     several; without ``others``, all hosts are meant. ``both`` is False where only packets from ``hosts`` to
     ``others`` are concerned.
 
-    ``at`` is when it begins on the world's clock, and ``length`` how long it lasts, in microseconds or as
-    text ("2s"); NEVER is for a fault that doesn't end. A crash lasts until the restart. ``settings`` are
-    those of the kind: ``up`` and ``down`` of "flap", ``each`` of "slow", ``by`` of "clock", any setting of a
-    `Path` of "path".
+    ``at`` is the time of the world's clock at which the fault begins, and ``length`` is how long it lasts, in
+    microseconds or as text ("2s"); NEVER is for a fault that doesn't end. A crash lasts until the restart.
+    ``settings`` depend on the kind: ``up`` and ``down`` of "flap", ``each`` of "slow", ``by`` of "clock", any
+    setting of a `Path` of "path".
     """
 
     kind: FaultKind
@@ -101,11 +101,11 @@ class Fault:
 
     @property
     def ends_at(self) -> int:
-        """When it ends on the world's clock, in microseconds; NEVER for a fault that doesn't end."""
+        """Time at which the fault ends, in microseconds of the world; NEVER if the fault doesn't end."""
         return min(self.at + self.length, NEVER)
 
     def setting(self, name: str) -> Setting:
-        """Value of one of its settings. Raises KeyError."""
+        """Value of one of the fault's settings. Raises KeyError."""
         return dict(self.settings)[name]
 
     def __str__(self) -> str:
@@ -119,7 +119,7 @@ class Fault:
         return " ".join([*words, *(f"{name}={_value(name, value)}" for name, value in self.settings)])
 
     def __repr__(self) -> str:
-        """Call of `parse` that makes the same fault."""
+        """Python text of the call of `parse` that makes the same fault."""
         return f"Fault.parse({str(self)!r})"
 
     @classmethod
@@ -141,7 +141,7 @@ class Fault:
 
 
 class _Words:
-    """Words of a fault's text, one after another."""
+    """Reader of a fault's text, word by word."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -253,7 +253,7 @@ def _value(name: str, value: Setting) -> str:
 
 
 def _read(name: str, value: str) -> object:
-    """Value of a setting as `_value` writes it. Text with a unit is left to `_checked`."""
+    """Value of a setting that `_value` wrote as text. Text with a unit is left to `_checked`."""
     if value in ("yes", "no"):
         return value == "yes"
     if re.fullmatch(r"[0-9]+", value):

@@ -1,4 +1,4 @@
-"""Search for all places of a process that hold certain functions, to replace these for a while."""
+"""Search for all places of a process that hold certain functions, to replace the functions for a while."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 Function = Callable[..., Any]
-# Modules that measure a test, and those of which threads of the machine are made, keep their functions
+# Modules that measure a test, and modules that the machine's threads need, keep the original functions.
 _KEPT: Final = frozenset(
     {
         "_pytest",
@@ -25,10 +25,10 @@ _KEPT: Final = frozenset(
 
 
 class HeldFunction(NamedTuple):
-    """Place that holds a function.
+    """Place that refers to a function, such as a name in a module or a default argument.
 
-    It is ``key`` in the names of a module or in the defaults of keyword arguments, or a position of the
-    defaults.
+    ``key`` is a name in a module, a name in the defaults of keyword arguments, or a position in the defaults
+    of positional arguments.
     """
 
     of: Any
@@ -36,7 +36,7 @@ class HeldFunction(NamedTuple):
     original: Function
 
     def put(self, function: Function) -> None:
-        """Let the place hold ``function``."""
+        """Let the place refer to ``function``."""
         if isinstance(self.of, dict):
             self.of[self.key] = function
         else:
@@ -46,9 +46,10 @@ class HeldFunction(NamedTuple):
 
 
 class Holders:
-    """Originals with their replacements, and the places that hold the originals.
+    """Original functions with their replacements, and the places that refer to the originals.
 
-    A module is looked through once. What it holds later is found only if it is imported anew.
+    Each module is searched once. A place in which a module puts an original after that isn't found, unless
+    the module is imported again.
     """
 
     def __init__(self) -> None:
@@ -67,19 +68,19 @@ class Holders:
             self._originals[id(original)] = self._originals[id(replacement)] = original
 
     def begin(self) -> None:
-        """Put each replacement where its original is held."""
+        """Put each replacement in the places of its original."""
         self._look()
         for holder in self._found:
             holder.put(self._replacements[id(holder.original)])
 
     def end(self) -> None:
-        """Put each original back, also in modules that were imported meanwhile."""
+        """Put each original back, also in modules that were imported while the replacements were in place."""
         self._look()
         for holder in self._found:
             holder.put(holder.original)
 
     def _look(self) -> None:
-        """Look through the modules that aren't known yet."""
+        """Search the modules that were not searched before."""
         for name, module in list(sys.modules.items()):
             if (
                 self._known.get(name) is module

@@ -17,7 +17,7 @@ _NAMES: Final = {
 
 
 class Diverter(Protocol):
-    """What a packet under way needs of the world."""
+    """Interface of a world, as a packet under way needs it."""
 
     @property
     def now(self) -> int:
@@ -76,13 +76,13 @@ class InFlight:
 
     @property
     def summary(self) -> str:
-        """Content in a line: "1024 > 80 <SYN seq=1 win=65535 len=0>", "UDP 53 > 1024, 40 octets"."""
+        """Content in a line: "1024 > 80 <SYN seq=1 win=65535 len=0>", or "UDP 53 > 1024, 40 octets"."""
         return summary_of(self.octets)
 
     def deliver(self) -> None:
-        """Let the packet arrive now, whatever holds or delays it.
+        """Let the packet arrive now, even if a hold or a delay keeps it.
 
-        Raises CallError where it is no longer under way.
+        Raises CallError if the packet has arrived or was lost before.
         """
         self._require_under_way("deliver")
         self._way.divert(self, self._way.now)
@@ -93,10 +93,10 @@ class InFlight:
         self._way.intercept(self, "dropped by hand")
 
     def delay(self, by: Duration) -> None:
-        """Let the packet arrive ``by`` later than it would, in microseconds or as text ("2s").
+        """Let the packet arrive later by the time ``by``, in microseconds or as text ("2s").
 
-        A packet that is held arrives ``by`` from now. Raises ArgumentError, and CallError where the packet
-        is no longer under way.
+        A held packet arrives when the time ``by`` has passed from now. Raises ArgumentError, and CallError if
+        the packet is no longer under way.
         """
         by = duration(by, "by")
         self._require_under_way("delay")

@@ -1,4 +1,4 @@
-"""Packets under way that are cut off, held, or moved by hand."""
+"""Packets under way that are lost at a barrier, held, or moved to another time by hand."""
 
 from typing import NamedTuple
 
@@ -12,9 +12,10 @@ from postel.times import NEVER
 
 
 class UnderWay(NamedTuple):
-    """Packet on its way.
+    """Packet on its way from one host to another.
 
-    ``arrives_at`` is NEVER while it is held, and ``by_rule`` is True where a rule holds it.
+    ``arrives_at`` is NEVER while the packet is held. ``by_rule`` is True if a rule holds it, and not a
+    barrier.
     """
 
     number: int
@@ -27,9 +28,9 @@ class UnderWay(NamedTuple):
 
 
 class Interruptions:
-    """Barriers of a world, and the packets that they hold.
+    """Barriers of a world, and the packets that holds and rules keep.
 
-    ``held`` has these in the order in which they left or were stopped.
+    ``held`` has the held packets by number, in the order in which they left or were stopped.
     """
 
     def __init__(self, agenda: Agenda, witness: Witness | None) -> None:
@@ -47,7 +48,7 @@ class Interruptions:
     # Barriers
 
     def begin(self, barrier: Barrier) -> None:
-        """Let ``barrier`` stand from now on. It stops packets that are under way, too."""
+        """Add ``barrier``, which has an effect from now on. It also stops packets that are under way."""
         self.barriers.add(barrier)
         stopped = [
             packet
@@ -60,12 +61,12 @@ class Interruptions:
             self._lose_all([packet for packet in stopped if self._is_cut(packet)])
 
     def end(self, barrier: Barrier) -> None:
-        """Take ``barrier`` away. What it held, and no other barrier holds, arrives now."""
+        """Remove ``barrier``. Packets that it held arrive now, unless another barrier holds them."""
         self.barriers.remove(barrier)
         self._release(barrier.between, with_ruled=False)
 
     def lift(self, barrier: Barrier) -> None:
-        """Add a repair or a release. What a release lets go arrives now."""
+        """Add the repair or release ``barrier``. Packets that a release no longer lets wait arrive now."""
         self.barriers.lift(barrier)
         if barrier.kind == "release":
             self._release(barrier.between, with_ruled=True)
@@ -81,22 +82,22 @@ class Interruptions:
     # Packets that leave
 
     def cut(self, sender: str, receiver: str, arrives_at: int) -> str:
-        """Why a packet that leaves now is lost; "" if it passes."""
+        """Reason why a packet that leaves now is lost, such as "partition"; "" if the packet passes."""
         return self.barriers.cut(sender, receiver, self.now, arrives_at)
 
     def hold(self, sender: str, receiver: Node, octets: bytes, *, by_rule: bool) -> None:
-        """Keep a packet that leaves now."""
+        """Hold a packet that leaves now."""
         number = self._agenda.number()
         self.held[number] = UnderWay(number, sender, receiver, octets, self.now, NEVER, by_rule)
 
     def is_held(self, sender: str, receiver: str) -> bool:
-        """Whether packets that leave now are held."""
+        """Whether a packet that leaves now is held."""
         return self.barriers.holds(sender, receiver)
 
     # Packets under way
 
     def in_flight(self) -> list[InFlight]:
-        """Packets on their way, the first to arrive first; then those that are held."""
+        """Packets under way, the first to arrive first; then held packets, the first to be held first."""
         return [
             InFlight(self, one.number, one.sender, one.receiver.name, one.octets, one.sent_at, one.arrives_at)
             for one in self._under_way()
@@ -151,8 +152,8 @@ class Interruptions:
     def _let_go(self, packet: UnderWay, when: int) -> None:
         """Let a packet that was held or moved arrive at ``when``.
 
-        It gets a new number. So what is sent later doesn't overtake it, and it overtakes nothing that is due
-        before.
+        The packet's entry gets a new number. So packets that are sent later don't overtake this packet, and
+        it overtakes no entry that is due earlier.
         """
         self.held.pop(packet.number, None)
         self._agenda.put_back(when, packet.receiver, packet.octets, packet.sender, packet.sent_at)

@@ -39,15 +39,15 @@ So ``asyncio.sleep(3600)`` takes no time. Where nothing is left to happen in the
 `NothingLeft` is raised, with a line for each task that waits.
 
 - *Hosts.* A host is driven by `postel.aio`, as over any link. Its link is a `postel.sim.wire.Wire`, which
-  stands in the place of the host in the world. The wire's descriptor is a number that no system gives.
-- *Time.* The world counts whole microseconds, asyncio floats of seconds. `Loop.time` is the middle of the
+  The wire stands in the place of the host in the world. The wire's descriptor is a number that no system
+  gives.
   world's microsecond, so that no rounding shows a time before the deadline of a timer that is called.
 - *Threads.* `asyncio.to_thread` and ``run_in_executor`` call their function at once, in the loop's thread: it
   takes no virtual time, and every run of the same seed is the same. A function that waits there for something
   that the loop has yet to do waits for ever.
 - *The machine's* own sockets, pipes and subprocesses are refused (`postel.sim.sealed`).
-- *Crashes.* Each task and callback has a context, in which `postel.aio.network.current` is the network of its
-  computer. `Loop.kill` ends all that has a certain network there, and `Loop.hold` makes it wait.
+Each task and callback has a context, in which `postel.aio.network.current` is the network of its computer.
+`Loop.kill` ends all tasks and callbacks of a network, and `Loop.hold` makes them wait.
 """
 
 import asyncio
@@ -79,14 +79,15 @@ from postel.times import NEVER, SECOND
 T = TypeVar("T")
 H = TypeVar("H", bound=asyncio.Handle)
 Ts = TypeVarTuple("Ts")
-_EMPTY: Final = Context()  # callbacks with it belong to no network
-_MOST_KILLS: Final = 100  # rounds of `kill`, where tasks that end make new ones
+_EMPTY: Final = Context()  # context of the loop's own callbacks, which belong to no network
+# Most rounds of `kill`: tasks that end may make new tasks, which the next round ends
+_MOST_KILLS: Final = 100
 
 
 def run(main: Coroutine[Any, Any, T], world: World) -> T:
     """Run ``main`` as `asyncio.run` does, in the time of ``world``.
 
-    What the hosts still have to do when ``main`` has ended is left to `World.run`.
+    Work that the hosts still have to do when ``main`` has ended is left to `World.run`.
     """
     with asyncio.Runner(loop_factory=partial(Loop, world)) as runner:
         return runner.run(main)
@@ -95,9 +96,10 @@ def run(main: Coroutine[Any, Any, T], world: World) -> T:
 class Loop(Routing, Sealed):
     """Asyncio loop in the time of ``world``; `attach` puts its hosts on it.
 
-    At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names
-    a task's computer in errors. ``places`` are the clocks and random numbers of each network's tasks, for
-    the functions of Python that are sealed while ``is_sealed``.
+    At the time ``limit``, in microseconds of the world, the loop raises `TimeLimitReached`.
+    ``computer_of(task)`` returns the name of a task's computer, for error messages. ``places`` has a `Place`
+    for each network: the clock and random numbers that sealed functions of Python give to its tasks while
+    ``is_sealed``.
     """
 
     advice = (
@@ -113,7 +115,8 @@ class Loop(Routing, Sealed):
     def __init__(self, world: World) -> None:
         """Make a loop in the time of ``world``."""
         self.world = world
-        # The clock itself, without a property: it is read very often
+        # The agenda, for its attribute ``now``: a property would cost too much, because the clock is read
+        # very often
         self._agenda: Agenda = world._agenda  # noqa: SLF001 - of this package
         self.limit: int = NEVER
         self._reached = 0.0
@@ -130,11 +133,11 @@ class Loop(Routing, Sealed):
         self.set_task_factory(cast(Any, _make_task))
 
     def leave_postel(self, call: str) -> None:
-        """Raise CallError: what comes from the machine comes at no moment of the world."""
+        """Raise CallError, because input from the machine comes at no defined moment of the world."""
         raise CallError(f"{call} in virtual time; allowed: sockets that the world's computers open")
 
     def time(self) -> float:
-        """Time in seconds, in the middle of the world's microsecond."""
+        """Time in seconds: the middle of the world's present microsecond."""
         now = (self._agenda.now + HALF) / SECOND
         return now if now > self._reached else self._reached  # noqa: FURB136 - called ten times for a message
 
@@ -143,16 +146,16 @@ class Loop(Routing, Sealed):
         return self._agenda.now
 
     def first_timer(self) -> asyncio.TimerHandle | None:
-        """Timer that is due first; None without any."""
+        """Timer of the loop that is due first; None if there are no timers."""
         while self._scheduled and self._scheduled[0].cancelled():
             self._timer_cancelled_count -= 1
             self._forget_first_timer()
         return self._scheduled[0] if self._scheduled else None
 
     def call_pump(self, due: asyncio.TimerHandle) -> bool:
-        """Call the timer ``due`` now, if it is the first and a pump's. Returns whether it was called."""
+        """Call ``due`` now if it is the loop's first timer and a pump's. Returns whether it was called."""
         handle: Any = due
-        # Asyncio's own: what the handle calls, and how a turn calls it
+        # Internals of asyncio: what the handle calls, and how a turn of the loop calls it
         pump = getattr(handle._callback, "__self__", None)  # noqa: SLF001 - asyncio's own
         if not isinstance(pump, Pump) or self._scheduled[0] is not due:
             return False
@@ -166,7 +169,7 @@ class Loop(Routing, Sealed):
         handle._scheduled = False  # noqa: SLF001 - asyncio's own
 
     def reach(self, when: float) -> None:
-        """Note that a timer for ``when`` is due, in seconds: it is now, but for rounding."""
+        """Let `time` return at least ``when``, in seconds, for a timer that is due in this microsecond."""
         self._reached = when
 
     def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
@@ -179,7 +182,7 @@ class Loop(Routing, Sealed):
             future.set_result(func(*args))
         except (KeyboardInterrupt, SystemExit):
             raise
-        except StopIteration as error:  # a future refuses this one
+        except StopIteration as error:  # a future doesn't accept StopIteration
             refused = RuntimeError(f"{func!r} raised StopIteration")
             refused.__cause__ = error
             future.set_exception(refused)
@@ -188,7 +191,7 @@ class Loop(Routing, Sealed):
         return future
 
     def attach(self, host: Host, *, linger: float = LINGER) -> aio.Network:
-        """Attach a host of the world, as `postel.aio.attach` does.
+        """Attach a host of the world to the loop, as `postel.aio.attach` does.
 
         The host's application, if it has one, isn't called while the network is open. Raises ArgumentError
         where another network drives the host.
@@ -198,15 +201,15 @@ class Loop(Routing, Sealed):
     def wire(self, host: Host) -> Wire:
         """Make the link by which ``host`` is in its world.
 
-        It is for `postel.aio.attach`, where another link is to be put around it.
+        Pass it to `postel.aio.attach` if another link is to be put around it.
         """
         return self._waiter.wire(host)
 
-    # What runs
+    # Tasks and callbacks
 
     @property
     def turns(self) -> int:
-        """How often the loop or a pump has looked at what is ready."""
+        """Number of turns of the loop so far, and of calls of pumps outside of turns."""
         return self._waiter.turns
 
     @property
@@ -233,7 +236,7 @@ class Loop(Routing, Sealed):
         self._tasks.pop(task, None)
 
     def waiting(self) -> list[str]:
-        """Line for each task that isn't done, with its place, and for each connection, with its state."""
+        """Lines: each unfinished task and the line of code where it waits; each connection and its state."""
         return self._waiter.waiting()
 
     def about_to_run(self) -> list[str]:
@@ -245,12 +248,12 @@ class Loop(Routing, Sealed):
         ]
         return list(dict.fromkeys(lines))
 
-    # Computers that crash, and that stand still
+    # Computers that crash or pause
 
     def kill(self, *networks: Network) -> None:
         """End all that runs on these networks, as a power failure would: tasks, timers and callbacks.
 
-        The running task, where it is one of them, ends at its next ``await``.
+        If the running task is one of them, it ends at its next ``await``.
         """
         self._dead.update(networks)
         self._watch_calls()
@@ -274,7 +277,7 @@ class Loop(Routing, Sealed):
         return network in self._dead
 
     def hold(self, network: Network) -> None:
-        """Let nothing run that belongs to ``network`` until `let_go`. What becomes due waits."""
+        """Let no task or callback of ``network`` run until `let_go`. Callbacks that become due are kept."""
         if network in self._held:
             return
         self._held[network] = []
@@ -284,7 +287,7 @@ class Loop(Routing, Sealed):
             handle._callback, handle._args = self._held_back, waiting  # noqa: SLF001 - asyncio's own
 
     def let_go(self, network: Network) -> None:
-        """Let what waited go on, in its order."""
+        """Let the callbacks of ``network`` that `hold` kept run, in the order in which they became due."""
         self._ready.extend(self._held.pop(network, []))
 
     def _held_back(
@@ -294,7 +297,7 @@ class Loop(Routing, Sealed):
         callback: Callable[..., object],
         args: tuple[Any, ...],
     ) -> None:
-        """Call a callback that is due, or keep it until the computer goes on."""
+        """Call a callback that is due, or keep it while its network is held."""
         handle._callback, handle._args = callback, args  # noqa: SLF001 - asyncio's own
         if network in self._held:
             self._held[network].append(handle)
@@ -312,7 +315,7 @@ class Loop(Routing, Sealed):
     def _watch_calls(self) -> None:
         """Look at the network of each callback from now on.
 
-        Before the first crash or pause no call has to pay for that.
+        Before the first crash or pause, callbacks are not looked at, because that would slow down each call.
         """
         vars(self).update(call_soon=self._watched_call_soon, call_at=self._watched_call_at)
 

@@ -1,4 +1,4 @@
-"""Host in its place in a world: its name, its paths, and what the network finds there."""
+"""Host of a world with its name and paths, and the object that the network finds in the host's place."""
 
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from postel.times import NEVER
 
 
 class Undelivered(NamedTuple):
-    """Packet that came while its host was paused."""
+    """Packet that came while its host was paused, or slow and busy."""
 
     sender: str
     octets: bytes
@@ -24,19 +24,19 @@ class Undelivered(NamedTuple):
 
 
 class Node:
-    """Host in its place in a world.
+    """Name, paths and present host of one place in a world. A restart puts another host into the node.
 
-    ``stack`` is what the network sees there: the host, or what stands in front of it. ``number`` is the
-    order in which hosts were made.
+    ``stack`` is the object that receives the network's packets: the host, or what `World.front` put in front
+    of the host. ``number`` is the node's number in the order in which hosts were made.
     """
 
     host: Host
     is_crashed: bool
-    takes_at_once: bool  # it is neither crashed, paused nor slow, and has handled all that arrived
-    hears_later: bool  # `stack` tells by itself when the host hears a packet
-    rings: bool  # `stack` says by itself when it has output, and has no timers
-    free_at: int  # when a slow host will have handled what has arrived
-    armed: int  # the earliest wake-up for it that lies in the heap
+    takes_at_once: bool  # the host is neither crashed, paused nor slow, and has handled all that arrived
+    hears_later: bool  # `stack` itself calls `World.hears` when the host gets a packet
+    rings: bool  # `stack` itself asks the world to take its output, and has no timers
+    free_at: int  # time at which a slow host will have handled all packets that have arrived
+    armed: int  # time of the node's earliest wake-up in the heap
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Node:
     ) -> None:
         """Make a node and its host.
 
-        ``make`` makes a host with the observer that it is given, also after a crash. ``rung`` is the world's
-        list of hosts that were called.
+        ``make`` makes a host with the given observer, now and after each crash. ``rung`` is the world's list
+        of bells of hosts that were called.
         """
         self.name = name
         self.number = number
@@ -60,13 +60,14 @@ class Node:
         self._observer = observer
         self._on_crash: Callable[[], None] | None = None
         self.is_crashed = False
-        self.pauses: dict[ActiveFault, None] = {}  # the faults that pause it
-        self.slowness: dict[ActiveFault, int] = {}  # how long a packet takes, by cause: the last one counts
+        self.pauses: dict[ActiveFault, None] = {}  # the faults that pause the host
+        # Microseconds for each packet, by fault: the last one counts
+        self.slowness: dict[ActiveFault, int] = {}
         self.takes_at_once = True
         self.waiting: deque[Undelivered] = deque()  # packets that came while it is paused
         self.free_at = 0
         self.paths: dict[Node, Path] = {}
-        self.by_default: set[Node] = set()  # to these a path was made only because all hosts have one
+        self.by_default: set[Node] = set()  # nodes to which a path was made only because of `World.paths`
         self.armed = NEVER
         self._start()
 
@@ -90,11 +91,11 @@ class Node:
         return list(self.slowness.values())[-1] if self.slowness else 0
 
     def settle(self, now: int) -> None:
-        """Find out whether the host handles a packet as soon as it arrives."""
+        """Set ``takes_at_once``: whether the host handles a packet as soon as the packet arrives."""
         self.takes_at_once = not (self.is_crashed or self.pauses or self.slowness or self.free_at > now)
 
     def crash(self) -> None:
-        """Remove the host, so that nothing stands in its place."""
+        """Remove the host, so that the node has none and loses all packets."""
         if self._voice is not None:
             self._voice.fall_silent()
         on_crash, self._on_crash = self._on_crash, None
@@ -110,7 +111,7 @@ class Node:
             on_crash()
 
     def restart(self) -> None:
-        """Start another host like it, after a crash."""
+        """Make another host in place of one that has crashed."""
         self._start()
         self.free_at = 0
         self.takes_at_once = not self.slowness
@@ -120,6 +121,6 @@ class Node:
         self.stack = stack
         self.hears_later = hears_later
         self.rings = getattr(stack, "rings", False)
-        # A driver serves its host by itself: its calls need not ring
+        # A driver serves its host without being asked, so calls of the host need not ring the bell
         self.host.bell.is_rung, self.host.bell.rung = False, None if self.rings else self._rung
         self._on_crash = on_crash

@@ -5,7 +5,7 @@
     departs ──► queue (drop-tail) ──► bandwidth ──► delay + jitter ──► congestion? loss? duplicate? corrupt?
     reorder? ──► arrives
 
-A path that tells of congestion marks packets that are ECN-capable, and loses others (RFC 3168, 5).
+With ``congestion``, a path marks packets that are ECN-capable, and loses others (RFC 3168, 5).
 """
 
 from random import Random
@@ -62,20 +62,21 @@ def _queue() -> Any:  # noqa: ANN401 - a descriptor stands for the value
 class Path(Bottleneck, Chances, Travel):
     """Path that carries packets one way. Its settings may be changed while the world runs.
 
-    - ``delay`` and ``jitter`` are microseconds or text such as "10ms". Jitter adds 0 to ``jitter``, and never
-      reorders by itself.
+    - ``delay`` and ``jitter`` are microseconds or text such as "10ms". Jitter is a random addition to the
+    delay, from 0 to ``jitter``, and never changes the order of packets by itself.
     - ``bandwidth`` is in bits a second, or text such as "10Mbit"; 0 is no limit.
     - ``queue`` is how many packets may wait while one is being sent, as an int, or how many octets, as text
       with a unit ("64KiB"); more are lost.
-    - ``mtu`` is the longest packet in octets; 0 is any. The sender of a longer one is told by ICMP, unless
-      ``is_black_hole``. Packets of IPv4 without "don't fragment" go on in fragments.
+    - ``mtu`` is the largest size of a packet in octets; 0 is no limit. ICMP tells the sender of a larger
+    packet, unless ``is_black_hole``. Packets of IPv4 without "don't fragment" are cut into fragments.
     - ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities, 0.0 to 1.0. A reordered packet
       is held back by up to ``hold``, and others overtake it.
-    - ``congestion`` is the probability that a packet is told of congestion; ``congested_at`` is how many
-      octets must wait until all packets are told of it, and 0 stands for never.
+    - ``congestion`` is the probability that a packet meets congestion: it is marked with CE, or lost if not
+    ECN-capable. ``congested_at`` is the number of waiting octets from which all packets meet congestion; 0 is
+    never.
 
-    ``carried``, ``marked`` and ``lost`` count packets. A setting that isn't allowed is an ArgumentError,
-    also where it is assigned later.
+    ``carried``, ``marked`` and ``lost`` count packets. A setting that isn't allowed raises ArgumentError,
+    also when it is assigned later.
     """
 
     delay: int = measured(units.duration)
@@ -128,13 +129,13 @@ class Path(Bottleneck, Chances, Travel):
         self.lost: int = 0
 
     def admits(self, octets: bytes, now: int) -> str:
-        """Why a packet can't even leave, "too big" or "queue full"; "" if it can."""
+        """Reason why a packet can't leave, "too big" or "queue full"; "" if it can."""
         if self.mtu and len(octets) > self.mtu:
             return "too big"
         return "queue full" if self.is_full(now) else ""
 
     def carry(self, octets: bytes, now: int, *, verdict: Verdict = PASS) -> list[tuple[int, bytes]]:
-        """When the packet arrives, and as what: nothing where it is lost, two entries where it is doubled."""
+        """Times of arrival with the octets that arrive: none for a lost packet, two for a doubled one."""
         copies = verdict.copies
         if copies == BY_PATH and self._is_congested(now):
             octets = marked(octets)
@@ -159,10 +160,10 @@ class Path(Bottleneck, Chances, Travel):
         return [(arrival + verdict.later, octets)] * copies
 
     def judge(self) -> bool:
-        """Draw conclusions from the settings, when one was assigned since the last time (``is_judged``).
+        """Compute ``is_plain`` and ``is_steady`` again, after an assigned setting made ``is_judged`` False.
 
-        ``is_plain``: every packet that arrives does so once and as it left, so the path needs no octets.
-        ``is_steady``: all of them arrive, each after the same time. Returns ``is_plain``.
+        ``is_plain``: every packet that arrives does so once and unchanged, so the path needs no octets.
+        ``is_steady``: every packet arrives, and each after the same time. Returns ``is_plain``.
         """
         self.is_plain = not (self.duplicate or self.corrupt or self.congestion or self.congested_at)
         self.is_steady = self.is_plain and not (self.bandwidth or self.loss or self.jitter or self.reorder)
@@ -170,10 +171,10 @@ class Path(Bottleneck, Chances, Travel):
         return self.is_plain
 
     def travel(self, length: int, now: int) -> int:
-        """When a packet of ``length`` octets arrives; NEVER where it is lost.
+        """Time at which a packet of ``length`` octets arrives; NEVER if it is lost.
 
-        The result is that of `admits` and `carry`. It is for a path that `is_plain`, and for packets
-        that its MTU allows.
+        The result is the same as that of `admits` and `carry`. Call this only for a path that `is_plain`, and
+        for packets that the MTU allows.
         """
         if self.is_steady:
             self.carried += 1

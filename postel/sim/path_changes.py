@@ -8,7 +8,7 @@ from postel.sim.path import Path
 
 
 class PathChange:
-    """Settings that the paths between some hosts have while it is active."""
+    """Settings that the paths between some hosts have while this change is active."""
 
     def __init__(self, between: Between, settings: Mapping[str, object]) -> None:
         """Prepare a change of the paths that ``between`` covers."""
@@ -19,8 +19,8 @@ class PathChange:
 class PathChanges:
     """Changes that are active, in the order in which they began.
 
-    Of two that change the same setting, the later one counts. What a path had before its first change is
-    kept, and set again when the last one has ended.
+    If two changes concern the same setting, the later one counts. The setting of a path before its first
+    change is kept, and set again when the last change has ended.
     """
 
     def __init__(self) -> None:
@@ -37,12 +37,12 @@ class PathChanges:
         return change in self._changes
 
     def begin(self, change: PathChange, nodes: Iterable[Node]) -> None:
-        """Apply ``change`` to the paths that there are."""
+        """Apply ``change`` to the existing paths that it covers."""
         self._changes.append(change)
         self._settle(nodes, change)
 
     def end(self, change: PathChange, nodes: Iterable[Node]) -> None:
-        """Take ``change`` back. Does nothing where it has ended."""
+        """Undo ``change``. Does nothing if it has ended before."""
         if change in self._changes:
             self._changes.remove(change)
             self._settle(nodes, change)

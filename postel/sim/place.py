@@ -15,7 +15,7 @@ class Place:
         self.name = name
         self.clock = clock
         self.random = random
-        # RFC 9562, 6.10: the bit says that this is no address of a device
+        # RFC 9562, 6.10: the multicast bit says that this number is no address of a device
         self.node: int = Random(f"{name}/node").getrandbits(48) | 1 << 40
         self._epoch = epoch
         self._last_stamp = 0
@@ -37,6 +37,6 @@ class Place:
         return int(self.clock.monotonic() * 1000)
 
     def stamp(self) -> int:
-        """Time for a UUID, later than any before, in units of 100 ns since 1582."""
+        """Time for a UUID in units of 100 ns since 1582, later than that of any earlier call."""
         self._last_stamp = max(self._last_stamp + 1, self.wall_ns() // 100 + _UUID_EPOCH)
         return self._last_stamp

@@ -12,9 +12,9 @@ T = TypeVar("T")
 class Program(Generic[T]):
     """Function that a computer runs, as `Computer.run` returns it. Await it for the function's result.
 
-    A crash of the computer ends the function, and a restart calls it anew with the same arguments, unless it
-    had returned. `Computer.run` says what becomes of an exception. ``name`` is the function's, and ``calls``
-    counts how often it was called.
+    A crash of the computer ends the function. A restart calls the function anew with the same arguments,
+    unless it had returned. `Computer.run` says what becomes of an exception. ``name`` is the function's name,
+    and ``calls`` counts how often the function was called.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Functions in the place of those that a sealed world refuses: they would block or reach the machine.
 
-Each raises an error that says what to do instead. Where no task of a sealed world calls, it calls the
-original.
+Each function raises an error that says what to do instead. If the caller isn't a task of a sealed world, the
+function calls the original.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ _LOCAL: Final = (None, "", "localhost", b"", b"localhost")
 
 
 def refusing(original: Function, what: str, allowed: str) -> Function:
-    """Make a function that refuses the call."""
+    """Make a function that raises CallError when a task of a sealed world calls it."""
 
     def refuse(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original's
         if place_of_caller() is None or is_importing():
@@ -28,9 +28,9 @@ def refusing(original: Function, what: str, allowed: str) -> Function:
 
 
 def connecting(original: Function, allowed: str) -> Function:
-    """Make a replacement of ``socket.socket.connect``.
+    """Make a replacement of ``socket.socket.connect``, which raises CallError.
 
-    It closes the socket, because programs close it only after an OSError.
+    The replacement closes the socket first, because programs close their socket only after an OSError.
     """
 
     def connect(self: socket.socket, address: Any, /) -> Any:  # noqa: ANN401 - as the original's
@@ -43,7 +43,7 @@ def connecting(original: Function, allowed: str) -> Function:
 
 
 def sleeping(original: Function) -> Function:
-    """Make a replacement of ``time.sleep``."""
+    """Make a replacement of ``time.sleep``, which raises CallError unless the time is 0."""
 
     def sleep(seconds: float, /) -> None:
         if place_of_caller() is None:
@@ -57,7 +57,7 @@ def sleeping(original: Function) -> Function:
 
 
 def looking_up(original: Function) -> Function:
-    """Make a replacement of ``socket.getaddrinfo`` and its like. It allows what needs no name server."""
+    """Make a replacement of a look-up such as ``socket.getaddrinfo``, which refuses to ask a name server."""
 
     def look_up(host: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original's
         if place_of_caller() is not None and host not in _LOCAL and not _is_address(host):
@@ -71,9 +71,10 @@ def looking_up(original: Function) -> Function:
 
 
 def starting(original: Function) -> Function:
-    """Make a replacement of ``threading.Thread.start``.
+    """Make a replacement of ``threading.Thread.start``, which raises CallError.
 
-    A worker thread of anyio does its work at once and in the loop's thread, as asyncio's executor does here.
+    A worker thread of anyio is allowed: it does its work at once in the loop's thread, as asyncio's executor
+    does here.
     """
 
     def start(self: threading.Thread) -> None:
@@ -92,7 +93,7 @@ def starting(original: Function) -> Function:
 class _Inline:
     """Queue of a worker thread of anyio.
 
-    The worker does at once what is put here, and then has nothing to do.
+    `put_nowait` lets the worker do its work at once. Afterwards the worker has nothing left to do.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -106,7 +107,7 @@ class _Inline:
             self._work()
 
     def get(self) -> Any:  # noqa: ANN401 - anyio's own
-        """Give the worker its item, and then None, which ends it."""
+        """Return the item, and at the next call None, which ends the worker."""
         return self._waiting.pop(0)
 
     def task_done(self) -> None:

@@ -1,9 +1,9 @@
 """Rules, which interfere with single packets.
 
-Each rule is asked for each packet that leaves a host, in the order of `World.rules`. It is called with the
-packet's number (from 1, over the whole world, as the ladder prints it), its octets, the name of the host
-that sends it, and the time. None leaves the packet to the next rule and at last to the path. With a verdict
-no further rule is asked.
+Each rule is called for each packet that leaves a host, in the order of `World.rules`. Its arguments are the
+packet's number (from 1, over the whole world, as the ladder prints it), the packet's octets, the name of the
+host that sends the packet, and the time in microseconds. If the rule returns None, the next rule is called,
+and after the last rule the path decides. If it returns a `Verdict`, no further rule is called.
 
 >>> def stale(number, octets, sender, now):
 ...     return deliver_after(2 * SECOND) if number == 3 else None
@@ -16,7 +16,7 @@ from postel.errors import require_kind, require_number
 from postel.links.course import ANY_BIT
 from postel.times import NEVER
 
-BY_PATH: Final = -1  # the path decides
+BY_PATH: Final = -1  # value of a field of a verdict: the path decides
 _MOST_COPIES: Final = 1 << 16
 _LAST_BIT: Final = 8 * 65535 - 1  # number of the last bit of the longest packet
 
@@ -24,10 +24,10 @@ _LAST_BIT: Final = 8 * 65535 - 1  # number of the last bit of the longest packet
 class Verdict(NamedTuple):
     """What becomes of a packet. `BY_PATH` (-1) leaves a field to the path.
 
-    ``copies`` is how many arrive, 0 for a loss. ``after`` is how long after leaving they arrive. ``bit`` is
-    turned over on the way. ``again`` is how long after leaving the network delivers the packet once more.
-    ``later`` is how much later it arrives than it would, so that others overtake it. Times are in
-    microseconds.
+    ``copies`` is how many copies arrive, 0 for a loss. ``after`` is the time from leaving to arrival. ``bit``
+    is the number of the bit that changes on the way. ``again`` is the time from leaving to a second arrival
+    of the packet. ``later`` is an addition to the path's time, during which other packets overtake this one.
+    Times are in microseconds.
     """
 
     copies: int = BY_PATH
@@ -39,12 +39,12 @@ class Verdict(NamedTuple):
 
 Rule = Callable[[int, bytes, str, int], Verdict | None]
 
-PASS: Final = Verdict()  # no further rule is asked; the path decides
+PASS: Final = Verdict()  # verdict that leaves everything to the path: no further rule is called
 DROP: Final = Verdict(copies=0)
 
 
 def deliver_after(delay: int) -> Verdict:
-    """Verdict: arrive ``delay`` microseconds after leaving, whatever the path's delay, bandwidth and order.
+    """Verdict: arrive ``delay`` microseconds after leaving, whatever delay and bandwidth the path has.
 
     Raises ArgumentError.
     """

@@ -1,6 +1,6 @@
 """The steps by which a world runs.
 
-It takes the next entry of the agenda, gives it to its host, and sends what the host has for the network.
+A step takes the next entry of the agenda, gives it to its host, and sends the packets that the host then has.
 """
 
 from collections.abc import Callable
@@ -18,21 +18,21 @@ from postel.sim.witness import Witness
 from postel.tcp.bell import Bell
 from postel.times import NEVER
 
-PAUSED_QUEUE: Final = 500  # packets that wait for a paused host, as in the queue of a TUN device
+PAUSED_QUEUE: Final = 500  # number of packets that wait for a paused host, as in the queue of a TUN device
 
 
 class Running:
-    """Steps of a world. ``nodes`` and ``attachments`` are its hosts on paths and on links.
+    """Steps of a world. ``nodes`` are its hosts on paths, and ``attachments`` are its hosts on links.
 
-    ``rung`` has the bells of the hosts that were called since they were served last.
+    ``rung`` has the bells of the hosts that were called since the last `pump`.
     """
 
     def __init__(self, agenda: Agenda, carrier: Carrier, witness: Witness | None) -> None:
         """Begin without hosts."""
         self.nodes: dict[Host, Node] = {}
         self.attachments: list[Attachment] = []
-        self.rung: list[Bell] = []  # bells of the hosts that were called since they were pumped
-        self._watched: dict[Node, None] = {}  # the stack in front of these hosts doesn't ring
+        self.rung: list[Bell] = []  # bells of the hosts that were called since the last `pump`
+        self._watched: dict[Node, None] = {}  # hosts with an object in front that doesn't ring
         self._agenda = agenda
         self._carrier = carrier
         self._witness = witness
@@ -43,9 +43,9 @@ class Running:
             self._witness.packet_arrived(octets, self._agenda.now)
 
     def next_timeout(self) -> int:
-        """When something may happen next, in microseconds.
+        """Time at which something may happen next, in microseconds.
 
-        It is now, while a host has something to send or to tell, and NEVER when all is quiet for good.
+        This is the present time while a host has packets or events, and NEVER if nothing will ever happen.
         """
         if any(_has_output(bell.owner) for bell in self.rung) or any(map(_has_output, self._watched)):
             return self._agenda.now
@@ -74,19 +74,20 @@ class Running:
         return self._agenda.now
 
     def send(self, node: Node, octets: bytes) -> bool:
-        """Carry a packet of what stands in front of a host, at once.
+        """Carry a packet that comes from an object in front of a host, at once.
 
-        Returns False where it has to wait: for what other hosts have to send, or because the host is paused.
+        Returns False if the packet has to wait, because other hosts have packets to send first or the host is
+        paused.
         """
         if self.rung or self._watched or node.pauses:
             return False
         self._carrier.send(node, octets)
-        if self.rung:  # a rule called hosts
+        if self.rung:  # a rule has called a host
             self.pump()
         return True
 
     def ask(self, node: Node) -> None:
-        """Take what stands in front of a host has to send, after what other hosts have."""
+        """Take packets from the object in front of a host, once the packets of other hosts were taken."""
         self.rung.append(node.host.bell)
         self.pump()
 
@@ -99,12 +100,12 @@ class Running:
             rung, self.rung[:] = self.rung[:], []
             try:
                 self._answer({bell.owner for bell in rung})
-            except BaseException:  # of an application: the other hosts wait for the next pump
+            except BaseException:  # an application failed: the next `pump` serves the hosts
                 self.rung += rung
                 raise
 
     def _answer(self, owners: set[object]) -> None:
-        """Serve the hosts that have rung, in the order in which they were made, whichever rang first."""
+        """Serve the hosts of bells that have rung, in the order of their creation, whichever rang first."""
         nodes = [owner for owner in owners if isinstance(owner, Node)]
         for node in sorted(nodes, key=_number) if len(nodes) > 1 else nodes:
             self._pump(node)
@@ -115,7 +116,7 @@ class Running:
                     attachment.host.bell.is_rung = False
 
     def watch(self, node: Node) -> None:
-        """Note that something else stands in the place of the host now."""
+        """Note that another object receives the packets of the host now."""
         if node.stack is node.host or node.rings:
             self._watched.pop(node, None)
         else:
@@ -123,7 +124,7 @@ class Running:
         node.host.bell.ring()
 
     def attach(self, attachment: Attachment) -> None:
-        """Add a host on a link. It is served when its bell rings, too."""
+        """Add a host on a link. When its bell rings, `pump` serves this host, too."""
         self.attachments = [*(other for other in self.attachments if other.error is None), attachment]
         bell = attachment.host.bell
         bell.owner, bell.rung, bell.is_rung = attachment, self.rung, False
@@ -145,7 +146,7 @@ class Running:
             if not node.takes_at_once:
                 self._arrive_late(node, Undelivered(sender, octets_of(packet), sent_at))
             elif type(packet) is PacketRecord and node.stack is node.host:
-                node.host.bell.is_rung = True  # it is pumped in any case
+                node.host.bell.is_rung = True  # `_pump` follows in any case, so the host need not ring
                 node.host.record_arrives(packet, when)
                 self._pump(node)
             else:
@@ -159,12 +160,12 @@ class Running:
         if node.rings:
             node.stack.packet_arrives(octets, self._agenda.now)
             return
-        node.host.bell.is_rung = True  # it is pumped in any case
+        node.host.bell.is_rung = True  # `_pump` follows in any case, so the host need not ring
         node.stack.packet_arrives(octets, self._agenda.now)
         self._pump(node)
 
     def _arrive_late(self, node: Node, packet: Undelivered) -> None:
-        """Take a packet for a host that is crashed, paused, slow, or has packets left to handle."""
+        """Handle the arrival of a packet at a host that is crashed, paused, slow, or still busy."""
         now = self._agenda.now
         if node.is_crashed:
             self._lose(node, packet, "host is down")
@@ -199,7 +200,7 @@ class Running:
         self._agenda.put(now, node)
 
     def crash(self, node: Node) -> None:
-        """Switch the host off. What waited for it is lost."""
+        """Switch the host off. Packets that waited for it are lost."""
         for packet in node.waiting:
             self._lose(node, packet, "host is down")
         node.crash()
@@ -209,9 +210,10 @@ class Running:
             self._witness.intercepted(packet.sender, node.name, packet.octets, packet.sent_at, why)
 
     def _wake(self, node: Node, when: int) -> None:
-        """Let a host do what is due.
+        """Let a host do what is due at the time ``when``.
 
-        A timer that was moved leaves its old entry in the heap. Then nothing is due, and the clock stays.
+        A timer that was moved leaves its old entry in the heap. At such an entry nothing is due, and the
+        clock keeps its time.
         """
         node.armed = NEVER
         if node.pauses:
@@ -219,18 +221,18 @@ class Running:
         stack = node.stack
         if stack.next_timeout() <= when:
             self._agenda.now = when
-            node.host.bell.is_rung = True  # it is pumped in any case
+            node.host.bell.is_rung = True  # `_pump` follows in any case, so the host need not ring
             stack.handle_timeout(when)
         self._pump(node)
 
     def _pump(self, node: Node) -> None:
-        """Send what the host has to send and tell its application what happened, until neither is left."""
+        """Send the host's packets and pass its events to its application, until neither is left."""
         bell = node.host.bell
-        bell.is_rung = True  # calls from here on need not ring
+        bell.is_rung = True  # the host is being served, so its calls need not ring
         try:
             if not node.pauses:
                 self._drain(node)
-        except BaseException:  # of an application: what is left waits for the next pump
+        except BaseException:  # an application failed: the next `pump` takes what is left
             bell.is_rung = False
             bell.ring()
             raise
@@ -265,7 +267,7 @@ def _number(node: Node) -> int:
 
 
 def _has_output(owner: object) -> bool:
-    """Whether the host of a bell may have something to send or tell now."""
+    """Whether the host of a bell may have packets or events now."""
     if isinstance(owner, Node):
         return owner.stack.has_output and not owner.pauses
     return isinstance(owner, Attachment) and owner.has_output

@@ -31,19 +31,19 @@ class Machines(Protocol):
         ...
 
     def jump_clock(self, name: str, by: int) -> object:
-        """Put the clock of the host forward by so many microseconds."""
+        """Set the clock of the host ahead by ``by`` microseconds."""
         ...
 
 
 class Calls(Protocol):
-    """What a scheduled fault needs of its world."""
+    """Interface of a world, as a scheduled fault needs it."""
 
     def begin(self, fault: Fault) -> ActiveFault:
         """Let the fault begin."""
         ...
 
     def on_behalf_of(self, fault: Fault) -> AbstractContextManager[None]:
-        """Let calls inside of the block count as this fault."""
+        """Let calls inside the block count as this fault."""
         ...
 
     def running_hosts(self, names: tuple[str, ...]) -> dict[str, Host]:
@@ -64,10 +64,10 @@ class Calls(Protocol):
 
 
 class Scheduled:
-    """Fault that will begin and end by itself."""
+    """Fault that begins and ends by calls that the world's clock makes at the fault's times."""
 
     def __init__(self, fault: Fault, calls: Calls, by: Machines | None) -> None:
-        """Prepare a fault. ``by`` is called in place of the world for crashes, pauses and clocks."""
+        """Prepare a fault. ``by``, where given, is called instead of the world for crashes and the like."""
         self.fault = fault
         self._calls = calls
         self._by = by if fault.kind in ("crash", "pause", "clock") else None

@@ -10,9 +10,9 @@ from postel.sim.units import Duration, duration
 from postel.times import MILLISECOND
 
 Settings = dict[str, object]
-DRAWN: Final[tuple[FaultKind, ...]] = ("partition", "crash")  # where the caller names no kinds
+DRAWN: Final[tuple[FaultKind, ...]] = ("partition", "crash")  # kinds to draw from if the caller names none
 BETWEEN: Final = ("partition", "hold", "flap", "path")
-SETTINGS: Final[dict[FaultKind, list[Settings]]] = {  # of each kind, the mildest first
+SETTINGS: Final[dict[FaultKind, list[Settings]]] = {  # possible settings of each kind, the mildest first
     "flap": [{"up": up, "down": down} for up in ("1s", "100ms") for down in ("100ms", "1s")],
     "path": [
         {"loss": 0.1},
@@ -39,9 +39,10 @@ def draw(
 ) -> list[Fault]:
     """Draw between one and ``count`` faults of ``hosts``, in the order in which they begin.
 
-    The faults are of these ``kinds``. They begin ``within`` that time from the start of the world and last
-    ``longest`` at the most (microseconds, or text such as "10s"). Lengths are drawn by their magnitude, from
-    a hundredth of ``longest`` on: half of them are less than a tenth. Raises ArgumentError.
+    The faults are of these ``kinds``. They begin in the time ``within`` from the start of the world, and last
+    ``longest`` at the most (both in microseconds, or text such as "10s"). The logarithm of a length is drawn,
+    between a hundredth of ``longest`` and ``longest``, so that half of the faults are shorter than a tenth of
+    it. Raises ArgumentError.
     """
     names = required_hosts(hosts, kinds)
     require_number("count", count, 1, _MOST, f"1 to {_MOST} faults")
@@ -53,7 +54,7 @@ def draw(
 
 
 def required_hosts(hosts: Sequence[str], kinds: Sequence[FaultKind]) -> list[str]:
-    """Check names of hosts, and return them. Faults between hosts need two. Raises ArgumentError."""
+    """Check names of hosts, and return them. Kinds between hosts need two names. Raises ArgumentError."""
     names = [hosts] if isinstance(hosts, str) else list(hosts)
     if not kinds:
         raise ArgumentError("kinds", kinds, "one kind of fault or more")
@@ -66,7 +67,7 @@ def required_hosts(hosts: Sequence[str], kinds: Sequence[FaultKind]) -> list[str
 
 
 def required_length(longest: Duration) -> int:
-    """Check the longest length of faults, and return it in microseconds. Raises ArgumentError."""
+    """Check ``longest``, the limit of a fault's length. Returns microseconds. Raises ArgumentError."""
     length = duration(longest, "longest")
     if length < MILLISECOND:
         raise ArgumentError("longest", longest, "a millisecond or more")

@@ -71,7 +71,7 @@ def seal(loop: Loop) -> Iterator[None]:
 
 
 class _Seal:
-    """All replacements. They are made once, and are in place while one block runs, or several at once."""
+    """All replacements. They are made once, and are in place while at least one block of `seal` runs."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -82,7 +82,7 @@ class _Seal:
         self._before: list[tuple[type, str, Any]] = []
 
     def begin(self) -> None:
-        """Replace the originals, where nothing is replaced yet."""
+        """Put the replacements in place, unless another block has done so."""
         self._users += 1
         if self._users > 1:
             return
@@ -96,7 +96,7 @@ class _Seal:
         self._holders.begin()
 
     def end(self) -> None:
-        """Set everything back, where no other block needs it."""
+        """Put the originals back, unless another block still needs the replacements."""
         self._users -= 1
         if self._users:
             return
@@ -110,7 +110,7 @@ class _Seal:
 
 
 def _functions() -> list[tuple[Function, Function]]:
-    """Pairs of each original and its replacement."""
+    """Pairs of an original function and its replacement."""
     found = [*_clocks(), *_chance()]
     found += [
         (function, refused.refusing(function, f"os.{name}()", _PROGRAM))
@@ -144,7 +144,7 @@ def _chance() -> Iterator[tuple[Function, Function]]:
     hidden: Any = random
     for name in random.__all__:
         function = getattr(random, name)
-        if getattr(function, "__self__", None) is hidden._inst:  # noqa: SLF001 - the generator of the module's functions
+        if getattr(function, "__self__", None) is hidden._inst:  # noqa: SLF001 - the generator behind the functions of the module `random`
             yield function, virtual.drawn(function, name)
     for _, function in [*_of(os, "urandom", "getrandom"), *_of(ssl, "RAND_bytes")]:
         yield function, virtual.octets(function)
@@ -183,7 +183,7 @@ def _own_name(name: str = "") -> str:
     place = place_of_caller()
     if place is None:
         return _GETFQDN(name)
-    return name if name not in ("", "0.0.0.0", "::") else place.name  # noqa: S104 - stands for the own name
+    return name if name not in ("", "0.0.0.0", "::") else place.name  # noqa: S104 - these stand for the computer's own name
 
 
 def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
@@ -202,9 +202,9 @@ def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
     return uuid.UUID(fields=(*fields, place.node if node is None else node), version=1)
 
 
-# `datetime.datetime` is a type written in C: its methods can't be assigned, but its dictionary can be
-# reached. So every reference to the type sees the replacements, and `type(moment) is datetime` stays true,
-# which a subclass in its place would break.
+# `datetime.datetime` is a type written in C. Its methods can't be assigned, but its dictionary can be
+# changed. So every reference to the type gets the replacements, and `type(moment) is datetime` stays true,
+# which wouldn't be so if a subclass replaced the type.
 
 
 def _now(cls: type[dt.datetime], tz: dt.tzinfo | None = None) -> dt.datetime:
@@ -232,9 +232,9 @@ _FORGET_CACHED: Final = ctypes.pythonapi.PyType_Modified
 _FORGET_CACHED.argtypes = [ctypes.py_object]
 _FORGET_CACHED.restype = None
 
-# Python's cache of methods, and bytecode that is specialised for a type, hold a method without a reference to
-# it until PyType_Modified is called. Another thread may run before that call, hence all four methods live as
-# long as the process.
+# The original methods must live as long as the process: Python's method cache, and bytecode that is
+# specialised for a type, keep a method without a reference to it until PyType_Modified is called, and another
+# thread may run before that call.
 _ORIGINAL: Final = {name: _DICT[name] for name in ("now", "utcnow")}
 _SEALED: Final = {"now": classmethod(_now), "utcnow": classmethod(_utcnow)}
 

@@ -1,6 +1,6 @@
-"""Calls that a loop in virtual time refuses.
+"""Calls that a loop in virtual time refuses, because they would reach the machine.
 
-They would reach the machine, and what comes from the machine comes at no moment of the world.
+Input from the machine comes at no defined moment of the world, so that two runs of a seed would differ.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ FIRST_WIRE: Final = 1 << 40  # descriptor of the first wire: no kernel gives suc
 
 
 class HasDescriptor(Protocol):
-    """Socket or file."""
+    """Socket or file with a method that returns its descriptor."""
 
     def fileno(self) -> int:
         """Number of the descriptor."""
@@ -23,24 +23,24 @@ class HasDescriptor(Protocol):
 
 
 class Sealed(asyncio.SelectorEventLoop):
-    """Base class of a loop, which raises CallError for calls that reach the machine.
+    """Base class of a loop. Its methods raise CallError for calls that would reach the machine.
 
-    The error says what to do instead. It stands behind `postel.aio.Routing`, which has the calls of the
-    network.
+    The error says what to do instead. In the order of base classes `Sealed` comes after `postel.aio.Routing`,
+    which answers calls for the network.
     """
 
     def add_reader(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
-        """Wait for a descriptor of the world. Raises CallError for others."""
+        """Call ``callback`` when a descriptor of the world is readable. Raises CallError for others."""
         self._require_virtual(fd)
         super().add_reader(fd, callback, *args)
 
     def add_writer(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
-        """Wait for a descriptor of the world. Raises CallError for others."""
+        """Call ``callback`` when a descriptor of the world is writable. Raises CallError for others."""
         self._require_virtual(fd)
         super().add_writer(fd, callback, *args)
 
     def is_virtual(self, descriptor: int) -> bool:
-        """Whether a descriptor is that of a wire, of a socket in the world, or of a link in memory."""
+        """Whether a descriptor belongs to a wire, to a socket in the world, or to a link in memory."""
         return descriptor >= FIRST_WIRE or descriptor in memory.bells
 
     def _require_virtual(self, fd: int | HasDescriptor) -> None:
@@ -51,33 +51,33 @@ class Sealed(asyncio.SelectorEventLoop):
             )
 
     async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
-        """Raise CallError."""
+        """Raise CallError: subprocesses are refused."""
         _refuse(
             "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
         )
 
     async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
-        """Raise CallError."""
+        """Raise CallError: subprocesses are refused."""
         _refuse(
             "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
         )
 
     async def create_unix_connection(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
-        """Raise CallError."""
+        """Raise CallError: Unix sockets are refused."""
         _refuse(
             "a Unix socket", "a TCP connection between the world's computers, or to 127.0.0.1 on the same one"
         )
 
     async def create_unix_server(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
-        """Raise CallError."""
+        """Raise CallError: Unix sockets are refused."""
         _refuse("a Unix socket", "a TCP server on 127.0.0.1 of the computer")
 
     async def connect_read_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
-        """Raise CallError."""
+        """Raise CallError: pipes are refused."""
         _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
 
     async def connect_write_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - asyncio's arguments
-        """Raise CallError."""
+        """Raise CallError: pipes are refused."""
         _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
 
 

@@ -85,16 +85,16 @@ _SIGNALS: Final = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1")
     if hasattr(signal, name)
 )
-_PATIENCE: Final = 60 * SECOND  # virtual time in which the test's own tasks must end
+_PATIENCE: Final = 60 * SECOND  # virtual time that cancelled tasks of the test have for their cleanup
 
 
 class Simulation:
     """Computers with programs, in a `World`, in virtual time.
 
-    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the
-    faults that `apply` was given, ``replay`` those that `random_faults` applies where it isn't to draw;
-    ``failure`` is what ended a run, ``account`` says which tasks waited then and where, and ``faults_then``
-    which faults were active.
+    ``world`` is the plain `World`. ``computers`` are those that `host` made, by name. ``scheduled`` are the
+    faults that `apply` was given. ``replay`` are faults that `random_faults` applies instead of drawing some.
+    ``failure`` is the exception that ended a run; ``account`` says which tasks waited then and where, and
+    ``faults_then`` which faults were active then.
     """
 
     def __init__(
@@ -110,12 +110,13 @@ class Simulation:
     ) -> None:
         """Make a simulation without computers.
 
-        ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s.
+        ``seed`` decides everything that is random. ``observer`` watches the hosts, as that of `World` does.
         ``time_limit``, in microseconds or as text, is the moment of the world at which a run that hasn't
         ended fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends a run that takes longer on
-        this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the
-        kinds ``tolerated`` don't fail a run where programs that no task awaits raise them. ``epoch`` is the
-        time of day at which the world begins; ``sealed`` is what `seal` does. Raises ArgumentError.
+        this machine, and a task that doesn't yield for 10 seconds ends the run with `BusyLoop`. If a program
+        that no task awaits raises an exception of one of the classes ``tolerated``, the run goes on.
+        ``epoch`` is the time of day at which the world begins. With ``sealed`` the simulation is sealed at
+        once, as by `seal`. Raises ArgumentError.
         """
         if epoch.tzinfo is None:
             raise ArgumentError("epoch", epoch, "a time with a time zone, such as datetime.UTC")
@@ -138,7 +139,7 @@ class Simulation:
         self._real_time_limit = real_time_limit
         self._tolerated = tolerated
         self._ending: asyncio.Future[None] | None = None
-        self._shown: TracebackType | None = None  # frames of the program, in the error that ended a run
+        self._shown: TracebackType | None = None  # the program's frames in the error that ended a run
         self._is_closed = False
 
     def __enter__(self) -> Self:
@@ -161,7 +162,8 @@ class Simulation:
     def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401 - those of World.host
         """Make a computer, which other computers find by its name.
 
-        Without addresses it gets the next free ones of 10.0.0.0/8 and fd00::/64. Settings are those of
+        Without addresses the computer gets the next free ones of 10.0.0.0/8 and fd00::/64. Settings are those
+        of `World.host`. Raises ArgumentError for a name that another computer has.
         `World.host`. Raises ArgumentError for a name that another has.
         """
         computer = self.computers[name] = Computer(self, name, self.world.host(name, *interfaces, **settings))
@@ -176,7 +178,7 @@ class Simulation:
         return self.computers[name]
 
     async def addresses(self, name: str) -> list[str]:
-        """Addresses of a computer: the resolver of all computers.
+        """Addresses of a computer, for the look-ups of all computers.
 
         Raises ``socket.gaierror`` for a name that no computer has.
         """
@@ -234,26 +236,26 @@ class Simulation:
     def mesh(
         self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]
     ) -> list[tuple[Path, Path]]:
-        """Join each of some computers with each: see `World.mesh`."""
+        """Join each two of some computers by a path: see `World.mesh`."""
         return self.world.mesh(hosts, others, **settings)
 
     def paths(self, **settings: Unpack[PathSettings]) -> None:
-        """Let any two computers that no path joins have one of these settings: see `World.paths`."""
+        """Give a path with these settings to each two computers without a path: see `World.paths`."""
         self.world.paths(**settings)
 
     @property
     def rules(self) -> list[Rule]:
-        """Rules that are asked for each packet: see `World.rules`."""
+        """Rules that are called for each packet: see `World.rules`."""
         return self.world.rules
 
     def partition(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Lose what passes between two groups of computers: see `World.partition`."""
+        """Lose packets between two groups of computers: see `World.partition`."""
         return self.world.partition(a, b, both=both)
 
     def flap(
         self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True
     ) -> ActiveFault:
-        """Let the network between them work and fail in turn: see `World.flap`."""
+        """Let the network between two groups of computers work and fail in turn: see `World.flap`."""
         return self.world.flap(a, b, up=up, down=down, both=both)
 
     def repair(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
@@ -261,11 +263,11 @@ class Simulation:
         self.world.repair(a, b, both=both)
 
     def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Keep what passes between two groups of computers: see `World.hold`."""
+        """Keep packets between two groups of computers: see `World.hold`."""
         return self.world.hold(a, b, both=both)
 
     def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """Let packets arrive that are held: see `World.release`."""
+        """Let held packets arrive: see `World.release`."""
         self.world.release(a, b, both=both)
 
     def change_path(
@@ -283,7 +285,7 @@ class Simulation:
         return self.world.in_flight()
 
     def at(self, when: Duration, call: Callable[[], object]) -> None:
-        """Call ``call()`` at a time of the world's clock: see `World.at`."""
+        """Call ``call()`` at a given time of the world's clock: see `World.at`."""
         self.world.at(when, call)
 
     def active_faults(self) -> list[Fault]:
@@ -291,7 +293,7 @@ class Simulation:
         return self.world.active_faults()
 
     def apply(self, faults: Iterable[Fault]) -> None:
-        """Let each of ``faults`` begin and end at its time (`World.schedule`).
+        """Let each of ``faults`` begin and end at the times that it has (`World.schedule`).
 
         Crashes, pauses and jumps of clocks concern the programs, too. Raises ArgumentError.
         """
@@ -310,11 +312,11 @@ class Simulation:
     ) -> list[Fault]:
         """Draw faults of ``hosts`` from the seed, `apply` them, and return them.
 
-        ``hosts`` are names, by default all computers. Where ``replay`` has faults, these are applied
-        instead. Between one and ``count`` faults are drawn, of these ``kinds``: "partition", "hold", "flap",
-        "path", "crash", "pause", "slow", "clock". They begin ``within`` that time from the start of the
-        world and last ``longest`` at the most (microseconds, or text such as "10s"); half of them last less
-        than a tenth of that. Raises ArgumentError.
+        ``hosts`` are names, by default those of all computers. If ``replay`` has faults, these are applied
+        instead. Otherwise between one and ``count`` faults are drawn, of these ``kinds``: "partition",
+        "hold", "flap", "path", "crash", "pause", "slow", "clock". They begin in the time ``within`` from the
+        start of the world and last ``longest`` at the most (both in microseconds, or text such as "10s");
+        half of them last less than a tenth of ``longest``. Raises ArgumentError.
         """
         names = list(self.computers) if hosts is None else hosts
         dice = Random(f"{self.seed}/faults/{len(self.scheduled)}")
@@ -326,21 +328,21 @@ class Simulation:
     # Running
 
     def seal(self) -> Self:
-        """Let programs see the world's clocks and chance from the next `run` on, and return the simulation.
+        """Give programs the world's clocks and random numbers from the next `run` on. Returns ``self``.
 
-        These are `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid`, for the tasks of each
-        computer its own. Blocking calls, threads and subprocesses are refused. Outside of runs, and in other
-        threads, Python is as it was.
+        This concerns `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid`. Tasks of each computer
+        get those of their computer. Blocking calls, threads and subprocesses are refused. Outside of runs,
+        and in other threads, Python is unchanged.
         """
         self._sealed = True
         return self
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run the test ``main``, as `asyncio.run` would, in virtual time, and all programs beside it.
+        """Run the test ``main`` and all programs in virtual time. Returns the result of ``main``.
 
-        Returns its result. Raises what ``main`` raises; what a program raised that no task awaited;
-        NothingLeft where all tasks wait for ever; TimeLimitReached; BusyLoop. Afterwards the programs stand
-        still, until the next run or `close`. Raises KindError, and CallError after a failure or `close`.
+        Raises what ``main`` raises; the exception of a program that no task awaited; NothingLeft if all tasks
+        wait for ever; TimeLimitReached; BusyLoop. Afterwards the programs stand still, until the next run or
+        `close`. Raises KindError if ``main`` is no coroutine, and CallError after a failure or `close`.
         """
         __tracebackhide__ = True  # for pytest: a user sees the report and the frames of the program
         if not asyncio.iscoroutine(main):
@@ -372,7 +374,8 @@ class Simulation:
 
         watchdog = Watchdog(self.loop, self._real_time_limit)
         try:
-            # The watchdog is inside: it must not interrupt what sets the seal and the signals back
+            # The watchdog is the innermost block: it must not interrupt the code that restores signals and
+            # functions
             with _signals_restored(), seal(self.loop) if self._sealed else nullcontext(), watchdog:
                 self.loop.run_until_complete(ending)
         except (Interrupted, SystemExit) as error:
@@ -408,7 +411,7 @@ class Simulation:
             self.faults_then = self.world.active_faults()
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
-        """End the run, because a callback or a task that no other awaits failed. Asyncio calls this."""
+        """End the run, because a callback failed, or a task that no other task awaits. Asyncio calls this."""
         error = told.get("exception")
         task = told.get("task") or told.get("future")
         network = task.network if isinstance(task, SimulatedTask) else current.get()
@@ -429,10 +432,10 @@ class Simulation:
     # The end
 
     def left_open(self) -> list[str]:
-        """Line for each thing that a test should have ended when it passes.
+        """Lines about what a test that passes should have ended, one for each task or connection.
 
-        These are its own tasks, and tasks and connections of a computer on which all programs have returned.
-        A computer that listens is a server, from which that isn't expected.
+        These are the test's own tasks, and tasks and connections of a computer on which all programs have
+        returned. A computer with a listener is left out, because servers usually run until the end.
         """
         lines = [waiting.task(task) for task in self.loop.tasks() if task.network is None]
         for computer in self.computers.values():
@@ -445,7 +448,7 @@ class Simulation:
         return lines
 
     def close(self) -> None:
-        """Switch all computers off, and end what the test itself still runs. A second call does nothing."""
+        """Switch all computers off, and end the test's own tasks. A second call does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -453,13 +456,13 @@ class Simulation:
             *[computer.switch_off() for computer in self.computers.values() if computer.is_running]
         )
         self._end_tasks()
-        # Streams that these frames hold must end before the loop is closed
+        # Streams that these frames refer to must end before the loop is closed
         clear_frames(self._shown)
         self._shown = None
         self.loop.close()
 
     def _end_tasks(self) -> None:
-        """Cancel the test's own tasks. They get a minute of the world's time for their ends."""
+        """Cancel the test's own tasks. They have a minute of virtual time for their cleanup."""
         found = self.loop.tasks()
         for task in found:
             task.cancel()
@@ -467,16 +470,16 @@ class Simulation:
             self.loop.limit = self.now + _PATIENCE
             try:
                 self.loop.run_until_complete(asyncio.wait(found))
-            except Exception:  # noqa: BLE001 - what failed before is told, not what fails now
+            except Exception:  # noqa: BLE001 - the run's own failure was reported before
                 for task in self.loop.tasks():
                     task.kill()
 
 
 @contextmanager
 def _signals_restored() -> Iterator[None]:
-    """Set handlers of signals back afterwards.
+    """Restore the handlers of signals at the end of the block.
 
-    Programs such as uvicorn set handlers, and a program that has crashed never sets them back.
+    Programs such as uvicorn set handlers of signals, and a program that has crashed never restores them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -16,21 +16,21 @@ class SkewedClock:
     """
 
     def __init__(self, world: World) -> None:
-        """Make clocks that are right."""
+        """Make clocks that show the world's time."""
         self.offset: int = 0
         self._world = world
         self._drift = 0.0
-        self._since = 0  # the world's time when the drift was set
-        self._reading = 0.0  # what the monotonic clock showed at that time
+        self._since = 0  # the world's time when the drift was set, in microseconds
+        self._reading = 0.0  # what the monotonic clock showed at that time, in microseconds
 
     @property
     def drift(self) -> float:
-        """How much too fast both clocks run, in microseconds a second (ppm). A change counts from now on."""
+        """Microseconds a second (ppm) by which both clocks run too fast. Assignments count from now on."""
         return self._drift
 
     @drift.setter
     def drift(self, drift: float) -> None:
-        """Let both clocks run otherwise from now on."""
+        """Let both clocks run at another speed from now on."""
         self._reading, self._since = self.monotonic(), self._world.now
         self._drift = drift
 

@@ -7,7 +7,7 @@ from postel.times import NEVER
 
 
 class Stack(Protocol):
-    """What the clock and the paths of a world need of a host. A `Host` has all of it."""
+    """Interface of a host, as the clock and the paths of a world need it. A `Host` has all of it."""
 
     @property
     def has_output(self) -> bool:
@@ -23,11 +23,11 @@ class Stack(Protocol):
         ...
 
     def next_event(self) -> HostEvent | None:
-        """Return the object that an event concerns, and the event; None where nothing is left."""
+        """Return the next event, after the object that it concerns; None if no event is left."""
         ...
 
     def next_timeout(self) -> int:
-        """When to call `handle_timeout`, in microseconds; NEVER for no time."""
+        """Time at which to call `handle_timeout`, in microseconds; NEVER for no call."""
         ...
 
     def handle_timeout(self, now: int) -> None:
@@ -38,7 +38,7 @@ class Stack(Protocol):
 class StandIn:
     """Base class of objects in front of a host (`World.front`). It passes everything on to ``stack``.
 
-    Override the methods that are to differ.
+    Override the methods that are to behave differently.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -63,7 +63,7 @@ class StandIn:
         return self.stack.next_event()
 
     def next_timeout(self) -> int:
-        """When ``stack`` has something to do, in microseconds."""
+        """Time at which ``stack`` has something to do, in microseconds."""
         return self.stack.next_timeout()
 
     def handle_timeout(self, now: int) -> None:

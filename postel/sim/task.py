@@ -1,6 +1,7 @@
 """Tasks of a loop in virtual time.
 
-They are numbered, so that a run depends on no address in memory, and a crash ends them at once.
+Tasks are numbered, so that a run depends on no address in memory. A crash ends the tasks of a computer at
+once.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 from postel.aio.network import Network, current
 
 T = TypeVar("T")
-_MOST_AWAITS: Final = 100  # how often a coroutine may refuse to end while it is closed
+_MOST_AWAITS: Final = 100  # number of times that a coroutine may await something while it is closed
 
 
 class SimulatedTask(asyncio.Task[T]):
@@ -47,8 +48,9 @@ class SimulatedTask(asyncio.Task[T]):
     def kill(self) -> None:
         """End the task at once, as a power failure would: no `asyncio.CancelledError` is thrown into it.
 
-        Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; what they send
-        leaves no computer that has crashed. For the tasks that wait for this one it was cancelled.
+        Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; packets that
+        these blocks send don't leave a crashed computer. Other tasks that wait for this one see it as
+        cancelled.
         """
         self._log_destroy_pending = False
         loop, running = self.get_loop(), asyncio.current_task(self.get_loop())
@@ -65,14 +67,14 @@ class SimulatedTask(asyncio.Task[T]):
 
 
 def _close(coroutine: Any) -> None:  # noqa: ANN401 - a coroutine, or whatever a task was made of
-    """End a coroutine at once. What its ``finally`` blocks raise is lost with the computer."""
+    """End a coroutine at once. Exceptions of its ``finally`` blocks are dropped with the computer."""
     for _ in range(_MOST_AWAITS):
         try:
             coroutine.close()
         except RuntimeError as error:
             if "ignored GeneratorExit" not in str(error):
                 return
-        except BaseException:  # noqa: BLE001 - lost with the computer
+        except BaseException:  # noqa: BLE001 - dropped, because the computer has crashed
             return
         else:
             return

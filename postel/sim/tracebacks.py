@@ -1,7 +1,8 @@
 """Tracebacks of errors that end a run, made of the frames of the program alone.
 
-A limit or a deadlock is found by the loop, while every task waits. The frames of such an error are asyncio's
-and Postel's, which say nothing about the program; its report and the place where the test waits do.
+The loop finds a limit or a deadlock while every task waits. The traceback of such an error has frames of
+asyncio and Postel, which say nothing about the program. So it is replaced by frames that show where the test
+waits.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ def of_program(
     traceback: TracebackType | None,
     main: Any,  # noqa: ANN401 - a coroutine
 ) -> TracebackType | None:
-    """The frames of the program in ``traceback``; where it has none, those in which ``main`` waits."""
+    """Frames of the program in ``traceback``; if there are none, the frames in which ``main`` waits."""
     frames = []
     while traceback is not None:
         frames.append((traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno))
@@ -27,14 +28,14 @@ def of_program(
 
 
 def _waiting(coroutine: Any) -> Iterable[tuple[FrameType, int, int]]:  # noqa: ANN401 - a coroutine
-    """The frames of a coroutine that waits, down to the innermost coroutine that it awaits."""
+    """Frames of a coroutine that waits, down to the innermost coroutine that it awaits."""
     while (frame := getattr(coroutine, "cr_frame", None)) is not None:
         yield frame, frame.f_lasti, frame.f_lineno
         coroutine = coroutine.cr_await
 
 
 def _joined(frames: Iterable[tuple[FrameType, int, int]]) -> TracebackType | None:
-    """A traceback of the program's frames among these, the outermost first; None where there are none."""
+    """Traceback of the program's own frames among ``frames``, the outermost first; None if there are none."""
     found: TracebackType | None = None
     for frame, instruction, line in reversed(list(frames)):
         if not frame.f_code.co_filename.startswith(_INTERNAL):

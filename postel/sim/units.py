@@ -37,7 +37,7 @@ _SHOWN: Final = (
     ("m", 1),
     ("s", 3),
     ("ms", 3),
-)  # units with decimals: the first unit that needs no more decimals is shown
+)  # units with decimals in their text: the first unit with few enough decimals is used
 _BANDWIDTHS: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Tbit": 10**12}
 _SIZES: Final = {
     "B": 1,
@@ -97,7 +97,7 @@ def size(value: Size, name: str = "size") -> int:
 def queue_limit(value: QueueLimit, name: str = "queue") -> QueueLimit:
     """Limit of a queue: packets as an int, or octets as text with a unit.
 
-    The text is returned in octets: "64KiB" as "65536B", and "0B" as 0. Raises ArgumentError.
+    The text is returned in octets: "64KiB" becomes "65536B", and "0B" becomes 0. Raises ArgumentError.
     """
     if isinstance(value, str):
         octets = _read(value, name, _SIZES, NEVER, _QUEUES, per_second=False)
@@ -115,9 +115,9 @@ def duration_text(microseconds: int) -> str:
 
 
 class _Measured:
-    """Descriptor of a setting that is read by a function whenever it is assigned.
+    """Descriptor of a setting. Each assigned value is read by a function such as `duration`.
 
-    It has no ``__get__``, so that reading the setting costs what any attribute costs.
+    The class has no ``__get__``, so that reading the setting is as fast as reading any attribute.
     """
 
     def __init__(self, read: Callable[[Any, str], int]) -> None:
@@ -129,11 +129,11 @@ class _Measured:
     def __set__(self, owner: object, value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
         settings = vars(owner)
         settings[self._name] = self._read(value, self._name)
-        settings["is_judged"] = False  # a path draws conclusions from its settings
+        settings["is_judged"] = False  # tells a path to compute `is_plain` and `is_steady` again
 
 
 def measured(read: Callable[[Any, str], int]) -> Any:  # noqa: ANN401 - a descriptor stands for the value
-    """Descriptor of an int that may be assigned as `duration`, `bandwidth` or `size` read it."""
+    """Descriptor of an int. ``read`` (`duration`, `bandwidth` or `size`) reads each assigned value."""
     return _Measured(read)
 
 

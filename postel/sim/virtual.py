@@ -1,7 +1,7 @@
 """Functions in the place of Python's clocks and random functions, in a sealed world.
 
-They give each computer its own time and random numbers, by the task that calls. Where no task of a sealed
-world runs, in other threads for example, they call the original.
+They give each computer its own time and random numbers; the calling task says which computer it is. If the
+caller is not a task of a sealed world but, for example, another thread, they call the original.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ def place_of_caller(depth: int = 2) -> Place | None:
     """Place of the task that calls; None outside of sealed worlds.
 
     It is also None for code that measures the test from inside, and for a module that is being imported,
-    because only the first of several runs imports it.
+    because modules are imported in the first of several runs only.
     """
     loop = asyncio._get_running_loop()  # noqa: SLF001 - documented for loops
     if not isinstance(loop, Loop) or not loop.is_sealed:
@@ -35,7 +35,7 @@ def place_of_caller(depth: int = 2) -> Place | None:
 
 
 def is_importing() -> bool:
-    """Whether the running task is in the middle of an import. Its calls are no part of the run."""
+    """Whether the running task is in the middle of an import, where calls are no part of the run."""
     frame = sys._getframe(1)  # noqa: SLF001 - documented
     while frame is not None and frame.f_code.co_name != "_run_once":
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
@@ -45,7 +45,7 @@ def is_importing() -> bool:
 
 
 def timed(original: Function, read: Callable[[Place], object]) -> Function:
-    """Make a clock."""
+    """Make a replacement of a clock function: ``read`` gives the time of the calling task's computer."""
 
     def clock() -> object:
         place = place_of_caller()
@@ -57,7 +57,7 @@ def timed(original: Function, read: Callable[[Place], object]) -> Function:
 def by_clock(
     original: Function, wall: Callable[[Place], object], monotonic: Callable[[Place], object]
 ) -> Function:
-    """Make a replacement of ``time.clock_gettime`` and its like."""
+    """Make a replacement of ``time.clock_gettime`` or a similar function."""
 
     def clock_gettime(which: int, /) -> object:
         place = place_of_caller()
@@ -69,9 +69,10 @@ def by_clock(
 
 
 def broken_down(original: Function, position: int, wrap: Callable[[float], Any]) -> Function:
-    """Make a replacement of ``time.localtime`` and its like.
+    """Make a replacement of ``time.localtime`` or a similar function.
 
-    The argument at ``position`` is the present time by default, as ``wrap`` makes it.
+    If the call has no argument at ``position``, the present time of the computer is passed there, converted
+    by ``wrap``.
     """
 
     def convert(*args: Any) -> Any:  # noqa: ANN401 - as the original's
@@ -94,7 +95,7 @@ def drawn(original: Function, name: str) -> Function:
 
 
 def octets(original: Function) -> Function:
-    """Make a replacement of ``os.urandom`` and its like, which return octets."""
+    """Make a replacement of ``os.urandom`` or a similar function that returns octets."""
 
     def urandom(size: int, /, *flags: int) -> bytes:
         place = place_of_caller()
@@ -104,7 +105,7 @@ def octets(original: Function) -> Function:
 
 
 def seeded(original: Function) -> Function:
-    """Make a replacement of ``random.Random.seed``. A generator without a seed gets one from its place."""
+    """Make a replacement of ``random.Random.seed``. Without a seed, one is drawn from the caller's place."""
 
     def seed(self: Any, a: Any = None, version: int = 2) -> None:  # noqa: ANN401 - as the original's
         if a is None and (place := place_of_caller()) is not None and self is not place.random:

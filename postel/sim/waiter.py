@@ -14,11 +14,11 @@ from postel.sim.wire import Wire
 from postel.sim.world import World
 from postel.times import HOUR, NEVER, SECOND
 
-# The loop's clock shows the middle of the world's microsecond: rounding never makes it an earlier one
+# The loop's clock shows the middle of the world's microsecond, so that rounding never makes it an earlier one
 HALF: Final = 0.5
 TOLERANCE: Final = 0.1  # microseconds by which rounding may miss that middle
 _LONGEST_JUMP: Final = HOUR
-_MOST_TURNS: Final = 200_000  # turns of the loop at one moment of the world
+_MOST_TURNS: Final = 200_000  # limit of the turns of the loop in one microsecond of the world
 
 
 class Waiter(BaseSelector):
@@ -27,15 +27,15 @@ class Waiter(BaseSelector):
     def __init__(self, world: World, loop: Any) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
         """Make the selector of ``loop``."""
         self._wires: list[Wire] = []
-        self._readable: dict[int, None] = {}  # descriptors of wires that have packets
+        self._readable: dict[int, None] = {}  # descriptors of wires that have packets to receive
         self._world = world
-        # The world's own, without the checks of its arguments
+        # The world's agenda and steps, because its public methods check their arguments each time
         self._agenda, self._running = world._agenda, world._running  # noqa: SLF001 - of this package
         self._loop: Any = loop
-        self._real = DefaultSelector()  # the loop's own pipe, and descriptors of sockets in the world
+        self._real = DefaultSelector()  # has the loop's own pipe, and descriptors of sockets in the world
         self._keys: dict[int, SelectorKey] = {}
-        self._descriptors = 0  # how many of the system are registered; one is the loop's own pipe
-        self.turns: int = 0  # turns of the loop and calls of pumps
+        self._descriptors = 0  # number of descriptors registered in `_real`; one is the loop's own pipe
+        self.turns: int = 0  # number of turns of the loop and of calls of pumps
         self._moment = -1
         self._turns = 0
 
@@ -46,13 +46,13 @@ class Waiter(BaseSelector):
         return wire
 
     def waiting(self) -> list[str]:
-        """Line for each task that isn't done and for each connection."""
+        """Line of text for each unfinished task, and for each connection."""
         return waiting.tasks(self._loop.tasks(), self._loop.computer_of) + waiting.connections(self._wires)
 
     # The selector
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
-        """Wait for a wire, or for a descriptor of the system."""
+        """Begin to wait for a wire, or for a descriptor of the system."""
         if not _is_wire(fileobj):
             self._descriptors += 1
             return self._real.register(fileobj, events, data)
@@ -60,7 +60,7 @@ class Waiter(BaseSelector):
         return key
 
     def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
-        """Wait no longer."""
+        """End to wait for a wire or a descriptor."""
         if _is_wire(fileobj):
             return self._keys.pop(fileobj)
         key = self._real.unregister(fileobj)
@@ -68,23 +68,23 @@ class Waiter(BaseSelector):
         return key
 
     def get_key(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
-        """Key of what is waited for. Raises KeyError."""
+        """Key of a registered wire or descriptor. Raises KeyError."""
         return self._keys[fileobj] if _is_wire(fileobj) else self._real.get_key(fileobj)
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
-        """All keys."""
+        """Map of the keys of all registered wires and descriptors."""
         return {**self._real.get_map(), **self._keys}
 
     def close(self) -> None:
-        """Close the selector of the system."""
+        """Close the selector of the operating system."""
         self._real.close()
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Let the world go on until the loop has something to do.
 
-        Where nothing else is ready, the look of a pump at its wire and its timer are called here: that costs
-        less than a turn of the loop, and often makes no task ready. Raises NothingLeft, TimeLimitReached,
-        BusyLoop.
+        If nothing else is ready, pumps are called here: to look at their wires, or because their timer is
+        due. That costs less than a turn of the loop, and often makes no task ready. Raises NothingLeft,
+        TimeLimitReached, BusyLoop.
         """
         self._count_turn()
         ready = self._ready()
@@ -104,7 +104,7 @@ class Waiter(BaseSelector):
     def _serve_pump(self, due: asyncio.TimerHandle | None) -> bool:
         """Call the pumps of readable wires, or else the timer ``due`` where it is a pump's.
 
-        Returns False where the loop has to do it.
+        Returns False if the loop has to make a turn instead.
         """
         if self._descriptors > 1 and self._real.select(0):
             return False
@@ -113,7 +113,7 @@ class Waiter(BaseSelector):
         for descriptor in list(self._readable):
             key = self._keys.get(descriptor)
             reader = None if key is None else key.data[0]
-            # A handle of asyncio, which the loop would call in its turn
+            # Handle of asyncio, which the loop would call in its next turn
             if reader is None or reader._cancelled:  # noqa: SLF001 - asyncio's own
                 return False
             reader._run()  # noqa: SLF001 - asyncio's own
@@ -130,7 +130,7 @@ class Waiter(BaseSelector):
         return ready + self._real.select(0) if self._descriptors > 1 else ready
 
     def _last_look(self) -> list[tuple[SelectorKey, int]]:
-        """Look whether another thread has called. Raises NothingLeft otherwise."""
+        """Look whether another thread has woken the loop. Raises NothingLeft if not."""
         found = self._real.select(0)
         if not found:
             raise NothingLeft(
@@ -141,9 +141,9 @@ class Waiter(BaseSelector):
     def _go_on(self, timer: asyncio.TimerHandle | None) -> bool:
         """Let the world go on until the loop has something to do, or ``timer`` is due.
 
-        Returns whether the timer is due, at the first microsecond at which the loop finds it due. The loop's
-        time is then the timer's or later, to the last bit. A callback that came too early for its own
-        deadline by a rounding would set the same timer again, for ever. Raises TimeLimitReached.
+        Returns whether the timer is due. The time of the loop is then at least the timer's deadline, to the
+        last bit: a callback that rounding made too early would set the same timer again, for ever. Raises
+        TimeLimitReached.
         """
         if timer is None:
             self._jump(NEVER)
@@ -157,9 +157,9 @@ class Waiter(BaseSelector):
         return True
 
     def _jump(self, until: int) -> None:
-        """Let the world go on until the loop has something to do, or ``until``.
+        """Let the world go on until the loop has something to do, or its time is ``until``.
 
-        It goes at most an hour of virtual time at once, so that a user can interrupt an endless run. Raises
+        The jump is an hour of virtual time at the most, so that a user can interrupt an endless run. Raises
         TimeLimitReached.
         """
         agenda, limit = self._agenda, self._loop.limit
@@ -176,7 +176,7 @@ class Waiter(BaseSelector):
         return bool(self._readable or self._loop.has_ready)
 
     def _count_turn(self) -> None:
-        """Count a turn. Raises BusyLoop where the loop makes 200,000 turns and no time passes."""
+        """Count a turn. Raises BusyLoop at the 200,000th turn of the loop in one microsecond of the world."""
         self.turns += 1
         if self._agenda.now != self._moment:
             self._moment, self._turns = self._agenda.now, 0

@@ -1,4 +1,4 @@
-"""Lines about tasks that wait, for what and where in the code: for the errors that end a simulation."""
+"""Lines that say for what each task waits and where in the code, for the errors that end a simulation."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -9,10 +9,10 @@ from postel.sim import program
 from postel.sim.wire import Wire
 
 _MOST_FRAMES: Final = 8
-_PROGRAM: Final = program.__file__  # its step is the same in every task of a computer, and left out
+_PROGRAM: Final = program.__file__  # file of `Program`, left out: it is in every line
 _MOST_TASKS: Final = 200
 
-Named = Callable[["asyncio.Task[Any]"], str]  # name of a task's computer; "" for the test
+Named = Callable[["asyncio.Task[Any]"], str]  # returns the name of a task's computer; "" for the test's own
 
 
 def of_no_computer(task: "asyncio.Task[Any]") -> str:
@@ -22,7 +22,7 @@ def of_no_computer(task: "asyncio.Task[Any]") -> str:
 
 
 def tasks(found: Sequence["asyncio.Task[Any]"], computer_of: Named = of_no_computer) -> list[str]:
-    """Line for each task; after 200 of them, how many more there are."""
+    """Line of text for each of up to 200 tasks, and then one with the number of the others."""
     lines = [task(each, computer_of) for each in found[:_MOST_TASKS]]
     if len(found) > _MOST_TASKS:
         lines.append(f"and {len(found) - _MOST_TASKS} further tasks")
@@ -30,7 +30,7 @@ def tasks(found: Sequence["asyncio.Task[Any]"], computer_of: Named = of_no_compu
 
 
 def task(of: "asyncio.Task[Any]", computer_of: Named = of_no_computer) -> str:
-    """Line for a task, from its function to where it waits.
+    """Line of text for a task, from its function to the code line where it waits.
 
     An example is ``server: Task-3 in serve at app.py:12, in Server.serve at server.py:70``.
     """
@@ -41,14 +41,14 @@ def task(of: "asyncio.Task[Any]", computer_of: Named = of_no_computer) -> str:
 
 
 def connections(wires: Iterable[Wire]) -> list[str]:
-    """Line for each connection."""
+    """Line of text for each connection: its addresses and its state."""
     return [
         f"{local} to {remote}: {state}" for wire in wires for local, remote, state in wire.host.connections()
     ]
 
 
 def way(coroutine: object) -> str:
-    """Places from a coroutine to the innermost one that it waits for."""
+    """Code lines where a coroutine waits, from its own to that of the innermost one that it awaits."""
     steps: list[str] = []
     while coroutine is not None:
         frame = _first(coroutine, "cr_frame", "gi_frame", "ag_frame")

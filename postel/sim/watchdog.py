@@ -1,6 +1,6 @@
-"""Thread that ends a run which takes too long in real time, and names what the program does meanwhile.
+"""Thread that ends a run which takes too long in real time, and reports where the program is.
 
-It is for coroutines that never yield.
+It is needed for coroutines that never yield, because the loop can't end those.
 """
 
 import asyncio
@@ -16,25 +16,25 @@ from typing import Any, Final, Self
 from postel.errors import BusyLoop, TimeLimitReached
 from postel.sim import waiting
 
-_LOOK: Final = 1.0  # seconds between two looks
-_STUCK: Final = 10.0  # seconds in which the loop made no turn
+_LOOK: Final = 1.0  # seconds between two looks at the loop
+_STUCK: Final = 10.0  # seconds without a turn of the loop, after which it is interrupted
 _DEBUGGERS: Final = ("pdb.py", "bdb.py", "pydevd.py")
 _SIGNAL: Final[Any] = getattr(
     signal, "SIGVTALRM", None
-)  # the only suitable signal that test runners leave alone
+)  # no other suitable signal is left alone by test runners
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised by the watchdog in the thread of the loop, wherever that is."""
+    """Exception that the watchdog raises in the thread of the loop, at whatever line that thread runs."""
 
 
 class Watchdog:
-    """Watch over a loop while the block runs.
+    """Watch over a loop while a ``with`` block runs.
 
-    After ``limit`` seconds of real time, or where the loop makes no turn for 10 seconds (or ``limit``, if
-    that is less), it raises `Interrupted` in the loop's thread; ``error`` is the reason then. A thread of
-    its own waits for that, and a debugger stops its clock. Lines about tasks and connections are made in the
-    loop's thread, because they change while that runs.
+    The watchdog raises `Interrupted` in the loop's thread after ``limit`` seconds of real time, or if the
+    loop makes no turn for 10 seconds (or ``limit``, if that is less). ``error`` is then the reason. A thread
+    of its own measures the time; while a debugger has stopped the program, the time doesn't count. Lines
+    about tasks and connections are made in the loop's thread, because tasks change while that thread runs.
     """
 
     def __init__(self, loop: Any, limit: float) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
@@ -90,7 +90,7 @@ class Watchdog:
             raise Interrupted
 
     def _is_stuck(self, frame: FrameType | None) -> bool:
-        """Whether to interrupt the loop where it is. ``frame`` is the innermost of its thread."""
+        """Whether to interrupt the loop's thread now. ``frame`` is the innermost frame of that thread."""
         now = monotonic()
         if frame is None or _is_debugged(frame):
             self._began = self._moved = now
@@ -117,7 +117,7 @@ def _is_debugged(frame: FrameType) -> bool:
 
 
 def _stack(loop: Any, frame: FrameType | None) -> list[str]:  # noqa: ANN401 - a `postel.sim.loop.Loop`
-    """Lines with the task that runs, and its calls down to where it is."""
+    """Line for the running task, then one for each call in its stack, the innermost call first."""
     running = asyncio.current_task(loop)
     lines = [waiting.task(running, loop.computer_of)] if running is not None else []
     calls = [above for above, _ in traceback.walk_stack(frame)]

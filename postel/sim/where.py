@@ -37,7 +37,7 @@ _PROTOCOLS: Final = {
 class Where:
     """Description of packets, made by `where`.
 
-    Its methods make a rule for `World.rules`, which decides what becomes of such packets.
+    Its methods make a rule for `World.rules`, which decides what becomes of the described packets.
     """
 
     sender: str = "*"
@@ -61,7 +61,7 @@ class Where:
         return PacketRule(self, f"duplicate({copies})", rules.duplicate(copies))
 
     def delay(self, by: Duration) -> "PacketRule":
-        """Make a rule that lets each packet arrive ``by`` later than it would. Others overtake it.
+        """Make a rule that lets each packet arrive later by the time ``by``, so that others overtake it.
 
         Raises ArgumentError.
         """
@@ -78,12 +78,12 @@ class Where:
     def hold(self) -> "PacketRule":
         """Make a rule that keeps each packet in the network.
 
-        It stays there until `World.release`, or until it is delivered by hand (`World.in_flight`).
+        The packet stays there until `World.release`, or until it is delivered by hand (`World.in_flight`).
         """
         return PacketRule(self, "hold()", Verdict(copies=1, after=NEVER))
 
     def becomes(self, verdict: Verdict) -> "PacketRule":
-        """Make a rule that answers with this `Verdict` for each packet. Raises ArgumentError."""
+        """Make a rule that returns ``verdict`` for each packet. Raises ArgumentError."""
         require_kind("verdict", verdict, Verdict, "a Verdict, such as DROP or echo(50_000)")
         return PacketRule(self, f"becomes({verdict!r})", verdict)
 
@@ -113,14 +113,15 @@ def where(
 ) -> Where:
     """Describe packets that leave a host, for a rule: ``where(flags="FIN", sender="client", nth=1).drop()``.
 
-    All that is given must fit. ``sender`` and ``receiver`` are names of hosts or patterns. ``flags`` are TCP
-    flags that are set, as "SYN,ACK"; ``without`` has those that are not. ``data`` is True for packets with
-    payload, False for those without, or octets that the payload contains. ``port`` is either port.
-    ``connection`` is a connection at either end, or its two endpoints. ``since`` and ``until`` are times of
-    the world's clock, the latter excluded.
+    A packet must fit all arguments that are given. ``sender`` and ``receiver`` are names of hosts or
+    patterns. ``flags`` are TCP flags that are set, as "SYN,ACK"; ``without`` has flags that are not set.
+    ``data`` is True for packets with payload, False for packets without, or octets that the payload contains.
+    ``port`` is the source or the destination port. ``connection`` is a connection at either end, or a pair of
+    its endpoints. ``since`` and ``until`` are times of the world's clock; a packet that leaves at ``until``
+    doesn't fit.
 
-    Of the packets that all this fits, ``nth`` chooses by number, from 1: an int, or several such as
-    ``range(5, 10)``. Each rule counts for itself, so make a new rule for each world. Raises ArgumentError.
+    Of the packets that fit, ``nth`` chooses by number, from 1: an int, or several such as ``range(5, 10)``.
+    Each rule has a count of its own, so make a new rule for each world. Raises ArgumentError.
     """
     return Where(
         _pattern("sender", sender),
@@ -140,7 +141,7 @@ def where(
 class PacketRule:
     """Rule for the packets that ``where`` describes.
 
-    ``matched`` counts the packets that fitted, whether or not ``nth`` chose them.
+    ``matched`` counts the packets that fitted ``where``, whether or not ``nth`` chose them.
     """
 
     def __init__(self, where: Where, action: str, verdict: Verdict) -> None:
@@ -158,7 +159,7 @@ class PacketRule:
         return self.decide(octets, sender, "", now)
 
     def decide(self, octets: bytes, sender: str, receiver: str, now: int) -> Verdict | None:
-        """Return the verdict on a packet; None where the rule isn't for it."""
+        """Return the verdict on a packet; None if the rule doesn't concern it."""
         if not self._fits(octets, sender, receiver, now):
             return None
         self.matched += 1
@@ -204,7 +205,7 @@ class PacketRule:
         return data is None or (data in payload if isinstance(data, bytes) else data is bool(payload))
 
     def __repr__(self) -> str:
-        """Calls that make the rule."""
+        """Python text of the calls that make the rule."""
         return f"{self.where!r}.{self._action}"
 
 

@@ -13,10 +13,10 @@ from postel.sim.world import World
 class Wire(Link):
     """Link of the network that drives a host of a world on a loop in virtual time.
 
-    What arrives at the host in its world is received here. When the host is restarted (`World.restart`), the
-    wire is gone for good: every call but `close` raises `LinkError`. ``readable`` has the descriptors of all
-    wires of the loop that have something to receive. The wire tells the world of a packet that couldn't leave
-    at once, so that the world need not ask it.
+    The wire receives the packets that arrive at the host in the world. When the host is restarted
+    (`World.restart`), the wire ends for good: every call but `close` raises `LinkError`. ``readable`` has the
+    descriptors of all wires of the loop that have packets to receive. The wire tells the world of a packet
+    that couldn't leave at once, so that the world need not ask the wire.
     """
 
     rings = True
@@ -33,7 +33,7 @@ class Wire(Link):
         self._has_crashed = False
         self._is_in_front = False
         self._is_held = False
-        # The world's own: a packet leaves at once, if no other has to leave first
+        # Internals of the world: a packet leaves at once, unless another one has to leave first
         self._running, self._node = world._running, world._one(host)  # noqa: SLF001 - of this package
 
     def attached(self, routes: Routes) -> None:
@@ -52,7 +52,7 @@ class Wire(Link):
         self._readable.pop(self._descriptor, None)
 
     def let_go(self) -> None:
-        """Give the network what has waited."""
+        """Give the network the packets that have waited."""
         self._is_held = False
         if self._arrived and self._descriptor >= 0:
             self._readable[self._descriptor] = None
@@ -63,7 +63,8 @@ class Wire(Link):
         self._arrived.clear()
         self._leaving.clear()
         if self._descriptor >= 0:
-            self._readable[self._descriptor] = None  # the network is to find out that the wire has ended
+            # So the network calls `receive`, and learns that the wire has ended
+            self._readable[self._descriptor] = None
 
     def _require_host(self) -> None:
         if self._has_crashed:
@@ -78,7 +79,7 @@ class Wire(Link):
         return self._descriptor
 
     def receive(self, now: int) -> bytes | None:
-        """Return the packet that has waited longest; None without any. Raises LinkError, LinkClosed."""
+        """Return the packet that has waited longest; None if none waits. Raises LinkError, LinkClosed."""
         if self._has_crashed:
             self._require_host()
         if self._arrived:
@@ -91,7 +92,7 @@ class Wire(Link):
         return None
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """Carry a packet at once, so that the observer is told of its fate before the next packet leaves.
+        """Send a packet at once, so that the observer learns its fate before the next packet leaves.
 
         Raises LinkError, LinkClosed.
         """
@@ -108,7 +109,7 @@ class Wire(Link):
         return True
 
     def close(self) -> None:
-        """Close the wire. The host goes on by itself, for example until TIME-WAIT has ended."""
+        """Close the wire. The host continues without a network, for example until TIME-WAIT has ended."""
         self.notify()
         if self._descriptor >= 0:
             self._readable.pop(self._descriptor, None)
@@ -119,8 +120,8 @@ class Wire(Link):
                 self._world.front(self.host, self.host)
                 self._world.pump()
 
-    # What the world finds in the place of the host: a `Stack`. The loop has the host's timers and events, so
-    # `next_timeout` and `handle_timeout` are those of a link without timers.
+    # Methods of `Stack`, which the world calls in place of the host's. The loop serves the host's timers and
+    # events, so `next_timeout` and `handle_timeout` are those of a link without timers.
 
     @property
     def has_output(self) -> bool:
@@ -134,9 +135,9 @@ class Wire(Link):
             self._readable[self._descriptor] = None
 
     def next_packet(self, now: int) -> bytes | None:
-        """The packet that has waited longest to leave, None without any."""
+        """Packet that has waited longest to leave; None if no packet waits."""
         return self._leaving.popleft() if self._leaving else None
 
     def next_event(self) -> HostEvent | None:
-        """None: the network takes the host's events."""
+        """Return None, because the network takes the host's events."""
         return None

@@ -1,4 +1,4 @@
-"""Observer of a world: `Witness`; and `Voice`, by which one host speaks to it until it crashes."""
+"""Observer of a world: `Witness`. A `Voice` passes it the calls of one host, until that host crashes."""
 
 from postel.links.observer import PacketObserver
 from postel.tcp.observer import Decision, Observer, TimerName
@@ -10,9 +10,9 @@ from postel.wire.segment import Segment
 class Witness(Observer, PacketObserver):
     """Observer of all hosts of a world, of their packets, and of what becomes of packets between hosts.
 
-    When a packet leaves a host, `packet_sent` is called, and `carried` or `lost` at once after it. When the
-    host at the other end takes the packet, `packet_arrived` is called, and what that host makes of it
-    follows.
+    When a packet leaves a host, `packet_sent` is called, and at once after it `carried` or `lost`. When the
+    host at the other end takes the packet, `packet_arrived` is called, followed by calls about what that host
+    does with the packet.
     """
 
     def carried(
@@ -32,24 +32,24 @@ class Witness(Observer, PacketObserver):
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
-        """Called for a packet that was `carried` and will arrive at another time; NEVER while it is held."""
+        """Called for a packet after `carried`, if its time of arrival changes; NEVER while it is held."""
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
-        """Called for a packet that was `carried` and won't arrive after all.
+        """Called for a packet after `carried`, if it won't arrive after all.
 
         ``why`` is "partition", "host is down", "queue full" or "dropped by hand".
         """
 
 
 class Voice(Observer):
-    """Observer of one host. It passes everything on to the world's observer, until that host has crashed."""
+    """Observer of one host. It passes all calls to the world's observer, until the host has crashed."""
 
     def __init__(self, listener: Observer) -> None:
-        """Pass on to ``listener``."""
+        """Pass all calls to ``listener``."""
         self._listener: Observer | None = listener
 
     def fall_silent(self) -> None:
-        """Pass nothing on from now on."""
+        """Pass no calls from now on."""
         self._listener = None
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:

@@ -3,10 +3,10 @@
 Theory of operation
 -------------------
 
-A world never waits. All that will happen is in one heap (`postel.sim.agenda`): packets on their way, the
-next timer of each host, and calls of `World.at`. Entries are ordered by time, and where times are equal by
-when they were put there. Between two entries nothing can happen, so the clock jumps from one to the next,
-and 2MSL take as long as a microsecond. `World.run` repeats this step::
+A world never waits. All that will happen is in one heap (`postel.sim.agenda`): packets on their way, the next
+timer of each host, and calls of `World.at`. Entries are ordered by time; entries of the same time are in the
+order in which they were put there. Between two entries nothing can happen, so the clock jumps from one to the
+next, and 2MSL take as long as a microsecond. `World.run` repeats this step::
 
     take the first entry          packet:  the host takes it (`Host.packet_arrives`)
     and set the clock     ----->  timer:   the host does what is due (`Host.handle_timeout`)
@@ -30,11 +30,11 @@ rang are served before the next entry, in the order in which they were made, whi
 
 Some details:
 
-- *Determinism.* Nothing depends on the machine: each path has a random generator of its own, each host a
-  secret of its own, and both follow from the seed and their names. So another host or path changes nothing
-  for those that there are.
-- *Timers that were moved* leave their old entries in the heap. When such an entry comes, the host has nothing
-  to do, and the clock stays.
+- *Determinism.* Nothing depends on the machine. Each path has a random generator of its own and each host a
+secret of its own; both follow from the seed and their names. So adding a host or a path changes nothing for
+the others.
+- *Timers that were moved* leave their old entries in the heap. When such an entry is taken, the host has
+nothing to do, and the clock keeps its time.
 - *Records instead of octets.* Where no rule, fault or observer may look at octets, packets are handed over as
   `PacketRecord`, without being written out and parsed. Segments, events and times are the same.
 - *Faults* are barriers between hosts, changed settings of paths, or states of a host (`postel.sim.node`).
@@ -81,15 +81,15 @@ _LEAST_MTU: Final = 68  # RFC 791, 3.2
 class World(FaultCalls):
     """Network of hosts in virtual time.
 
-    ``seed``, an int, decides everything that chance decides: the hosts' secrets and the losses of every
-    path. ``observer`` watches all hosts; a `Witness` is also told of packets under way. ``default_path`` has
-    the settings of the path between any two hosts that have no path of their own (`paths`):
-    ``World(default_path={"delay": "10ms"})``. An ``application``, given with its host, is called with each
-    of the host's events: ``application(subject, event, now)``.
+    ``seed``, an int, decides everything that is random: the hosts' secrets and the losses of every path.
+    ``observer`` watches all hosts; a `Witness` also observes packets under way. ``default_path`` has the
+    settings of the path between any two hosts that have no path of their own (`paths`):
+    ``World(default_path={"delay": "10ms"})``. An ``application``, an argument of `host`, is called with each
+    of that host's events: ``application(subject, event, now)``.
 
     The world may be changed while it runs, by an application, a rule or a call of `at`: hosts, paths and
-    `rules` may be added, removed or replaced, and every setting of a `Path` assigned (``there.loss = 0.5``).
-    A change counts for packets that leave from then on; those under way arrive as they were sent. Times and
+    `rules` may be added, removed or replaced, and settings of a `Path` assigned (``there.loss = 0.5``). A
+    change counts for packets that leave afterwards; packets under way arrive as they were sent. Times and
     durations are ints of microseconds or text ("10ms", "2s").
 
     Faults begin by `partition`, `hold`, `flap`, `change_path`, `crash`, `pause` and `slow`, or as data by
@@ -109,7 +109,7 @@ class World(FaultCalls):
         agenda = Agenda()
         carrier = Carrier(seed, agenda, witness, is_observed=observer is not None)
         super().__init__(agenda, carrier, Running(agenda, carrier, witness))
-        self._given = 0  # how many addresses were tried for hosts without given ones
+        self._given = 0  # number of addresses tried so far, for hosts without given addresses
         if default_path is not None:
             require_kind("default_path", default_path, dict, "settings of a Path, as {'delay': '10ms'}")
             self.paths(**default_path)
@@ -121,12 +121,12 @@ class World(FaultCalls):
 
     @property
     def packets(self) -> int:
-        """How many packets left a host: the number of the last one."""
+        """Number of packets that left a host, which is also the number of the last one."""
         return self._carrier.packets
 
     @property
     def rules(self) -> list[Rule]:
-        """Rules that are asked for each packet, in this order (`postel.sim.rules`)."""
+        """Rules that are called for each packet, in this order (`postel.sim.rules`)."""
         return self._carrier.rules
 
     @rules.setter
@@ -148,12 +148,12 @@ class World(FaultCalls):
     ) -> Host:
         """Make a host, with addresses such as "10.0.0.1/24" and "fd00::1/64".
 
-        Without any, unless it accepts ``any_address``, it gets the next free ones of 10.0.0.0/8 and
-        fd00::/64, in the order in which hosts are made: the first has 10.0.0.1 and fd00::1. ``mtu`` is in
-        octets, ``memory_limit`` the octets that its connections may use, ``orphan_limit`` how many
-        connections their programs may have released. With ``offload`` it makes segments of packets of up to
-        so many octets (`Host.use_offload`), which are cut before they take to the path. Raises
-        ArgumentError.
+        Without any addresses, the host gets the next free ones of 10.0.0.0/8 and fd00::/64, in the order in
+        which hosts are made: the first has 10.0.0.1 and fd00::1. A host that accepts ``any_address`` gets
+        none. ``mtu`` is in octets, ``memory_limit`` is the number of octets that its connections may use, and
+        ``orphan_limit`` the number of connections that their programs may have released. With ``offload`` the
+        host makes segments of packets of up to that many octets (`Host.use_offload`), which are cut before
+        they leave. Raises ArgumentError.
         """
         if not isinstance(name, str) or not name or name in self._named:
             raise ArgumentError("name", name, "text, and one that no other host of this world has")
@@ -198,11 +198,11 @@ class World(FaultCalls):
         return own
 
     def _next_free(self) -> tuple[str, str]:
-        """Next addresses for a host that was given none."""
+        """Next addresses for a host without given addresses."""
         while True:
             self._given += 1
             four, six = str(_FIRST_4 + self._given), str(_FIRST_6 + self._given)
-            # Old programs take .0 for a network and .255 for its broadcast
+            # Old programs take addresses that end in .0 for a network, and in .255 for a broadcast
             is_plain = self._given & 255 not in (0, 255)
             if is_plain and not any(addresses.parse(text) in self._carrier.nodes for text in (four, six)):
                 return f"{four}/8", f"{six}/64"
@@ -217,10 +217,10 @@ class World(FaultCalls):
     ) -> None:
         """Let ``stack`` stand between the network and ``host``.
 
-        ``stack`` is called in the host's place, and passes on what it chooses. ``on_crash()`` is called when
-        ``host`` is restarted; then ``stack`` is in front of nothing. A `Witness` is told that a packet
-        arrived when ``stack`` gets the packet; with ``hears_later`` it is told when ``stack`` calls `hears`.
-        Raises ArgumentError.
+        ``stack`` is called instead of the host, and passes on to the host what it chooses. ``on_crash()`` is
+        called when ``host`` is restarted; ``stack`` is then no longer called. A `Witness` learns that a
+        packet arrived when ``stack`` gets the packet; with ``hears_later`` it learns that when ``stack``
+        calls `hears`. Raises ArgumentError.
         """
         node = self._one(host)
         if node.is_crashed:
@@ -233,13 +233,13 @@ class World(FaultCalls):
         self._running.hears(octets)
 
     def application(self, host: Host, application: Application) -> None:
-        """Let ``application`` have the events of ``host`` from now on. Raises ArgumentError."""
+        """Pass the events of ``host`` to ``application`` from now on. Raises ArgumentError."""
         self._one(host).application = application
 
     def path(self, a: OneHost, b: OneHost, **settings: Unpack[PathSettings]) -> tuple[Path, Path]:
         """Join two hosts, with the same settings in both directions: those of `Path`.
 
-        Returns both directions, from ``a`` and to ``a``, so that they can be made different. Hosts that are
+        Returns both directions, the one from ``a`` first, so that you can make them different. Hosts that are
         joined already get a new path. Raises ArgumentError.
         """
         one, other = self._one(a), self._one(b)
@@ -250,7 +250,7 @@ class World(FaultCalls):
     def mesh(
         self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]
     ) -> list[tuple[Path, Path]]:
-        """Join each of ``hosts`` with each of ``others``; without these, all of ``hosts`` with each other.
+        """Join each of ``hosts`` with each of ``others``, or without ``others`` with each other.
 
         Returns the two directions of each pair, as `path` does. For the same path between any two of many
         hosts, `paths` is cheaper. Raises ArgumentError.
@@ -269,7 +269,7 @@ class World(FaultCalls):
     def paths(self, **settings: Unpack[PathSettings]) -> None:
         """Let any two hosts that no `path` joins have a path with these settings, from now on.
 
-        It is made when the first packet takes it. Raises ArgumentError.
+        The path is made when the first packet takes it. Raises ArgumentError.
         """
         Path(Random(0), **settings)  # checks the settings
         self._carrier.default = settings
@@ -284,9 +284,10 @@ class World(FaultCalls):
     ) -> Attachment:
         """Put ``host`` on ``link``, a `postel.links.Link` that calls `notify`.
 
-        Its timers run by this world's clock from now on. The host may be one of this world that has no
-        paths, which keeps its application unless another is given, or any other `Host`. At the link's end
-        ``ended(error)`` is called; without it, the `LinkError` is raised out of `run`. Raises ArgumentError.
+        The host's timers run by this world's clock from now on. The host may be any `Host`, or one of this
+        world that has no paths; such a host keeps its application unless another is given. When the link
+        ends, ``ended(error)`` is called; without ``ended``, `run` raises the `LinkError`. Raises
+        ArgumentError.
         """
         require_free(host, link)
         node = self._nodes.get(host)
@@ -302,11 +303,11 @@ class World(FaultCalls):
         return made
 
     def name(self, host: Host) -> str:
-        """Name that `host` was given. Raises ArgumentError for a host of another world."""
+        """Name of ``host`` in this world. Raises ArgumentError for a host of another world."""
         return self._one(host).name
 
     def at(self, when: Duration, call: Callable[[], object]) -> None:
-        """Call ``call()`` when the clock stands at ``when``, after what is already due then.
+        """Call ``call()`` when the clock reaches ``when``, after all entries of that time that exist already.
 
         Raises ArgumentError.
         """
@@ -316,9 +317,9 @@ class World(FaultCalls):
         self._agenda.put(max(when, self.now), None, b"", call)
 
     def next_timeout(self) -> int:
-        """When something may happen next, in microseconds.
+        """Time at which something may happen next, in microseconds.
 
-        It is now, while a host has something to send or to tell, and NEVER when all is quiet for good.
+        This is the present time while a host has packets or events, and NEVER if nothing will ever happen.
         """
         return self._running.next_timeout()
 
@@ -330,15 +331,15 @@ class World(FaultCalls):
     def run(self, until: Duration = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
         """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after a step.
 
-        Returns the time, in microseconds. Beware of hosts that never fall silent: keep-alives and window
-        probes go on for ever, as they must. Raises ArgumentError.
+        Returns the time, in microseconds. Some hosts never fall silent: keep-alives and window probes go on
+        for ever. Pass ``until`` for these. Raises ArgumentError.
         """
         until = duration(until, "until")
         return self._running.run(until, stop=stop)
 
     def pump(self) -> None:
-        """Send what the hosts have to send, and tell the applications of events.
+        """Send the packets of all hosts, and pass their events to their applications.
 
-        It is needed only after calls from outside `run`.
+        This is needed only after calls from outside `run`.
         """
         self._running.pump()
