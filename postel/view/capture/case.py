@@ -60,29 +60,29 @@ class Eye:
 
     def __init__(self) -> None:
         """Begin without segments."""
-        self.ack = UNKNOWN
-        self.number = 0  # the packet with its last segment
-        self.window = UNKNOWN  # in its last segment, as on the wire
-        self.shift = UNKNOWN  # the window is shifted by so many bits (`measures.scale`)
-        self.room = UNKNOWN  # the window in octets; UNKNOWN where the capture can't tell
-        self.most = ANY  # the largest payload that the other end's MSS allows
-        self.widest = 0
-        self.duplicates = 0
+        self.ack: int = UNKNOWN
+        self.number: int = 0  # the packet with its last segment
+        self.window: int = UNKNOWN  # in its last segment, as on the wire
+        self.shift: int = UNKNOWN  # the window is shifted by so many bits (`measures.scale`)
+        self.room: int = UNKNOWN  # the window in octets; UNKNOWN where the capture can't tell
+        self.most: int = ANY  # the largest payload that the other end's MSS allows
+        self.widest: int = 0
+        self.duplicates: int = 0
         self.sacked: tuple[tuple[int, int], ...] = ()  # the SACK blocks of its last ACK
-        self.tsval = ABSENT
-        self.ce = 0  # the packet with a CE mark that this end hasn't echoed yet
-        self.since_ce = 0
-        self.length = 0  # octets of payload in its last segment
-        self.kind = 0  # the flags of its last segment
-        self.opening = 0  # the packet with its last SYN or SYN,ACK
+        self.tsval: int = ABSENT
+        self.ce: int = 0  # the packet with a CE mark that this end hasn't echoed yet
+        self.since_ce: int = 0
+        self.length: int = 0  # octets of payload in its last segment
+        self.kind: int = 0  # the flags of its last segment
+        self.opening: int = 0  # the packet with its last SYN or SYN,ACK
         self.offer: options.Bearer | None = None  # the options of its last SYN
-        self.fin = 0  # the packet with its first FIN
-        self.is_cut = False  # the snap length cut off some of its payload
+        self.fin: int = 0  # the packet with its first FIN
+        self.is_cut: bool = False  # the snap length cut off some of its payload
         # Segments that seem to be beyond the window, until they are acknowledged: the number after each, and
         # its packet
         self.beyond: list[tuple[int, int]] = []
-        self.stands = False  # it sent a RST, and the connection hasn't gone on since
-        self.reset_beyond = 0  # the packet with a RST outside the window
+        self.stands: bool = False  # it sent a RST, and the connection hasn't gone on since
+        self.reset_beyond: int = 0  # the packet with a RST outside the window
 
 
 @dataclass(slots=True)
@@ -112,9 +112,9 @@ class Case:
     def compare_offers(self) -> None:
         """Keep what the options of both SYNs come to, since each segment needs it. Called after each SYN."""
         one, two = (end.offer for end in self.connection.ends)
-        self.has_timestamps = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
+        self.has_timestamps: bool = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
         accurate = self.connection.ends[0].syn_flags & AE != 0
-        self.may_mark = accurate or "ecn" in self.connection.agreed()
+        self.may_mark: bool = accurate or "ecn" in self.connection.agreed()
         for end in self.connection.ends:
             eye, offer = self.eyes[end.side], end.other.offer
             eye.shift = scale(end)

@@ -167,14 +167,14 @@ class Connection:
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, now: int, *, flipped: bool) -> None:
         """Begin with the first packet, at ``now``; ``flipped`` if the other end sent it, not the opener."""
-        self.number = number
+        self.number: int = number
         self.ends: tuple[End, End] = (End(opener, 0), End(other, 1))
         for one, two in (self.ends, self.ends[::-1]):
             one.connection = self
             one.other = two
             one.last = now
         self.before: Before | None = None
-        self.began = now
+        self.began: int = now
         self.syn_sent: int = UNKNOWN
         self.syn_last: int = UNKNOWN  # the time of the latest SYN before the handshake was complete
         self.syn_acked: int = UNKNOWN
@@ -190,10 +190,10 @@ class Connection:
         self.speaks_on: bool = False  # the end that sent the RST sent another segment after it
         self.copies: int = 0  # packets that the capture has more than once
         self.zeek: Zeek = Zeek(flipped=flipped)
-        self.is_watched = False  # `Table.closer` is told of its segments
-        self.lingers = False  # it is over, and kept for segments that come late
-        self.is_told = False
-        self.is_forgotten = False
+        self.is_watched: bool = False  # `Table.closer` is told of its segments
+        self.lingers: bool = False  # it is over, and kept for segments that come late
+        self.is_told: bool = False
+        self.is_forgotten: bool = False
 
     def take(self, end: End, seq: int, ack: int, flags: int, window: int, length: int, now: int) -> Sight:
         """Count in a segment that changes more than counters. Its options have been read before.
