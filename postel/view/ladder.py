@@ -164,6 +164,8 @@ class _Pen:
         """Make a whole line; ``ends`` are the two characters on the lifelines."""
         one, other = ends or (self.glyphs.life, self.glyphs.life)
         before = right(left_state, _STATE)
+        if width(when) > _TIME:  # hours: the space with which a text in seconds ends has no room
+            when = when.rstrip()
         between = f"{one}{left(inner, self.inner)}{other}"
         return f"{self.paint(right(when, _TIME), DIM)} {before} {between} {right_state}".rstrip()
 

@@ -163,6 +163,14 @@ class TestText:
             ]
             assert times == sorted(times)
 
+    def test_hours_leave_the_lifelines_straight(self) -> None:
+        stage = Stage().handshake()
+        stage.enters(stage.left, FIN_WAIT_1, 86_400_000)
+        check(stage.trace)
+        *_, above, last = ladder.render(stage.trace).splitlines()
+        assert last.startswith("86400.000 s   FIN-WAIT-1 │")
+        assert above.index("┆") == last.index("│")
+
     def test_2msl_can_be_measured(self) -> None:
         client, _ = printed(ladder.render(whole_life()))
         assert client[-2:] == [("271.000 ms", "TIME-WAIT"), ("240.271 s", "CLOSED")]
