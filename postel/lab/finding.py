@@ -28,7 +28,7 @@ def find(words: str) -> list[Claim]:
     """Return the claims that are about ``words``, the best first; an empty list where there is none.
 
     >>> [claim.id for claim in find("SYN洪泛")]
-    ['syn-flood', 'server-allocates-at-syn']
+    ['syn-flood', 'server-allocates-at-syn', 'cookies-cost']
     """
     wanted = _words(words)
     if not wanted:

@@ -205,3 +205,16 @@ def _move(connection: Connection, count: int, part: str, *names: str) -> None:
     variables = getattr(connection._tcb, part)  # noqa: SLF001 - no public call chooses sequence numbers
     for name in names:
         setattr(variables, name, seq.add(getattr(variables, name), count))
+
+
+# The SYN cache
+
+
+def cache_beyond(host: Host, most: int) -> None:
+    """Let a host move half-open connections to its SYN cache once more than ``most`` exist, instead of 32."""
+    host._connections.most_half_open = most  # noqa: SLF001 - no public call sets it
+
+
+def cached(host: Host) -> int:
+    """Return how many half-open connections are records in a host's SYN cache."""
+    return len(host._connections.passive.cache)  # noqa: SLF001 - only reads

@@ -1,14 +1,19 @@
 """Experiments on a server's queues between SYN and accept, and on what happens when they are full."""
 
+from dataclasses import replace
+
 from postel.lab.bench import Bench
-from postel.lab.front import DropsWhenFull, Front
+from postel.lab.front import DropsWhenFull, Front, cache_beyond, cached
 from postel.lab.packet_kinds import is_reset
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP
+from postel.tcp.config import DEFAULT
+from postel.tcp.status import SACK, WINDOW_SCALE
 from postel.times import MILLISECOND, SECOND
 
 _PORTS = (6000, 6001)
+_OPTIONS = SACK | WINDOW_SCALE
 
 
 def server_allocates_at_syn(bench: Bench, backlog: int = 2) -> Verdict:
@@ -74,3 +79,28 @@ def syn_flood(bench: Bench, server: type[Front] = DropsWhenFull) -> Verdict:
     shut_out = opened[0] == (False, False)
     served = opened[1] == (True, True)
     return decide(shown=shut_out and not served, refuted=served, formerly=shut_out)
+
+
+def cookies_cost(bench: Bench, *, timestamps: bool = False) -> Verdict:
+    """Connect while SYNs flood the server, and check which options are agreed on.
+
+    The first server has room for a record in its SYN cache, the others answer with a cookie; only the last
+    one and its client have timestamps.
+    """
+    told, plain = [], replace(DEFAULT, timestamps=timestamps)
+    records = 0
+    for title, backlog, config in (
+        ("SYN cache", 128, plain),
+        ("cookies", len(_PORTS), plain),
+        ("with timestamps", len(_PORTS), DEFAULT),
+    ):
+        scene = bench.scene(title, config=config)
+        cache_beyond(scene.server.host, len(_PORTS))
+        _flood(scene, backlog)
+        honest = scene.client.connect(scene.server)
+        scene.run(scene.way * 3 // 2)
+        records += cached(scene.server.host)
+        scene.run(SECOND)
+        status = honest.status()
+        told.append(status.options & _OPTIONS if status and honest.is_open else -1)
+    return decide(shown=told[:2] == [_OPTIONS, 0] and records == 1, exception=told[2] == _OPTIONS)

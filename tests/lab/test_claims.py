@@ -68,6 +68,7 @@ OTHERWISE = {
     "simultaneous-open": (lambda: handshake.simultaneous_open(Bench(), later=SECOND), Verdict.NOT_SHOWN),
     "backlog-full": (lambda: queues.backlog_full(Bench(), backlog=100), Verdict.NOT_SHOWN),
     "syn-flood": (lambda: queues.syn_flood(Bench(), server=Front), Verdict.MYTH),
+    "cookies-cost": (lambda: queues.cookies_cost(Bench(), timestamps=True), Verdict.NOT_SHOWN),
     "calls-and-segments": (lambda: handshake.calls_and_segments(Bench(), OpensOnSyn), Verdict.NOT_SHOWN),
     "client-crash-half-open": (
         lambda: handshake.client_crash_half_open(without(drop=all_from(5))),

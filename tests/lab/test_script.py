@@ -20,6 +20,7 @@ SILENT = {
     "udp-no-handshake",
     "url-to-page",
     "syn-flood",
+    "cookies-cost",
     "many-time-waits",
     "close-wait-stays",
     "head-of-line",
