@@ -1,4 +1,4 @@
-"""Text of an arrow (a packet's fields), and times and sizes as the views write them."""
+"""Texts that several views write: a packet's fields for its arrow, times, durations and sizes."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _KILO: Final = 1000
 
 
 def of_packet(packet: Packet) -> list[str]:
-    """Pieces of text for a packet's arrow, the most useful first: number, flags, numbers, options."""
+    """Texts for a packet's arrow, most useful first: number, flags, seq, ack, length, window, options."""
     number = f"#{packet.number}" + "′" * packet.copy
     segment = packet.segment
     if segment is None:
@@ -45,14 +45,18 @@ def _options(segment: Segment) -> list[str]:
 
 
 def clock(when: int) -> str:
-    """Text of a time since the first packet. Aligned right, such texts have their points in one column."""
+    """Text of a time (microseconds) since the first packet: in milliseconds, or in seconds from 1 s on.
+
+    Both forms have three decimals and three characters after them, so that in texts that are aligned right
+    the decimal points stand below each other.
+    """
     if when < SECOND:
         return f"{when / MILLISECOND:.3f} ms"
     return f"{when / SECOND:.3f} s "
 
 
 def duration(length: int, language: str) -> str:
-    """Text of a length of time, in seconds below two minutes and in minutes from there."""
+    """Text of a duration (microseconds): in seconds below two minutes, in minutes from two minutes on."""
     if length < 2 * MINUTE:
         return notes.say("seconds", language, number=f"{length / SECOND:.3g}")
     return notes.say("minutes", language, number=f"{length / MINUTE:.1f}".removesuffix(".0"))

@@ -58,7 +58,7 @@ class Sampler(Observer):
         self._pair: tuple[Endpoint, Endpoint] | None = None
 
     def watch(self, connection: Connection) -> None:
-        """Take samples of ``connection`` from now on, in place of any other."""
+        """Take samples of ``connection`` from now on, and no longer of a connection watched before."""
         self._connection = connection
         self._pair = (connection.local, connection.remote)
 
@@ -88,7 +88,7 @@ class Sampler(Observer):
         )
 
 
-_UNLIMITED: Final = 1 << 30  # octets: a threshold from here on was never lowered
+_UNLIMITED: Final = 1 << 30  # octets; a slow start threshold this large was never lowered by a loss
 _WIDTH: Final = 880
 _LEFT: Final = 70
 _RIGHT: Final = 24
@@ -97,7 +97,7 @@ _LOWER: Final = (376, 110)
 _BOTTOM: Final = 44
 _PLOT: Final = _WIDTH - _LEFT - _RIGHT
 _HEIGHT: Final = _LOWER[0] + _LOWER[1] + _BOTTOM
-_INTERVALS: Final = 5  # about so many on an axis
+_INTERVALS: Final = 5  # approximate number of intervals into which numbers divide an axis
 
 _STYLE: Final = """
 svg { font: 13px system-ui, "Noto Sans", sans-serif; } .paper { fill: #fff; }
@@ -120,7 +120,7 @@ text { fill: #24292f; } .title { font-size: 16px; font-weight: 600; } .unit { fi
 class _Panel:
     """One of the two panels: turns times and amounts into pixels, and draws axes and lines.
 
-    ``unit`` is how much makes 1 on the axis.
+    ``unit`` is the amount, in octets or microseconds, that the axis shows as 1.
     """
 
     def __init__(
@@ -134,11 +134,11 @@ class _Panel:
         self.most = self.step * unit * -(-max(most, unit) // (self.step * unit))
 
     def x(self, when: int) -> float:
-        """Horizontal place of a time."""
+        """Horizontal position, in pixels, of a time in microseconds."""
         return _LEFT + (when - self.start) * _PLOT / max(1, self.end - self.start)
 
     def y(self, amount: float) -> float:
-        """Vertical place of an amount."""
+        """Vertical position, in pixels, of an amount in octets or microseconds."""
         return self.top + self.height * (1 - amount / self.most)
 
     def axes(self) -> Iterator[str]:
@@ -164,7 +164,7 @@ class _Panel:
                 yield f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{number * tick:g}</text>'
 
     def line(self, name: str, points: Iterable[tuple[int, int]]) -> Iterator[str]:
-        """Draw a line of steps, because a value holds until the next one; none where the value is 0."""
+        """Draw a stepped line, because a value holds until the next sample; a value of 0 isn't drawn."""
         path, before = "", 0
         for when, amount in _thinned(points, max(1, (self.end - self.start) // _PLOT)):
             if amount and amount != before:

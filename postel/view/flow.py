@@ -1,4 +1,4 @@
-"""One connection, or exchange of datagrams, of a trace (`Flow`), with what an onlooker can tell about it.
+"""One connection or exchange of datagrams in a trace (`Flow`), with what its packets show about it.
 
 Theory of operation
 -------------------
@@ -40,14 +40,15 @@ from postel.view.packet import UNKNOWN, Kind, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment
 
-_REMEMBERED = 64  # unanswered packets kept of one direction; one that arrived is enough to see an answer
+# Number of unanswered packets kept for each direction. One that arrived is enough to recognise an answer.
+_REMEMBERED = 64
 
 
 @dataclass(slots=True)
 class Change:
     """One change of state of one end.
 
-    ``cause`` is the packet, timer or remark that led to it, or None where the end's user did.
+    ``cause`` is the packet, timer or remark that led to the change, or None for a call of the end's user.
     """
 
     at: Endpoint
@@ -71,9 +72,9 @@ class Expiry:
 
 @dataclass(slots=True)
 class Remark:
-    """A row that the program adds about one end, beyond what packets and timers tell.
+    """Text that the program adds to the trace about one end, besides packets and timers.
 
-    ``texts`` has one text for each of `notes.LANGUAGES`, or one for all.
+    ``texts`` has one text for each of `notes.LANGUAGES`, or one text for all languages.
     """
 
     at: Endpoint
@@ -85,7 +86,10 @@ class Remark:
 
 @dataclass(slots=True)
 class _Range:
-    """Numbers that one packet sent, up to ``end``; the start stands in ``_Direction.starts``."""
+    """Range of relative sequence numbers that one packet sent; ``end`` is one more than the last.
+
+    The first number of the range is in ``_Direction.starts``, at the same index.
+    """
 
     end: int
     number: int
@@ -105,7 +109,7 @@ class _Direction:
     ack: int = UNKNOWN
     window: int = UNKNOWN
     repeated: int = 0
-    # Packets with data, SYN or FIN since the other end last sent an ACK
+    # Packets with data, SYN or FIN that this end has sent since the other end last sent an ACK
     unanswered: deque[Packet] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def relative(self, number: int) -> int:
@@ -120,9 +124,9 @@ class _Direction:
         return None
 
     def have_arrived(self) -> bool:
-        """Whether any unanswered packet has arrived, as far as the trace can tell; forget those that have.
+        """Say whether any unanswered packet has arrived, as far as the trace can tell.
 
-        Packets under way stay unanswered.
+        Only packets still under way stay in ``unanswered``.
         """
         arrived = any(not packet.lost and not packet.is_under_way for packet in self.unanswered)
         under_way = [packet for packet in self.unanswered if packet.is_under_way]
@@ -157,7 +161,8 @@ class Flow:
         self.states: dict[Endpoint, State] = {}
         self.names: dict[Endpoint, str] = {}
         self._directions = {opener: _Direction(), other: _Direction()}
-        self.is_captured: bool = False  # from a capture, so calls of the programs aren't known
+        # Whether the packets come from a capture, so that the calls of the programs aren't known
+        self.is_captured: bool = False
         self._handshake_is_over = False
 
     @property
@@ -168,8 +173,8 @@ class Flow:
     def forget(self, *, recent: int, remembered: int) -> None:
         """Forget what is old, to bound the memory.
 
-        The last ``recent`` packets and changes stay, and no timers. Each direction keeps at least the last
-        ``remembered`` ranges of numbers that it sent, and at most twice as many.
+        The last ``recent`` packets and changes of state stay; all expired timers go. Each direction keeps at
+        least the last ``remembered`` ranges of numbers that it sent, and at most twice as many.
         """
         del self.packets[:-recent]
         del self.changes[:-recent]
@@ -196,7 +201,7 @@ class Flow:
         return changes[0].before
 
     def examine(self, packet: Packet, segment: Segment) -> None:
-        """Fill in what an onlooker can tell of a packet; called in the order of departure."""
+        """Set the fields of ``packet`` that depend on earlier packets; called in the order of departure."""
         if not self.packets and not segment.flags & SYN:
             self._handshake_is_over = True  # the recording begins in the middle of the connection
         mine, others = self._directions[packet.source], self._directions[packet.destination]
@@ -210,7 +215,7 @@ class Flow:
         if segment.len:
             self._set_history(packet, segment, mine)
             mine.unanswered.append(packet)
-        # The octet of a window probe counts as sent once it is sent again into an open window.
+        # The octet of a window probe counts as sent only when a later segment carries it into an open window.
         if packet.kind is not Kind.WINDOW_PROBE:
             mine.high = max(mine.high, packet.seq + segment.len)
         if segment.flags & ACK:
@@ -264,9 +269,9 @@ class Flow:
     ) -> Kind:
         """Classify a segment without data that has no flag but ACK.
 
-        ``is_answer`` says that something which takes sequence numbers has arrived since this end last sent an
-        ACK. Then a greater window alone doesn't make a window update: the first window after the SYN is
-        greater because of its scale, and a FIN out of order is answered, too.
+        ``is_answer`` says whether a segment with data, SYN or FIN has arrived since this end last sent an
+        ACK. If so, an ACK with a greater window isn't classified as a window update: the first window after
+        the SYN is greater because it is scaled, and a FIN out of order is answered with an ACK, too.
         """
         if not self._handshake_is_over:
             return Kind.HANDSHAKE_ACK if packet.ack > 0 else Kind.PLAIN
@@ -293,7 +298,7 @@ class Flow:
         if before is None:
             mine.note(packet.seq, packet.seq + segment.len, packet)
             return
-        # In a simultaneous open the SYN goes again with an ACK: that is an answer, not a retransmission.
+        # In a simultaneous open an end sends its SYN again, with an ACK: an answer, not a retransmission.
         answers_now = packet.kind is Kind.SYN_ACK and before.kind is Kind.SYN
         if not answers_now and packet.kind is not Kind.KEEP_ALIVE:
             packet.original = before.number

@@ -1,7 +1,8 @@
-"""Runs of ordinary data, for which one row of a ladder stands.
+"""Runs of ordinary data segments and their ACKs; a ladder shows each run as one row.
 
-A run has data from one end and the ACKs for it. It ends where anything else happens: a packet is lost, sent
-again or overtaken, a timer expires, the program makes a call, a state changes, or a second passes in silence.
+A run has data from one end and the ACKs for the data. The run ends where anything else happens: a packet is
+lost, sent again or overtaken, a timer expires, the program makes a call, a state changes, or no packet is
+sent for a second.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from postel.view.packet import UNKNOWN, Kind, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, PSH
 
-FEWEST: Final = 12  # data segments of a run; fewer get a row each
+FEWEST: Final = 12  # smallest number of data segments in a run; fewer segments get one row each
 PAUSE: Final = SECOND  # shortest silence that gets a row of its own
 _CE: Final = 3  # ECN codepoint "congestion experienced" (RFC 3168, 5)
 

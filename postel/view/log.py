@@ -1,6 +1,6 @@
 """Observer that writes what happens to connections as records of Python's `logging` (`LoggingObserver`).
 
-No record is printed until the program sets a level or a handler, as for every library:
+Python prints no such record until the program sets a level or a handler:
 
 >>> import logging, sys
 >>> from postel import Host
@@ -41,7 +41,7 @@ logging.getLogger("postel").addHandler(logging.NullHandler())
 
 
 class LoggingObserver(Observer):
-    """Observer of a host or a world that logs what it is told: ``Host(observer=…)``, ``World(observer=…)``.
+    """Observer of a host or a world that writes log records: ``Host(observer=…)``, ``World(observer=…)``.
 
     Each record has ``now``, the host's time in microseconds, as an attribute. The loggers are children of
     ``postel``:
@@ -68,37 +68,37 @@ class LoggingObserver(Observer):
         self._segments = segments
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
-        """Log a change of state to ``postel.states``."""
+        """Write a record to the logger ``postel.states`` for a change of state."""
         level = logging.INFO if after is ESTABLISHED or after is CLOSED else logging.DEBUG
         if STATES.isEnabledFor(level):
             STATES.log(level, "%s to %s: %s to %s", local, remote, before, after, extra={"now": now})
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
-        """Log a segment that a connection sends to ``postel.segments``."""
+        """Write a record to the logger ``postel.segments`` for a segment that a connection sends."""
         if self._segments and SEGMENTS.isEnabledFor(logging.DEBUG):
             SEGMENTS.debug("%s to %s: sends %s", local, remote, _told(segment), extra={"now": now})
 
     def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
-        """Log a segment that arrived for a connection to ``postel.segments``."""
+        """Write a record to the logger ``postel.segments`` for a segment that arrived for a connection."""
         if self._segments and SEGMENTS.isEnabledFor(logging.DEBUG):
             SEGMENTS.debug("%s to %s: hears %s", local, remote, _told(segment), extra={"now": now})
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
-        """Log an expired timer to ``postel.timers``."""
+        """Write a record to the logger ``postel.timers`` for a timer that expired."""
         level = logging.INFO if timer in _TROUBLES else logging.DEBUG
         if TIMERS.isEnabledFor(level):
             TIMERS.log(level, "%s to %s: the timer %s expires", local, remote, timer, extra={"now": now})
 
     def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
-        """Log a decision about loss to ``postel.losses``."""
+        """Write a record to the logger ``postel.losses`` for a sender's decision about loss."""
         LOSSES.info("%s to %s: %s", local, remote, decision, extra={"now": now})
 
     def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
-        """Log a peer's breach of a rule to ``postel.peers``."""
+        """Write a record to the logger ``postel.peers`` for a rule that a peer broke."""
         PEERS.info("%s to %s: %s", local, remote, error, extra={"now": now})
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
-        """Log a packet that the host dropped to ``postel.drops``."""
+        """Write a record to the logger ``postel.drops`` for a packet that the host dropped."""
         DROPS.info("drops a packet: %s", reason, extra={"now": now})
 
 

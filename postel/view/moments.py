@@ -1,7 +1,7 @@
-"""Moments of a connection in order: a picture has a place for each, and a page a step.
+"""Moments of a connection in order; each has a position in a picture, and is one step of a web page.
 
 A change of state belongs to the moment of its cause. A change that only the user's call caused belongs to the
-segment that the call sends; without one it is a moment of its own.
+segment that the call sends; if the call sends none, the change is a moment of its own.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,11 @@ Look: TypeAlias = Literal["lost", "again", "reset", "opening", "closing", "data"
 
 @dataclass(slots=True)
 class Moment:
-    """Something that happened: ``what`` left, or arrived (``is_arrival``), or took place at one end.
+    """One event of a flow: a packet or a run of packets leaves, a packet arrives, or one end does something.
 
-    ``changes`` are the changes of state that belong to it.
+    ``what`` is the packet, run, expired timer, remark or change of state, and ``is_arrival`` says whether the
+    event is the arrival of the packet. ``when`` is in microseconds. ``changes`` are the changes of state that
+    belong to the event.
     """
 
     order: int
@@ -33,7 +35,7 @@ class Moment:
 
     @property
     def last_order(self) -> int:
-        """Order number of the last thing that the moment stands for."""
+        """Order number of the moment; for a run of packets, that of its last packet."""
         return self.what.packets[-1].order if isinstance(self.what, Run) else self.order
 
 
@@ -43,9 +45,9 @@ def of(flow: Flow, runs: list[Run]) -> list[Moment]:
 
 
 def in_order(flow: Flow, runs: list[Run], arrives_apart: Callable[[Packet], bool]) -> list[Moment]:
-    """List all moments but those of changes of state.
+    """List the moments of a flow in order, without its changes of state.
 
-    An arrival is a moment of its own where ``arrives_apart`` is true of its packet.
+    A packet's arrival is a moment apart from its departure where ``arrives_apart(packet)`` is true.
     """
     folded = {id(packet) for run in runs for packet in run.packets}
     packets = [packet for packet in flow.packets if id(packet) not in folded]
@@ -78,7 +80,7 @@ def look_of(packet: Packet) -> Look:
 
 
 def said(moment: Moment, flow: Flow, language: str) -> str:
-    """Note on what happened; empty for plain data and acknowledgements."""
+    """Text of the note on a moment; empty for plain data and acknowledgements."""
     what = moment.what
     if isinstance(what, Packet):
         return notes.say("joint", language).join(notes.of_packet(what, flow, language))

@@ -1,8 +1,8 @@
 """Pictures in a Jupyter notebook.
 
 A `Trace`, a `StateDiagram` and a `Portrait` draw themselves when a cell ends with one of them. After
-``%load_ext postel.view.notebook`` a `Connection` does, too: the core knows nothing of pictures, so its class
-can't have the method that a notebook asks for, and the extension tells the notebook instead.
+``%load_ext postel.view.notebook`` a `Connection` does, too. The core has no code for pictures, so a
+`Connection` lacks the method ``_repr_html_`` that notebooks call; the extension registers a function instead.
 """
 
 from typing import Any
@@ -18,10 +18,10 @@ __all__ = ["Portrait", "StateDiagram", "load_ipython_extension"]
 
 
 class StateDiagram:
-    """State diagram, as in figure 5 of RFC 9293, with the way that each end of a trace's connections took."""
+    """State diagram (RFC 9293, figure 5) that marks the states which each end of a connection passed."""
 
     def __init__(self, trace: Trace | None = None) -> None:
-        """Take the connections that ``trace`` has now; without a trace the diagram has no ways."""
+        """Show the connections of ``trace``; without a trace, the diagram has no marks."""
         self._flows = trace.flows if trace is not None else []
 
     def _repr_svg_(self) -> str:
@@ -30,7 +30,7 @@ class StateDiagram:
 
 
 class Portrait:
-    """Connection as it is when the notebook asks: state diagram, variables, and a line like ``ss -ti``."""
+    """Connection as it is at the time of drawing: state diagram, variables, and a line like ``ss -ti``."""
 
     def __init__(self, connection: Connection) -> None:
         """Take the connection to show."""

@@ -12,7 +12,7 @@ from postel.view.packet import Kind, Packet
 
 LANGUAGES: Final = ("en", "zh")
 
-# By key, in the order of LANGUAGES
+# Texts by key: for each key one text per language, in the order of LANGUAGES
 TEXTS: Final = {
     "syn": (
         "asks to open: “my numbers start here”",
@@ -74,7 +74,7 @@ TEXTS: Final = {
     "dropped half_open_full": (
         "not kept: the half-open queue is full",
         "不予保存：半连接队列已满",
-    ),  # the answer may be a SYN cookie
+    ),  # the host may still answer the SYN with a SYN cookie, so the text doesn't say "dropped"
     "text": ("“{text}”", "“{text}”"),
     "joint": ("; ", "；"),
     "loss": ("loss", "丢包"),
@@ -134,7 +134,7 @@ TEXTS: Final = {
 
 
 def say(key: str, language: str, **values: object) -> str:
-    """Text of ``key`` in a language, with ``values`` put in; the key itself where it has no text.
+    """Text of ``key`` in a language, with ``values`` put in; the key itself if `TEXTS` doesn't have it.
 
     Raises ArgumentError for an unknown language.
     """
@@ -192,7 +192,7 @@ def sack_text(packet: Packet) -> str:
 
 
 def _starts_waiting(packet: Packet, flow: Flow) -> bool:
-    """Whether this is the first packet that leaves in TIME-WAIT, which acknowledges the peer's FIN."""
+    """Whether the packet is the first from its sender in TIME-WAIT; that one acknowledges the peer's FIN."""
     if packet.sender_state is not State.TIME_WAIT:
         return False
     return not any(

@@ -51,7 +51,7 @@ class Packet:
     segment: Segment | None = None
     caption: str = ""  # label of a packet that isn't TCP
     text: str = ""  # first line of the payload where it is text, or the names that a DNS message is about
-    # Of an ICMP error: source, destination and protocol of the packet that it quotes
+    # For an ICMP error: source, destination and protocol of the packet that the error quotes
     about: tuple[Endpoint, Endpoint, int] | None = None
     copy: int = 0  # 0 for the packet itself, from 1 on for further copies that the network made
     sender: str = ""  # name of the sending host, as the network says
@@ -59,26 +59,27 @@ class Packet:
     order: int = 0  # order number of the departure, among all that the trace recorded
     arrival_order: int = UNKNOWN  # order number of the arrival
     arrived_at: int = NEVER
-    due_at: int = NEVER  # when the network says that it will arrive
-    is_under_way: bool = False  # left a host that the trace observes, will be delivered, hasn't arrived yet
-    lost: str = ""  # reason, for a packet that was lost
+    due_at: int = NEVER  # time of arrival that the network has announced
+    # Whether the packet left a host that the trace observes, will be delivered, and hasn't arrived yet
+    is_under_way: bool = False
+    lost: str = ""  # reason why the packet was lost, or "" if it wasn't
     damaged: bool = False
-    dropped: str = ""  # reason, for a packet that the receiving host dropped
+    dropped: str = ""  # reason why the receiving host dropped the packet, or "" if it didn't
     kind: Kind = Kind.PLAIN
     seq: int = UNKNOWN
     ack: int = UNKNOWN
     window: int = UNKNOWN
     sack: tuple[tuple[int, int], ...] = ()
-    original: int = 0  # the number of the packet that this one sends again
-    again: int = 0  # the number of the packet that sends this one again
-    repeated: int = 0  # number of this duplicate ACK among those for the same number, from 1
-    sender_state: State | None = None  # on departure
-    receiver_state: State | None = None  # after arrival
+    original: int = 0  # number of the earlier packet that this packet retransmits, or 0
+    again: int = 0  # number of the first packet that retransmits this packet, or 0
+    repeated: int = 0  # for a duplicate ACK: 1 for the first with its acknowledgement number, 2 for the next
+    sender_state: State | None = None  # TCP state of the sender when the packet left
+    receiver_state: State | None = None  # TCP state of the receiver after the packet arrived
     receiver_changed: bool = False  # whether the arrival changed the receiver's state
 
 
 def read(octets: bytes, number: int, now: int) -> Packet:
-    """Make the record of any octets; those that aren't an IP packet have `NOWHERE` as both ends."""
+    """Make the record of ``octets``; if they aren't an IP packet, source and destination are `NOWHERE`."""
     try:
         packet = ip.parse(octets)
     except WireError as error:
@@ -166,7 +167,7 @@ def _dns_text(data: bytes) -> str:
 
 
 def _first_line(data: bytes) -> str:
-    """First line of a payload that begins as a text protocol's does; empty for any other."""
+    """First line of a payload that begins like a text protocol (`_STARTS`); empty for any other payload."""
     if not data.startswith(_STARTS):
         return ""
     line = data[:200].split(b"\r\n", 1)[0].decode("ascii", "replace")

@@ -19,7 +19,7 @@ def write(trace: Trace, file: BinaryIO, *, epoch: int = 0, language: str = "en")
 
     The packets are in the order in which they left; lost ones are written, too. ``file`` is a binary file
     that is open for writing. ``epoch`` is the time of day, in microseconds since 1970, at which the trace's
-    clock stood at 0. ``language`` of the comments is "en" or "zh". Raises what the file raises, and
+    clock stood at 0. ``language`` of the comments is "en" or "zh". Raises errors of ``file.write``, and
     ArgumentError for an unknown language.
 
     >>> import io
@@ -40,7 +40,7 @@ def write(trace: Trace, file: BinaryIO, *, epoch: int = 0, language: str = "en")
 def comment(packet: Packet, flow: Flow | None, language: str = "en") -> str:
     """Comment on a packet, with the number that the ladder prints for it.
 
-    ``client → server: #1 SYN, asks to open …; SYN-SENT``
+    An example is ``client → server: #1 SYN, asks to open …; SYN-SENT``.
     """
     what = flags_text(packet.segment.flags) if packet.segment is not None else packet.caption
     said = notes.of_packet(packet, flow, language) if flow is not None else []
@@ -76,5 +76,5 @@ def _name(told: str, end: Endpoint, flow: Flow | None) -> str:
 
 
 def enhanced_packet(packet: Packet, epoch: int, text: str) -> bytes:
-    """Block of a packet with ``text`` as its comment; ``epoch`` is as for `write`."""
+    """Enhanced packet block (pcapng) of a packet with the comment ``text``; ``epoch`` is as for `write`."""
     return pcapng.enhanced_packet(packet.octets, packet.sent_at + epoch, comment=text)

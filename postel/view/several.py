@@ -10,17 +10,17 @@ from postel.wire.segment import Segment
 
 
 class Observers(Witness):
-    """Observer that passes everything it is told to each of several observers, in their order.
+    """Observer that passes each call that it gets to several observers, in their order.
 
     ``observers`` may be observers of connections (`Observer`), of packets (`PacketObserver`), and witnesses
-    of a world (`Witness`); each is told what its kind has methods for. An `Observers` can stand where one
-    observer is asked for::
+    of a world (`Witness`); each gets the calls that its class has methods for. An `Observers` can be given
+    where one observer is asked for::
 
         Host("10.0.0.1/24", secret=secret, observer=Observers(trace, LoggingObserver()))
     """
 
     def __init__(self, *observers: Observer | PacketObserver) -> None:
-        """Take the observers. Raises KindError for an argument that is no observer, such as a class."""
+        """Take the observers. Raises KindError for an argument that isn't an observer, such as a class."""
         for observer in observers:
             require_kind(
                 "observers",
@@ -33,70 +33,70 @@ class Observers(Witness):
         self._witnesses = [observer for observer in observers if isinstance(observer, Witness)]
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
-        """Pass a change of state to each observer of connections."""
+        """Tell each observer of connections about a change of state."""
         for observer in self._of_connections:
             observer.state_changed(local, remote, before, after, now)
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
-        """Pass a segment that a connection sends to each observer of connections."""
+        """Tell each observer of connections that a connection sends a segment."""
         for observer in self._of_connections:
             observer.segment_sent(local, remote, segment, now)
 
     def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
-        """Pass a segment that arrived for a connection to each observer of connections."""
+        """Tell each observer of connections that a segment arrived for a connection."""
         for observer in self._of_connections:
             observer.segment_arrived(local, remote, segment, now)
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
-        """Pass an expired timer to each observer of connections."""
+        """Tell each observer of connections that a timer expired."""
         for observer in self._of_connections:
             observer.timer_expired(local, remote, timer, now)
 
     def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
-        """Pass a decision about loss to each observer of connections."""
+        """Tell each observer of connections what a sender decided about loss."""
         for observer in self._of_connections:
             observer.decided(local, remote, decision, now)
 
     def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
-        """Pass a peer's breach of a rule to each observer of connections."""
+        """Tell each observer of connections that a peer broke a rule."""
         for observer in self._of_connections:
             observer.peer_erred(local, remote, error, now)
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
-        """Pass a packet that a host dropped to each observer of connections."""
+        """Tell each observer of connections that a host dropped a packet."""
         for observer in self._of_connections:
             observer.packet_dropped(reason, octets, now)
 
     def packet_sent(self, octets: bytes, now: int) -> None:
-        """Pass a packet that left to each observer of packets."""
+        """Tell each observer of packets that a packet left."""
         for observer in self._of_packets:
             observer.packet_sent(octets, now)
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
-        """Pass a packet that arrived to each observer of packets."""
+        """Tell each observer of packets that a packet arrived."""
         for observer in self._of_packets:
             observer.packet_arrived(octets, now)
 
     def carried(
         self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
     ) -> None:
-        """Pass a packet that the network carries to each witness."""
+        """Tell each witness that the network carries a packet."""
         for witness in self._witnesses:
             witness.carried(sender, receiver, octets, sent_at, arrives_at, delivered)
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
-        """Pass a packet that the network loses to each witness."""
+        """Tell each witness that the network loses a packet."""
         for witness in self._witnesses:
             witness.lost(sender, receiver, octets, sent_at, why)
 
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
-        """Pass a packet's new time of arrival to each witness."""
+        """Tell each witness the new time of arrival, in microseconds, of a packet that is under way."""
         for witness in self._witnesses:
             witness.rescheduled(sender, receiver, delivered, sent_at, arrives_at)
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
-        """Pass a packet that is lost after it was carried to each witness."""
+        """Tell each witness that a packet which the network carried is lost after all."""
         for witness in self._witnesses:
             witness.intercepted(sender, receiver, delivered, sent_at, why)

@@ -30,7 +30,7 @@ _PLACES: Final = {
     State.LAST_ACK: (10, 62),
     State.TIME_WAIT: (12, 18),
 }
-_END: Final = (12, 62)  # place of the second CLOSED
+_END: Final = (12, 62)  # line and middle column of the second CLOSED
 _WAYS: Final = {
     1: "                          ┌───────────┴───────────────────────┐",
     3: "              ┌───────────┴──────────┐                        │",
@@ -83,7 +83,7 @@ def _label(state: State, marks: list[str]) -> str:
 
 
 def _put(row: str, middle: int, text: str) -> str:
-    """Put a text into a row, centred on this column, or right of what stands there already."""
+    """Add a text to a row: centred on the column ``middle``, or further right if the row is longer."""
     begin = max(middle - width(text) // 2, width(row.rstrip()) + 1 if row.strip() else 0)
     return left(row.rstrip(), begin) + text
 
@@ -101,8 +101,8 @@ def step(change: Change) -> str:
 def edge(change: Change) -> tuple[str, str, str]:
     """Id, event and action that `EDGES` has for a change of state.
 
-    Where several edges join the same two states, the one that fits the change's cause is taken. Without any,
-    the three texts are empty.
+    Where several edges join the same two states, the one that fits the change's cause is taken. Where no edge
+    joins them, the three texts are empty.
     """
     found = [
         (name, event, action)

@@ -6,7 +6,7 @@ from postel.times import MILLISECOND
 
 __all__ = ["text"]
 
-_UNLIMITED = 1 << 30  # octets: a threshold from here on was never lowered
+_UNLIMITED = 1 << 30  # octets; a slow start threshold this large was never lowered by a loss
 
 
 def text(status: Status) -> str:

@@ -1,7 +1,7 @@
 """Bars in text that show how long each end was in each state, and when its data was on its way.
 
-The bars stand below each other on one scale, which ends with the last packet. A state that lasts longer, as
-TIME-WAIT does, runs out of the picture, and its length stands beside it.
+The bars stand below each other on one scale, which ends with the last packet. The bar of a state that lasts
+longer, such as TIME-WAIT, ends with an arrow at the right edge, and its duration stands beside the bar.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from postel.wire import udp
 from postel.wire.address import Endpoint
 
 NARROWEST: Final = 60
-_LENGTH: Final = 11  # columns: "999.999 ms"
+_LENGTH: Final = 11  # columns for the duration beside a bar, such as "999.999 ms"
 _RESTING: Final = (State.CLOSED, State.LISTEN)
 _TO_ASCII: Final = str.maketrans("█▶", "#>")
 
@@ -27,7 +27,7 @@ _TO_ASCII: Final = str.maketrans("█▶", "#>")
 class _Bar:
     label: str
     begin: int
-    end: int  # NEVER where the state lasts
+    end: int  # microseconds; NEVER if the state doesn't end within the trace
 
 
 def render(trace: Trace, *, width: int = 104, ascii_only: bool = False) -> str:

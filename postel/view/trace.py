@@ -124,25 +124,26 @@ class Trace(Witness):
         self._number = number - 1
 
     def begin_connection(self, opener: Endpoint, other: Endpoint) -> None:
-        """Begin a flow that a capture says is one connection; what follows between these ends belongs to it.
+        """Begin a flow for packets that a capture shows to be one connection between these two ends.
 
-        No SYN begins another flow in its place, and changes of state are marked as inferred, not called.
+        All later packets between the ends belong to the flow, even a SYN with another initial sequence
+        number. The views mark changes of state without a cause as inferred from later segments.
         """
         self._begin(opener, other, segment.PROTOCOL).is_captured = True
 
-    # What a host and its link tell
+    # Calls from a host and its link
 
     def packet_sent(self, octets: bytes, now: int) -> None:
-        """Record a packet that a host sends. With a network, it counts as lost until `carried` is called."""
+        """Record a packet that a host sends. If a network reports, too, it counts as lost until `carried`."""
         self._fresh = packet = self._depart(octets, now)
         if packet is not None:
             if self._sees_both_ends:
-                # The network calls `carried` or `lost` at once, which replaces this.
+                # The network calls `carried` or `lost` at once, and either call replaces this reason.
                 packet.lost = NOT_CARRIED
             self._flying.setdefault(octets, deque()).append(packet)
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
-        """Record that a packet arrived; one that wasn't seen to leave gets a record now."""
+        """Record that a packet arrived; a packet without a record of its departure gets a record now."""
         waiting = self._flying.get(octets)
         if waiting:
             packet: Packet | None = waiting.popleft()
@@ -195,7 +196,7 @@ class Trace(Witness):
         if last is not None and last.at == local and last.when == now and last.cause is None:
             last.cause = expiry  # the change was reported before its timer
 
-    # What the program that makes the trace may add itself
+    # Call from the program that makes the trace
 
     def remark(self, local: Endpoint, remote: Endpoint, texts: tuple[str, ...], now: int) -> None:
         """Add a row about the end ``local`` of its connection with ``remote``, such as a call or a restart.
@@ -208,7 +209,7 @@ class Trace(Witness):
         flow.remarks.append(remark)
         self._causes[local, remote] = remark
 
-    # What a world or a relay tells
+    # Calls from a world or a relay
 
     def carried(
         self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
@@ -396,7 +397,7 @@ def _is_answer(first: Segment) -> bool:
 def _as_in(flow: Flow, receiver: Endpoint) -> tuple[Endpoint, Endpoint]:
     """Sender and receiver of an ICMP error, as the ends of the flow that it is about.
 
-    A router may send the error; in the views it comes from the side of the receiver's peer.
+    A router may have sent the error; the views show the error as sent by the receiver's peer.
     """
     one, other = flow.ends
     return (other, one) if one.address == receiver.address else (one, other)

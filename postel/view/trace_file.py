@@ -8,18 +8,19 @@ from postel.view import pcapng
 from postel.view.flow import Flow
 from postel.view.trace import Trace
 
-_REMEMBERED: Final = 4096  # data segments kept of one direction, to recognise a retransmission of them
-_RECENT: Final = 16  # packets and changes kept of a connection
+_REMEMBERED: Final = 4096  # segments kept for each direction of a connection, to recognise retransmissions
+_RECENT: Final = 16  # number of packets, and of changes of state, kept for each connection
 
 
 class TraceFile(Trace):
     """Trace of one host and its link that writes each packet into ``file`` when the next packet passes.
 
-    `finish` writes the last one. The file should be unbuffered, so that it is whole however the program ends.
+    `finish` writes the last packet. The file should be unbuffered, so that it is complete however the program
+    ends.
 
-    The comments on packets are those of a `Trace`, except for what only packets of long ago could tell: of a
-    connection only what later comments need is kept. Of more than ``most_flows`` connections, some are
-    forgotten, first those that have ended.
+    Each packet gets the comment that it would get from a `Trace`, except where the comment depends on packets
+    that are forgotten: each connection keeps only its latest packets and ranges of sequence numbers. When
+    there are more than ``most_flows`` connections, up to half are forgotten, first those that have ended.
 
     At most ``limit`` octets are written, or any number with 0; ``left_out`` counts packets that aren't in the
     file. ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
@@ -52,17 +53,17 @@ class TraceFile(Trace):
 
     @property
     def error(self) -> OSError | None:
-        """Error because of which nothing more is written, or None."""
+        """Error from writing the file, after which nothing more is written; None if there was none."""
         return self._capture.error
 
     def packet_sent(self, octets: bytes, now: int) -> None:
-        """Write the packet before this one, and record this one."""
+        """Write the previous packet into the file, and record the new one."""
         self._settle(now)
         super().packet_sent(octets, now)
         self._flying.clear()  # a packet that this host sends never arrives at the same host
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
-        """Write the packet before this one, and record this one."""
+        """Write the previous packet into the file, and record the new one."""
         self._settle(now)
         super().packet_arrived(octets, now)
 
@@ -72,7 +73,7 @@ class TraceFile(Trace):
         self._capture.finish(self._now + self._epoch)
 
     def _settle(self, now: int) -> None:
-        """Write the recorded packets and forget them, because nothing more will become known of them."""
+        """Write the recorded packets and forget them, because no later call adds to their records."""
         self._now = now
         for packet in self.packets:
             flow = self._current.get((packet.source, packet.destination, packet.protocol))

@@ -35,19 +35,19 @@ def plain(text: str) -> str:
 
 
 def left(text: str, columns: int, fill: str = " ") -> str:
-    """Pad a text on its right to so many columns; a longer one stays as it is."""
+    """Pad a text on its right to ``columns`` columns; return a longer text unchanged."""
     return text + fill * (columns - width(text))
 
 
 def right(text: str, columns: int, fill: str = " ") -> str:
-    """Pad a text on its left to so many columns; a longer one stays as it is."""
+    """Pad a text on its left to ``columns`` columns; return a longer text unchanged."""
     return fill * (columns - width(text)) + text
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """Break a text into lines of at most so many columns.
+    """Break a text into lines of at most ``columns`` columns.
 
-    Breaks are at spaces and between Chinese characters; a longer word is cut.
+    Breaks are at spaces and between Chinese characters; a word longer than a line is cut.
     """
     lines: list[str] = []
     line = ""

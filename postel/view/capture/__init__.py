@@ -1,10 +1,10 @@
-"""Captures from anywhere, read and explained: `Reader` finds the packets, `Table` the connections.
+"""Captures that any program wrote, read and explained: `Reader` finds packets, `Table` connections.
 
 ::
 
     pcap, pcapng ── Reader ──► frames ── Table ──► connections ──► a line each, findings, a ladder of one
 
-`postel explain` is made of this. With Python:
+The command ``postel explain`` uses this package. A program uses it so:
 
 >>> import io
 >>> from postel.view.capture import Reader, Table

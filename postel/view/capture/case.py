@@ -1,4 +1,4 @@
-"""What was found in one connection so far, and what must be remembered of its segments to find more."""
+"""Findings in one connection so far, and the state of its ends that is needed to find more."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,8 +11,8 @@ from postel.view.capture.sent import UNKNOWN
 from postel.wire import options
 from postel.wire.segment import ABSENT, AE
 
-MOST_PACKETS: Final = 12  # a finding names so many packets in text
-ANY: Final = 1 << 16  # more payload than a packet holds
+MOST_PACKETS: Final = 12  # the text of a finding names at most so many packets
+ANY: Final = 1 << 16  # largest payload in octets where no MSS is known: more than any packet holds
 _MOST_WAITING: Final = 64
 
 
@@ -32,7 +32,7 @@ class Finding:
 
 
 class Eye:
-    """What must be remembered of an end, beyond what `End` does, to judge the next segments."""
+    """State of one end, besides that in `End`, which is needed to judge the next segments."""
 
     __slots__ = (
         "ack",
@@ -61,28 +61,28 @@ class Eye:
     def __init__(self) -> None:
         """Begin without segments."""
         self.ack: int = UNKNOWN
-        self.number: int = 0  # the packet with its last segment
-        self.window: int = UNKNOWN  # in its last segment, as on the wire
-        self.shift: int = UNKNOWN  # the window is shifted by so many bits (`measures.scale`)
-        self.room: int = UNKNOWN  # the window in octets; UNKNOWN where the capture can't tell
-        self.most: int = ANY  # the largest payload that the other end's MSS allows
+        self.number: int = 0  # number of the packet with this end's last segment
+        self.window: int = UNKNOWN  # window in this end's last segment, as on the wire
+        self.shift: int = UNKNOWN  # number of bits by which the window is shifted (`measures.scale`)
+        self.room: int = UNKNOWN  # window in octets; UNKNOWN if the capture doesn't show by how much to shift
+        self.most: int = ANY  # largest payload, in octets, that the other end's MSS allows
         self.widest: int = 0
         self.duplicates: int = 0
-        self.sacked: tuple[tuple[int, int], ...] = ()  # the SACK blocks of its last ACK
+        self.sacked: tuple[tuple[int, int], ...] = ()  # SACK blocks of this end's last ACK
         self.tsval: int = ABSENT
-        self.ce: int = 0  # the packet with a CE mark that this end hasn't echoed yet
+        self.ce: int = 0  # number of the packet with a CE mark that this end hasn't echoed yet; 0 if none
         self.since_ce: int = 0
-        self.length: int = 0  # octets of payload in its last segment
-        self.kind: int = 0  # the flags of its last segment
-        self.opening: int = 0  # the packet with its last SYN or SYN,ACK
-        self.offer: options.Bearer | None = None  # the options of its last SYN
-        self.fin: int = 0  # the packet with its first FIN
-        self.is_cut: bool = False  # the snap length cut off some of its payload
-        # Segments that seem to be beyond the window, until they are acknowledged: the number after each, and
-        # its packet
+        self.length: int = 0  # octets of payload in this end's last segment
+        self.kind: int = 0  # flags of this end's last segment
+        self.opening: int = 0  # number of the packet with this end's last SYN or SYN,ACK
+        self.offer: options.Bearer | None = None  # options of this end's last SYN
+        self.fin: int = 0  # number of the packet with this end's first FIN
+        self.is_cut: bool = False  # whether the snap length cut off some of this end's payload
+        # Segments that seem to lie beyond the window and aren't acknowledged yet: for each, the sequence
+        # number after the segment, and the number of its packet
         self.beyond: list[tuple[int, int]] = []
-        self.stands: bool = False  # it sent a RST, and the connection hasn't gone on since
-        self.reset_beyond: int = 0  # the packet with a RST outside the window
+        self.stands: bool = False  # whether this end sent a RST, and the connection hasn't gone on since
+        self.reset_beyond: int = 0  # number of the packet with a RST outside the window; 0 if none
 
 
 @dataclass(slots=True)
@@ -94,23 +94,23 @@ class Story:
 
 
 class Case:
-    """Connection under closer watch, and its findings so far."""
+    """Connection that is examined segment by segment, and its findings so far."""
 
     def __init__(self, connection: Connection, most_packets: int = MOST_PACKETS) -> None:
         """Begin with a connection; a finding names up to ``most_packets`` packets."""
         self._most_packets = most_packets
         self.connection = connection
-        self.first = 0  # the number of its first packet
+        self.first = 0  # number of the connection's first packet
         self.speaker: End | None = None  # the end that sent the last segment
         self.eyes: tuple[Eye, Eye] = (Eye(), Eye())
         self.findings: dict[tuple[str, int], Finding] = {}
         self.pace: Pace = Pace(connection)
-        self.has_timestamps = False  # both ends offered them
-        self.may_mark = False  # packets may be marked as ECN-capable, since the ends agreed on it
+        self.has_timestamps = False  # whether both ends offered timestamps
+        self.may_mark = False  # whether packets may be marked as ECN-capable, because the ends agreed on ECN
         self._longest: dict[tuple[str, int], int] = {}
 
     def compare_offers(self) -> None:
-        """Keep what the options of both SYNs come to, since each segment needs it. Called after each SYN."""
+        """Compute what the options of both SYNs mean for later segments. Called after each SYN."""
         one, two = (end.offer for end in self.connection.ends)
         self.has_timestamps: bool = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
         accurate = self.connection.ends[0].syn_flags & AE != 0
@@ -122,7 +122,7 @@ class Case:
             eye.most = offer.mss if offer is not None and offer.mss > 0 else ANY
 
     def find(self, kind: str, end: End, number: int, **values: object) -> None:
-        """Count one more packet of a finding. Its values are those of the first packet."""
+        """Count one more packet of a finding. The finding keeps the ``values`` of its first packet."""
         finding = self.findings.get((kind, end.side))
         if finding is None:
             finding = self.findings[kind, end.side] = Finding(kind, end, values=values)
@@ -131,9 +131,9 @@ class Case:
             finding.packets.append(number)
 
     def find_longest(self, kind: str, end: End, number: int, length: int) -> None:
-        """Count one more packet of a finding that took ``length`` microseconds.
+        """Count one more packet of a finding about a duration, here ``length`` microseconds.
 
-        Its values are those of the longest.
+        The text of the finding gives the longest of the durations.
         """
         self.find(kind, end, number)
         finding = self.findings[kind, end.side]
@@ -144,7 +144,7 @@ class Case:
     def wait_beyond(self, end: End, behind: int, number: int) -> None:
         """Keep a segment of ``end`` that seems to be beyond the window, in case it is never acknowledged.
 
-        ``behind`` is the number after it.
+        ``behind`` is the sequence number after the segment, ``number`` the number of its packet.
         """
         waiting = self.eyes[end.side].beyond
         if len(waiting) < _MOST_WAITING:

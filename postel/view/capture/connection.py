@@ -1,7 +1,7 @@
-"""Connection of a capture: what is known of it while its packets pass, and what that comes to in the end.
+"""TCP connection of a capture: what its packets have shown, and how it opened and closed.
 
-`Connection.take` gets each segment. How the connection opened, which options are in force and how it closed
-are properties: they are computed from what was kept.
+`Connection.take` gets each segment that changes more than counters. The options in force and how the
+connection closed are computed on request from what `take` has stored.
 """
 
 from contextlib import suppress
@@ -17,7 +17,7 @@ from postel.wire import options
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, AE, CWR, ECE, FIN, RST, SYN
 
-# tshark's tcp.completeness
+# Bits of tshark's field tcp.completeness
 HAS_SYN: Final = 1
 HAS_SYN_ACK: Final = 2
 HAS_ACK: Final = 4
@@ -84,29 +84,30 @@ class End(Sent):
         self.endpoint: Endpoint = endpoint
         self.side: int = side
         self.packets: int = 0
-        self.octets: int = 0  # of its frames, with all headers
-        self.ip_octets: int = 0  # of its IP packets, with their headers
-        # Whether its next segment may take the short way, because it changes counters alone: an ACK without
-        # payload; payload that the capture has whole; payload of which the snap length cuts some off.
+        self.octets: int = 0  # octets of the frames that this end sent, with all headers
+        self.ip_octets: int = 0  # octets of the IP packets that this end sent, with their headers
+        # Whether this end's next segment may take the short way, because it changes counters alone. There is
+        # one field for each kind of segment: an ACK without payload; payload that the capture has whole;
+        # payload of which the snap length cuts some off.
         self.plain_acks: bool = False
         self.plain_text: bool = False
         self.plain_cut: bool = False
-        self.is_cut: bool = False  # the capture lacks some of the last payload's octets
-        self.is_uneven: bool = False  # an ACK of the other end may show Zeek a gap
+        self.is_cut: bool = False  # whether the capture lacks some octets of this end's last payload
+        self.is_uneven: bool = False  # whether an ACK of the other end may reveal a gap, as Zeek counts gaps
         self.last: int = 0
         self.shift: int = UNKNOWN
-        self.fin: int = UNKNOWN  # the number after its FIN
+        self.fin: int = UNKNOWN  # sequence number after this end's FIN
         self.syns: int = 0
         self.resets: int = 0
         self.syn_flags: int = 0
         self.zero_windows: int = 0
-        self.offer: options.Bearer | None = None  # the options of its SYN
+        self.offer: options.Bearer | None = None  # options of this end's SYN
 
     def take_syn(self, octets: bytes, start: int, end: int, flags: int) -> None:
         """Keep the options of a SYN, as far as they can be read.
 
-        A capture may have cut them off, or they contradict each other. Of several SYNs before the
-        connection is open the last counts.
+        A capture may have cut some options off, and options may contradict each other. Of several SYNs
+        before the connection is open, the last one counts.
         """
         if self.offer is not None and self.connection.opened != UNKNOWN:
             return
@@ -125,7 +126,7 @@ class End(Sent):
 class Before(NamedTuple):
     """Earlier connection between the same ends.
 
-    ``when`` its last packet passed, in microseconds, and how it ended.
+    ``when`` is the time of its last packet, in microseconds, and ``closing`` is how it ended.
     """
 
     when: int
@@ -166,7 +167,7 @@ class Connection:
     )
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, now: int, *, flipped: bool) -> None:
-        """Begin with the first packet, at ``now``; ``flipped`` if the other end sent it, not the opener."""
+        """Begin at ``now`` with the first packet; ``flipped`` if the other end, not the opener, sent it."""
         self.number: int = number
         self.ends: tuple[End, End] = (End(opener, 0), End(other, 1))
         for one, two in (self.ends, self.ends[::-1]):
@@ -176,11 +177,11 @@ class Connection:
         self.before: Before | None = None
         self.began: int = now
         self.syn_sent: int = UNKNOWN
-        self.syn_last: int = UNKNOWN  # the time of the latest SYN before the handshake was complete
+        self.syn_last: int = UNKNOWN  # time of the latest SYN before the handshake was complete
         self.syn_acked: int = UNKNOWN
         self.syn_ack_last: int = UNKNOWN
-        self.opened: int = UNKNOWN  # the time when the handshake was complete
-        self.round_trip: int = 0  # from the SYN that was answered to the ACK; 0 where one is missing
+        self.opened: int = UNKNOWN  # time when the handshake was complete
+        self.round_trip: int = 0  # microseconds from the last SYN to the handshake's ACK; 0 without both
         self._phases: int = 0  # bits of `completeness`
         self.first_fin: End | None = None
         self.early: str | None = None  # what became of TCP Fast Open: asked, given, sent, accepted, refused
@@ -190,15 +191,15 @@ class Connection:
         self.speaks_on: bool = False  # the end that sent the RST sent another segment after it
         self.copies: int = 0  # packets that the capture has more than once
         self.zeek: Zeek = Zeek(flipped=flipped)
-        self.is_watched: bool = False  # `Table.closer` is told of its segments
-        self.lingers: bool = False  # it is over, and kept for segments that come late
+        self.is_watched: bool = False  # whether `Table.closer` gets the segments of this connection
+        self.lingers: bool = False  # whether the connection is over, and kept only for late segments
         self.is_told: bool = False
         self.is_forgotten: bool = False
 
     def take(self, end: End, seq: int, ack: int, flags: int, window: int, length: int, now: int) -> Sight:
-        """Count in a segment that changes more than counters. Its options have been read before.
+        """Process a segment that changes more than counters. Its options have been read before.
 
-        Returns what the segment is, compared with those before it.
+        Returns what the segment is, compared with the segments before it.
         """
         if flags & SYN:
             self._take_syn(end, seq, flags, now)
@@ -216,7 +217,7 @@ class Connection:
         return sight
 
     def allow_short_way(self, end: End, flags: int) -> None:
-        """Let the next segment of ``end`` change counters alone, unless something special is under way."""
+        """Decide whether the next segment of ``end`` may take the short way, and change counters alone."""
         one, two = self.ends
         if self._is_special():
             one.plain_acks = one.plain_text = one.plain_cut = False
@@ -252,7 +253,7 @@ class Connection:
         )
 
     def acknowledge(self, end: End, ack: int, now: int) -> None:
-        """Take the ACK of a segment that took the short way, where its number isn't that of the last ACK."""
+        """Process a new acknowledgement number of ``end``, from a segment that took the short way."""
         other = end.other
         if other.next - ack & MASK > WIDEST:  # the capture lacks data, or has it only later
             self._acknowledge_unseen(end, ack, now)
@@ -265,7 +266,7 @@ class Connection:
                 self.zeek.acknowledge(end.side, ack)
 
     def _acknowledge_unseen(self, end: End, ack: int, now: int) -> None:
-        """Take an ACK of data that the capture lacks, or has only later."""
+        """Process an ACK of data that the capture lacks, or has only later."""
         self.catch_up()
         self.zeek.acknowledge(end.side, ack)
         if sequence.gt(ack, end.ack) and self.believes(end, ack):
@@ -275,20 +276,20 @@ class Connection:
         self.allow_short_way(end, ACK)
 
     def catch_up(self) -> None:
-        """Tell Zeek's reckoning of the data that took the short way."""
+        """Pass the data that took the short way to ``zeek``, which counts as Zeek does."""
         for end in self.ends:
             self._catch_up(end)
 
     def _catch_up(self, end: End) -> None:
-        """Tell Zeek's reckoning of the data of one end that took the short way."""
+        """Pass the data of one end that took the short way to ``zeek``, which counts as Zeek does."""
         if end.plain_text or end.plain_cut:
             self.zeek.catch_up(end.side, end.next, is_whole=end.plain_text)
 
     def _complete(self, end: End, flags: int, length: int) -> None:
         """Set the bits of `completeness` for a segment, as tshark does.
 
-        A segment with data isn't an ACK. Data without ACK and SYN doesn't count, nor do FIN and RST beside
-        a SYN.
+        A segment with data doesn't set the bit of the ACK. Data in a segment without ACK and SYN sets no bit,
+        nor do FIN and RST beside a SYN.
         """
         if length and flags & (SYN | ACK):
             self._phases |= HAS_DATA
@@ -303,10 +304,10 @@ class Connection:
             self._phases |= HAS_RST
 
     def _take_syn(self, end: End, seq: int, flags: int, now: int) -> None:
-        """Take the sequence number and time of a SYN.
+        """Store the sequence number and time of a SYN.
 
-        As long as the connection isn't open, its number begins the numbers of its end: what came before
-        belonged to an earlier connection, or was a challenge ACK (RFC 9293, 3.5.1, figure 10).
+        While the connection isn't open, the sequence numbers of this end begin anew with the SYN: segments
+        before it belonged to an earlier connection, or were challenge ACKs (RFC 9293, 3.5.1, figure 10).
         """
         end.syns += 1
         is_opening = self.opened == UNKNOWN or self.reset_by is not None
@@ -323,7 +324,7 @@ class Connection:
     def believes(self, end: End, ack: int) -> bool:
         """Return whether an ACK of ``end`` is about this connection.
 
-        Before it is open, only one that covers the other end's SYN is (RFC 9293, 3.10.7.3).
+        Before the connection is open, only an ACK that covers the other end's SYN is (RFC 9293, 3.10.7.3).
         """
         other = end.other
         if other.next == UNKNOWN:
@@ -333,7 +334,7 @@ class Connection:
         return abs(sequence.offset(ack, other.next)) <= WIDEST
 
     def _take_ack(self, end: End, ack: int, flags: int, length: int, window: int, now: int) -> None:
-        """Take the ACK of a segment that took the long way."""
+        """Process the ACK of a segment that took the long way."""
         if not self.believes(end, ack):
             return
         other = end.other
@@ -352,7 +353,7 @@ class Connection:
             other.accept_probe(ack)
 
     def _take_end(self, end: End, seq: int, flags: int, length: int) -> None:
-        """Take FIN and RST. A RST is forgotten where both ends send on after it."""
+        """Process FIN and RST. A RST is forgotten if both ends send further segments after it."""
         if flags & FIN and end.fin == UNKNOWN:
             end.fin = sequence.add(seq, length + (flags & SYN != 0) + 1)
             self.first_fin = self.first_fin or end
@@ -364,7 +365,7 @@ class Connection:
         elif self.reset_by is end:
             self.speaks_on = True
         elif self.reset_by is not None and self.speaks_on:
-            self.reset_by = None  # the RST was forged, or answered something old: both ends went on
+            self.reset_by = None  # both ends went on: the RST was forged, or it answered an old segment
 
     @property
     def last(self) -> int:
@@ -375,7 +376,7 @@ class Connection:
     def completeness(self) -> int:
         """Phases that the capture has, as tshark's ``tcp.completeness``: the sum of HAS_SYN to HAS_RST.
 
-        For tshark it is 0 of a connection with a single packet, unless that is a SYN.
+        As in tshark, 0 for a connection with a single packet, unless that packet is a SYN.
         """
         has_one = self.ends[0].packets + self.ends[1].packets == 1
         return 0 if has_one and not self._phases & HAS_SYN else self._phases
@@ -390,7 +391,7 @@ class Connection:
 
     @property
     def is_over(self) -> bool:
-        """Whether no more segments have to come: the connection was closed by FINs, or reset."""
+        """Whether no more segments are expected: the connection was refused, reset, or closed by FINs."""
         return self.closing in _OVER
 
     @property
@@ -420,7 +421,7 @@ class Connection:
 
     @property
     def handshake_time(self) -> int:
-        """Time from the SYN to the ACK that completes the handshake; UNKNOWN where one of them is missing."""
+        """Microseconds from the first SYN to the handshake's ACK; UNKNOWN where one of the two is missing."""
         return UNKNOWN if UNKNOWN in (self.syn_sent, self.opened) else self.opened - self.syn_sent
 
     def agreed(self) -> list[str]:
@@ -444,7 +445,7 @@ class Connection:
     def _agreed_ecn(self) -> list[str]:
         """Return the kind of ECN that the flags AE, CWR and ECE of both SYNs agree on.
 
-        RFC 3168, 6.1.1 and RFC 9768, 3.1.1 tell which flags mean what.
+        RFC 3168, 6.1.1 and RFC 9768, 3.1.1 define these flags.
         """
         asked, answered = (end.syn_flags & (AE | CWR | ECE) for end in self.ends)
         if asked == AE | CWR | ECE and answered not in (0, ECE, AE | CWR | ECE):
@@ -454,7 +455,8 @@ class Connection:
     def _take_fast_open(self, end: End, ack: int, flags: int, length: int) -> None:
         """Follow TCP Fast Open (RFC 7413, 4).
 
-        A cookie is asked for and given, or sent with data, which is accepted or refused.
+        Either the opener asks for a cookie and gets one, or it sends a cookie with data, which the other end
+        accepts or refuses.
         """
         cookie = end.offer.fast_open if end.offer is not None else None
         if not flags & ACK:
@@ -472,5 +474,5 @@ def _kinds(offer: options.Bearer) -> frozenset[int]:
 
 
 def _number(value: int) -> str:
-    """Return an MSS as text, "-" where the option was missing."""
+    """Return an MSS as text, or "-" if the SYN had no such option."""
     return "-" if value == ABSENT else str(value)

@@ -1,4 +1,4 @@
-"""A conn.log as Zeek writes it: separated by tabs, for the tools that read Zeek's."""
+"""Log of connections in the format of Zeek's conn.log, which is text in columns separated by tabs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ _PRIVATE_6: Final = (b"\xfc", b"\xfd", b"\xfe")
 
 
 def heading(opened: datetime) -> Iterator[str]:
-    """Yield the lines before the first connection."""
+    """Yield the lines of the log before the first connection."""
     yield "#separator \\x09"
     yield "#set_separator\t,"
     yield "#empty_field\t(empty)"
@@ -53,20 +53,20 @@ def heading(opened: datetime) -> Iterator[str]:
 
 
 def ending(closed: datetime) -> str:
-    """Return the last line."""
+    """Return the last line of the log."""
     return f"#close\t{closed:%Y-%m-%d-%H-%M-%S}"
 
 
 def now() -> datetime:
-    """Return the time that heading and ending tell."""
+    """Return the present time, as an argument for `heading` and `ending`."""
     return datetime.now(UTC)
 
 
 def line(connection: Connection) -> str:
     """Return the line of one connection.
 
-    ``service`` and tunnels are never told. Times are those of all segments, those that come late after a
-    close included.
+    The fields for the service and for tunnels are never set. Times are those of all segments, including those
+    that come late, after a close.
     """
     one, two = connection.ends
     took = connection.last - connection.began
@@ -95,7 +95,7 @@ def line(connection: Connection) -> str:
 
 
 def _sent(end: End) -> int:
-    """Return the octets that an end sent by its sequence numbers, so with those that the capture lacks."""
+    """Return how many octets of payload an end sent, including those that the capture lacks."""
     return end.data + (end.missing if end.packets else 0)
 
 
@@ -107,7 +107,7 @@ def _seconds(microseconds: int) -> str:
 def _uid(connection: Connection) -> str:
     """Return an identifier of the connection.
 
-    It is the same for the same packets, while Zeek draws its own by chance.
+    The same packets always get the same identifier, whereas Zeek's identifiers are random.
     """
     key = "".join(map(str, (connection.began, connection.number, *(end.endpoint for end in connection.ends))))
     number = int.from_bytes(blake2b(key.encode(), digest_size=16).digest(), "big")
@@ -121,8 +121,8 @@ def _uid(connection: Connection) -> str:
 def _local(end: End) -> str:
     """Return "T" for an address of a private network, else "F".
 
-    Zeek's `Site::local_nets` are these unless its user names others (RFC 1918, RFC 6598, RFC 4193, RFC
-    4291).
+    The private networks are the default of Zeek's `Site::local_nets` (RFC 1918, RFC 6598, RFC 4193,
+    RFC 4291).
     """
     address = end.endpoint.address
     if len(address) == 4:

@@ -1,6 +1,6 @@
-"""Packets of a capture file: pcap and pcapng, from an open file or a pipe.
+"""Reader of the packets in a capture file (pcap or pcapng), from an open file or a pipe.
 
-Understood are pcap (draft-ietf-opsawg-pcap) in both byte orders, with micro- and nanoseconds, its old
+The module reads pcap (draft-ietf-opsawg-pcap) in both byte orders, with micro- and nanoseconds, its old
 version 2.2 and its "modified" kind, and pcapng (draft-ietf-opsawg-pcapng). `postel.view.capture.files`
 opens the files, compressed or not, and reads several as one.
 
@@ -15,16 +15,16 @@ from io import BufferedIOBase
 from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
-LARGEST: Final = 1 << 24  # octets of a packet or a block
+LARGEST: Final = 1 << 24  # largest packet or block, in octets; a longer one is damage
 MOST_INTERFACES: Final = 1 << 16
-_CHUNK: Final = 1 << 17  # so few stay in the processor's cache until their packets are read
+_CHUNK: Final = 1 << 17  # octets read at once; so few stay in the processor's cache until they are parsed
 _MICROSECONDS: Final = 1_000_000
 
-# A frame's time in microseconds, where it starts in the chunk, how many octets of it were captured, how many
-# it had, and the type of its link
+# Frame in a chunk: time in microseconds since 1970, offset in the chunk, number of octets captured, number of
+# octets on the wire, and link type
 Frame: TypeAlias = tuple[int, int, int, int, int]
 
-_PCAP_MAGICS: Final = {  # byte order, units of time in a microsecond, octets of a packet's header
+_PCAP_MAGICS: Final = {  # byte order, units of time per microsecond, octets of a packet's header
     b"\xd4\xc3\xb2\xa1": ("<", 1, 16),
     b"\xa1\xb2\xc3\xd4": (">", 1, 16),
     b"\x4d\x3c\xb2\xa1": ("<", 1000, 16),
@@ -32,7 +32,8 @@ _PCAP_MAGICS: Final = {  # byte order, units of time in a microsecond, octets of
     b"\x34\xcd\xb2\xa1": ("<", 1, 24),  # "modified": with interface, protocol and direction
     b"\xa1\xb2\xcd\x34": (">", 1, 24),
 }
-# Before this minor version of pcap the two lengths are the other way round, in this one in some files.
+# In pcap files with a lower minor version, and in some with this one, a packet's original length comes before
+# its captured length.
 _SWAPPED: Final = 3
 _PCAP_HEADER: Final = 24
 _SECTION_HEADER: Final = b"\x0a\x0d\x0d\x0a"
@@ -73,10 +74,10 @@ class Reader:
         self._file = file
         self._broken = ""
         self._octets = b""
-        self._offset = 0  # where the chunk begins in the file
+        self._offset = 0  # offset in the file at which the chunk begins
 
     def chunks(self) -> Iterator[tuple[bytes, list[Frame]]]:
-        """Yield the file in pieces: octets, and where in them the frames are, as `Table.take` takes both."""
+        """Yield the file in chunks: octets and the list of frames in them, the arguments of `Table.take`."""
         form = self._form()
         while form is not None:
             form.position = 0
@@ -96,7 +97,7 @@ class Reader:
                 return
 
     def _form(self) -> "Pcap | Pcapng | None":
-        """Return the format that the first octets tell of; None, with ``damage`` set, for any other file.
+        """Return the parser for the format that the first octets show; else set ``damage`` and return None.
 
         The header of a pcap file doesn't become part of the first chunk. That of a pcapng file does: it is
         a block like any other.
@@ -109,18 +110,18 @@ class Reader:
             order, units, header = _PCAP_MAGICS[magic]
             minor, link = Struct(f"{order}6xH12xI").unpack_from(self._octets)
             self._drop(_PCAP_HEADER)
-            # The upper 16 bits of the link tell of a frame check sequence, which doesn't matter here.
+            # The upper 16 bits of the link type describe a frame check sequence, which isn't used here.
             return Pcap(order, units, header, link & 0xFFFF, minor)
         self.damage = Damage(0, self._broken or _stranger(self._octets))
         return None
 
     def _drop(self, octets: int) -> None:
-        """Forget the first octets of the chunk: their frames were read."""
+        """Remove the first ``octets`` of the chunk, because their frames were read."""
         self._octets = self._octets[octets:]
         self._offset += octets
 
     def _read(self) -> bytes:
-        """Return the next part of the file: b"" at its end, and where its compression is damaged."""
+        """Return the next octets of the file; b"" at its end, and where its compression is damaged."""
         try:
             return self._file.read1(_CHUNK)
         except _BROKEN_STREAMS as error:
@@ -157,13 +158,13 @@ class Pcap:
     """Format pcap: a header, then packets, each with its time and two lengths before it."""
 
     def __init__(self, order: str, units: int, header: int, link: int, minor: int) -> None:
-        """Take what the file's header tells.
+        """Take the values of the file's header.
 
         ``units`` of time make a microsecond, ``header`` is the length of a packet's header in octets,
         ``minor`` the version of the format.
         """
         self.position: int = 0
-        self.needed: int = 0  # octets of the next packet, where it is known
+        self.needed: int = 0  # octets of the next packet with its header; 0 while unknown
         self.broken: str = ""
         self._record = Struct(f"{order}IIII")
         self._units = units
@@ -174,7 +175,7 @@ class Pcap:
     def frames(self, octets: bytes) -> list[Frame]:
         """Return all frames that are whole in the chunk; ``position`` is then where the rest begins.
 
-        A list, not a generator: to resume a generator would take longer than to read a packet.
+        The result is a list, because to resume a generator would take longer than to read a packet.
         """
         found: list[Frame] = []
         unpack, units, header, link = self._record.unpack_from, self._units, self._header, self._link
@@ -198,7 +199,7 @@ class Pcap:
         return found
 
     def what(self, octets: bytes) -> str:
-        """Name what the file ends in the middle of."""
+        """Name the part of the file that is incomplete at the file's end, with its size in octets."""
         if len(octets) < self._header:
             return "a packet's header"
         return f"a packet of {self.needed}"
@@ -233,7 +234,7 @@ class Pcapng:
         self.needed: int = 0
         self.broken: str = ""
         self._interfaces: list[Interface] = []
-        self._now = 0  # the time of the last packet that had one
+        self._now = 0  # time of the last packet with a time, in microseconds since 1970
         self._set_order("<")
 
     def _set_order(self, order: str) -> None:
@@ -292,7 +293,7 @@ class Pcapng:
     def _other(self, octets: bytes) -> Frame | None:
         """Read one block that isn't a sound enhanced packet. Returns its frame, if it holds one.
 
-        ``position`` doesn't move where the block isn't whole in the chunk.
+        ``position`` stays as it is if the chunk doesn't have the whole block.
         """
         position = self.position
         if position + 12 > len(octets):
@@ -384,5 +385,5 @@ class Pcapng:
         return self._interfaces[number]
 
     def what(self, octets: bytes) -> str:
-        """Name what the file ends in the middle of."""
+        """Name the part of the file that is incomplete at the file's end, with its size in octets."""
         return f"a block of {self._block.unpack_from(octets)[1]}" if len(octets) >= 8 else "a block"

@@ -1,8 +1,9 @@
 """Segments of a connection as curves over time: sequence numbers, windows and round trips, as SVG.
 
-Each end has its colour. In the first chart a dot is a segment with data, a cross one that was sent again,
-and the line what the other end acknowledged. In the second, the line is the window that an end advertises,
-and the dots what the other end has in flight. The third has round trips from where the capture was made.
+Each end has its colour. In the first chart a dot is a segment with data, a cross is a retransmission, and the
+line shows which number the other end has acknowledged. In the second chart a line is the window that an end
+advertises, and a dot is how many octets the other end has in flight. The third chart has round-trip times,
+measured where the capture was made.
 """
 
 from collections import deque
@@ -18,7 +19,7 @@ from postel.view.capture.table import Seen
 from postel.view.svg.element import document, element, escaped
 from postel.wire.segment import ACK, RST, SYN
 
-MOST: Final = 4000  # points of a curve; further ones are left out, and the page says so
+MOST: Final = 4000  # largest number of points of a curve; further ones are left out, and the page says so
 _WIDE: Final = 860.0
 _HIGH: Final = 190.0
 _LEFT: Final = 74.0
@@ -38,12 +39,12 @@ class Point(NamedTuple):
 
 
 class Curves:
-    """Curves of one connection, for the closer look of a `Table`: ``look(seen)`` for each of its segments."""
+    """Curves of one connection. A `Table` can call ``look`` with each segment of the connection."""
 
     def __init__(self, connection: Connection) -> None:
         """Begin without points."""
         self.connection: Connection = connection
-        self.is_cut: bool = False  # there were more points than are drawn
+        self.is_cut: bool = False  # whether there were more points than are drawn
         self._sent: tuple[list[Point], list[Point]] = ([], [])
         self._again: tuple[list[Point], list[Point]] = ([], [])
         self._acked: tuple[list[Point], list[Point]] = ([], [])
@@ -56,7 +57,7 @@ class Curves:
         )
 
     def look(self, seen: Seen) -> None:
-        """Take the points of a segment; a RST and a copy have none."""
+        """Add the points of a segment; a RST and a copy of a packet add none."""
         if seen.sight is Sight.COPY or seen.located.bits & RST:
             return
         end, located = seen.end, seen.located
@@ -78,7 +79,7 @@ class Curves:
             self._add(self._windows[side], when, located.window << shift)
 
     def _acknowledge(self, seen: Seen, when: int) -> None:
-        """Take the points of an ACK: what it acknowledges, and the round trip that it ends."""
+        """Add the points of an ACK: the number that it acknowledges, and the round-trip time that it ends."""
         side = 1 - seen.end.side
         self._add(self._acked[side], when, sequence.offset(seen.located.ack, seen.end.other.first))
         outstanding = self._outstanding[side]
@@ -95,7 +96,7 @@ class Curves:
             self.is_cut = True
 
     def render(self, language: str) -> str:
-        """Return the charts, one below the other, to stand in a page."""
+        """Return the charts as SVG, one below the other, to put into a web page."""
         numbers: list[Marks] = [("curve", self._acked), ("dots", self._sent), ("crosses", self._again)]
         windows: list[Marks] = [("curve", self._windows), ("dots", self._flights)]
         charts = [

@@ -20,9 +20,10 @@ _ZSTD: Final = (("compression.zstd", "ZstdFile"), ("backports.zstd", "ZstdFile")
 
 
 def plain(file: BufferedIOBase) -> BufferedIOBase:
-    """Return the file without the compression that its first octets tell of: gzip, bzip2, xz or zstd.
+    """Return a file with the decompressed octets of ``file``, which may be gzip, bzip2, xz, zstd or plain.
 
-    Raises ArgumentError for zstd where Python has nothing to read it.
+    The first octets show the kind of compression. Raises ArgumentError for zstd if no module for it is
+    installed.
     """
     buffered = _Begun(file)
     beginning = buffered.beginning
@@ -37,7 +38,7 @@ def plain(file: BufferedIOBase) -> BufferedIOBase:
 
 
 class _Begun(BufferedIOBase):
-    """File of which the first octets were read in advance; reading begins with them again."""
+    """File that keeps the first octets for a look at them; reading returns these octets, too."""
 
     def __init__(self, file: BufferedIOBase) -> None:
         """Read the first octets of ``file``, at least as many as a magic number has."""
@@ -48,7 +49,7 @@ class _Begun(BufferedIOBase):
         self._waiting = self.beginning
 
     def readable(self) -> bool:
-        """Return True: gzip, bz2 and lzma ask before they read."""
+        """Return True. The modules gzip, bz2 and lzma call this before they read."""
         return True
 
     def read1(self, size: int | None = -1, /) -> bytes:
@@ -88,7 +89,7 @@ def _zstd(file: BufferedIOBase) -> BufferedIOBase:
 class Merged:
     """Several captures, read as one in the order of their times.
 
-    Packets of one file keep their order. ``damage`` is the first that was found in any of the files.
+    Packets of one file keep their order. ``damage`` is that of the first file that is broken.
     """
 
     def __init__(self, readers: Sequence[Reader]) -> None:
@@ -118,7 +119,7 @@ def _time(source: "_Source") -> int:
 
 
 class _Source:
-    """One file of several, and its frames that were read and not yet handed on."""
+    """One file of several, with the frames that were read from it and not yet returned."""
 
     def __init__(self, reader: Reader) -> None:
         """Begin before the first chunk."""
@@ -127,7 +128,7 @@ class _Source:
         self._frames: list[Frame] = []
 
     def has_more(self) -> bool:
-        """Return whether a packet is left; reads the next chunk where none is at hand."""
+        """Return whether a packet is left; read the next chunk first if no frame is kept."""
         while not self._frames:
             chunk = next(self._chunks, None)
             if chunk is None:

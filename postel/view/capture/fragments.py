@@ -7,14 +7,14 @@ from typing import Final
 
 from postel.times import SECOND
 
-MOST: Final = 256  # so many packets wait at once; of more, the oldest is given up
-_PATIENCE: Final = 60 * SECOND  # RFC 8200, 4.5
+MOST: Final = 256  # largest number of incomplete packets that are kept; for one more, the oldest is dropped
+_PATIENCE: Final = 60 * SECOND  # time after which an incomplete packet is dropped (RFC 8200, 4.5)
 _LARGEST: Final = 65_535
 _FRAGMENT: Final = 44
 
 
 class _Waiting:
-    """Packet of which some fragments have come, and others are missing.
+    """Incomplete packet: some fragments have come, and others are missing.
 
     ``size`` is the length of the payload in octets, 0 until the last fragment has come.
     """
@@ -24,22 +24,22 @@ class _Waiting:
     def __init__(self, began: int) -> None:
         """Begin with the first fragment that comes, at ``began`` microseconds."""
         self.began = began
-        self.count = 0  # how many of its fragments have come
+        self.count = 0  # number of the packet's fragments that have come
         self.head = b""
         self.parts: dict[int, bytes] = {}
         self.size = 0
 
 
 class Fragments:
-    """Fragments that wait for the rest of their packets: `take` each, and get the packet with the last."""
+    """Fragments of incomplete packets. `take` gets each fragment, and returns a packet once it is whole."""
 
     def __init__(self) -> None:
-        """Begin without any."""
-        self.left: int = 0  # how many fragments are of packets that aren't whole
+        """Begin without fragments."""
+        self.left: int = 0  # number of fragments that belong to packets which didn't become whole
         self._waiting: dict[bytes, _Waiting] = {}
 
     def take(self, octets: bytes, ip: int, end: int, now: int) -> bytes:
-        """Return the whole packet, as if it had never been cut; b"" while fragments are missing."""
+        """Add a fragment. Return the whole packet with its IP header, or b"" while fragments are missing."""
         key, head, offset, more, payload = (
             _parsed_4(octets, ip, end) if octets[ip] >> 4 == 4 else _parsed_6(octets, ip, end)
         )
@@ -85,7 +85,7 @@ def _joined(waiting: _Waiting) -> bytes:
 
 
 def _parsed_4(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool, bytes]:
-    """Return of an IPv4 fragment: key of its packet, header, offset, whether more follow, and payload."""
+    """Parse an IPv4 fragment into key of its packet, header, offset, whether more follow, and payload."""
     header = (octets[ip] & 15) * 4
     total = octets[ip + 2] << 8 | octets[ip + 3]
     field = octets[ip + 6] << 8 | octets[ip + 7]
@@ -95,7 +95,7 @@ def _parsed_4(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool
 
 
 def _parsed_6(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool, bytes]:
-    """Return of an IPv6 fragment: key of its packet, header, offset, whether more follow, and payload.
+    """Parse an IPv6 fragment into key of its packet, header, offset, whether more follow, and payload.
 
     Extension headers before the fragment header aren't part of the packet that is returned.
     """

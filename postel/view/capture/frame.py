@@ -1,6 +1,6 @@
-"""Place of the segment in an IP packet: past IP's options or extension headers, and past tunnels.
+"""Search for the TCP segment in an IP packet: past IP's options, extension headers, and tunnels.
 
-Tunnels that are looked into: IP in IP and 6in4 (RFC 2003, 4213), GRE (RFC 2784, 2890) with Ethernet, PPP or
+These tunnels are known: IP in IP and 6in4 (RFC 2003, 4213), GRE (RFC 2784, 2890) with Ethernet, PPP or
 ERSPAN in it, VXLAN (RFC 7348), GENEVE (RFC 8926), GTP-U (3GPP TS 29.281), AH (RFC 4302).
 """
 
@@ -17,7 +17,7 @@ _GRE: Final = 47
 _ICMP: Final = (1, 58)
 _IN_IP: Final = (4, 41)  # IPv4 or IPv6 follows
 _MOST_TUNNELS: Final = 4
-_VXLAN: Final = (4789, 8472)  # IANA's port, and that of Linux before there was one
+_VXLAN: Final = (4789, 8472)  # UDP ports: the one of IANA, and the one that Linux used before
 _GENEVE: Final = 6081
 _GTP_U: Final = 2152
 _GTP_PACKET: Final = 255
@@ -38,8 +38,9 @@ _TCP: Final = Struct("!4xIIHH")
 class Located(NamedTuple):
     """Segment that was found. At least its header was captured.
 
-    ``pair`` is source and destination address and both ports as they stand in the packet; ``ip`` is where
-    its IP header begins, ``at`` and ``end`` bound the segment.
+    ``pair`` is source and destination address and both ports as they stand in the packet. ``ip``, ``at`` and
+    ``end`` are offsets: of the IP header, of the segment, and of the octet after the segment. ``bits`` has
+    the header's 16 bits for data offset and flags.
     """
 
     pair: bytes
@@ -53,9 +54,9 @@ class Located(NamedTuple):
 
 
 class Other(NamedTuple):
-    """What is at ``ip`` in place of a segment: what it is, or why it can't be read.
+    """Content of an IP packet in which no segment was found; ``what`` names it, or says what is wrong.
 
-    ``is_fragment`` is of TCP.
+    ``ip`` is the offset of the IP header. ``is_fragment`` is True for a fragment of a TCP packet.
     """
 
     what: str
@@ -85,8 +86,9 @@ OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP
 def segment(octets: bytes, ip: int, end: int, whole: int, tunnels: int = 0) -> Located | Other:
     """Return the TCP segment in the IP packet at ``ip``, or what is there instead.
 
-    ``end`` is where the captured octets end, ``whole`` where the frame did on the wire. Where IP's header
-    tells the packet's length, that counts: some tools cut packets and don't say so.
+    ``end`` is the offset at which the captured octets end, ``whole`` that at which the frame ended on the
+    wire. If IP's header has the packet's length, that replaces ``whole``, because some tools cut packets and
+    don't say so.
     """
     if ip >= end:
         return CUT
@@ -106,7 +108,7 @@ def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
         return DAMAGED
     if fragment & 0x3FFF:
         return Other(FRAGMENTS_OF_OTHERS, ip, protocol == TCP)
-    if total:  # 0 where the sender's device fills it in, and the capture was made before that
+    if total:  # 0 if the sender's network device fills the length in after the packet was captured
         whole = ip + total
     at = ip + header
     if protocol == _AUTHENTICATION and at + 8 <= end:
@@ -141,7 +143,7 @@ def _in_ipv6(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
 
 
 def _located(octets: bytes, ip: int, size: int, at: int, end: int, whole: int) -> Located | Other:
-    """Return the segment at ``at``, unless its header can't be."""
+    """Return the segment at ``at``, or an `Other` if its header is cut off or has an impossible length."""
     if at + 20 > end:
         return CUT
     seq, ack, bits, window = _TCP.unpack_from(octets, at)
@@ -159,7 +161,7 @@ def _located(octets: bytes, ip: int, size: int, at: int, end: int, whole: int) -
 def _tunnelled(
     protocol: int, octets: bytes, ip: int, at: int, end: int, whole: int, tunnels: int
 ) -> Located | Other:
-    """Return what is in the packet inside a tunnel, or which protocol it is, if it is no tunnel."""
+    """Return what is in the packet inside a tunnel, or an `Other` with the protocol if it isn't a tunnel."""
     inner = NOWHERE
     if tunnels < _MOST_TUNNELS:
         if protocol in _IN_IP:
@@ -212,8 +214,8 @@ def _in_udp(octets: bytes, at: int, end: int) -> int:
 def _in_gtp(octets: bytes, at: int, end: int) -> int:
     """Return where IP begins behind a header of GTP-U.
 
-    It has eight octets; four more where a flag says so, the last of which begins a chain of extension
-    headers.
+    The header has eight octets, or twelve if one of three flags is set. The last of the twelve octets is the
+    type of the first extension header, 0 if there is none.
     """
     if not octets[at] & 7:
         return at + 8

@@ -1,7 +1,7 @@
-"""What lies around an IP packet in a frame: the link's header, tags and labels, PPP, LLC, 802.11.
+"""Headers before an IP packet in a frame: the link's header, tags and labels, PPP, LLC, 802.11.
 
-Each function returns where IP begins, or NOWHERE. The numbers of links are those of
-draft-ietf-opsawg-pcaplinktype, the types behind a link's header those of IEEE 802.
+Most functions return the offset at which IP begins, or NOWHERE. The numbers of link types are those of
+draft-ietf-opsawg-pcaplinktype; the types after a link's header are EtherTypes (IEEE 802).
 """
 
 from collections.abc import Callable
@@ -23,12 +23,12 @@ COOKED_2: Final = 276
 _PPP_SERIAL: Final = 50
 _PPP_ETHERNET: Final = 51
 _PPP_WITH_DIRECTION: Final = 204
-_RAW: Final = (RAW, 12, 14, 228, 229)  # 12 and 14 are what some systems write; IPv4 alone, IPv6 alone
+_RAW: Final = (RAW, 12, 14, 228, 229)  # some systems write 12 or 14; 228 is for IPv4 alone, 229 for IPv6
 
 NOWHERE: Final = -1
 IPV4: Final = 0x0800
 IPV6: Final = 0x86DD
-_TAGS: Final = (0x8100, 0x88A8, 0x9100)  # IEEE 802.1Q, 802.1ad, and what came before it
+_TAGS: Final = (0x8100, 0x88A8, 0x9100)  # IEEE 802.1Q, 802.1ad, and its predecessor QinQ
 _MPLS: Final = (0x8847, 0x8848)
 _PPPOE_SESSION: Final = 0x8864
 _ETHERNET_BRIDGED: Final = 0x6558
@@ -63,12 +63,12 @@ LINK_NAMES: Final = {
 
 
 def is_known(link: int) -> bool:
-    """Return whether frames of this link can hold IP that is found."""
+    """Return whether `network` can find IP in frames of this link type."""
     return link == ETHERNET or link in _LINKS
 
 
 def network(link: int, octets: bytes, start: int, end: int) -> int:
-    """Return where the IP header begins, NOWHERE if there is none that can be found."""
+    """Return where the IP header begins in a frame from ``start`` to ``end``; NOWHERE if none is found."""
     if link == ETHERNET:
         return ethernet(octets, start, end)
     find = _LINKS.get(link)
@@ -81,7 +81,7 @@ def ethernet(octets: bytes, start: int, end: int, layers: int = 0) -> int:
 
 
 def typed(kind: int, octets: bytes, at: int, end: int, layers: int = 0) -> int:
-    """Return where IP begins behind an Ethernet type, before which ``layers`` others came."""
+    """Return where IP begins after the Ethernet type ``kind``; ``layers`` counts the headers before it."""
     if kind in (IPV4, IPV6):
         return at
     if layers >= _MOST_LAYERS:
@@ -107,8 +107,8 @@ def _number(octets: bytes, at: int, end: int) -> int:
 def _labelled(octets: bytes, at: int, end: int, layers: int) -> int:
     """Return where IP begins behind MPLS labels.
 
-    RFC 3032: labels have four octets, the last one a bit that tells so. Behind them is IP, or a
-    pseudowire's Ethernet frame (RFC 4448).
+    RFC 3032: each label has four octets, and a bit marks the last label. After the labels comes IP, or the
+    Ethernet frame of a pseudowire (RFC 4448).
     """
     for _ in range(_MOST_LAYERS):
         if at + 4 >= end:
@@ -134,8 +134,8 @@ def _llc(octets: bytes, at: int, end: int) -> int:
 def _ppp(octets: bytes, at: int, end: int) -> int:
     """Return where IP begins behind a PPP header (RFC 1661).
 
-    Address and control of RFC 1662 may be there or not; the protocol has two octets, or one where it was
-    compressed.
+    The fields address and control of RFC 1662 may be there or not; the protocol has two octets, or one if it
+    was compressed.
     """
     if octets[at : at + 2] == b"\xff\x03":
         at += 2
@@ -147,13 +147,13 @@ def _ppp(octets: bytes, at: int, end: int) -> int:
     return _labelled(octets, at + size, end, 1) if protocol in _PPP_MPLS else NOWHERE
 
 
-def _null(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - the shape of all of them
-    """Return where IP begins behind four octets that tell the address family."""
+def _null(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - `_LINKS` needs it
+    """Return where IP begins after four octets with the address family."""
     return start + 4
 
 
 def _raw(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - as _null
-    """Return where IP begins where there is no header."""
+    """Return where IP begins in a frame without a link header, which is at the frame's start."""
     return start
 
 
@@ -195,7 +195,7 @@ def _wifi(octets: bytes, start: int, end: int, *, is_padded: bool = False) -> in
 
 
 def _radiotap(octets: bytes, start: int, end: int) -> int:
-    """Return where IP begins behind a radiotap header, which tells its length.
+    """Return where IP begins after a radiotap header, which has its length in a field.
 
     One of its fields may say that 802.11's header is padded.
     """
@@ -232,8 +232,8 @@ def _ppi(octets: bytes, start: int, end: int) -> int:
 def _nflog(octets: bytes, start: int, end: int) -> int:
     """Return where IP begins in a message of Linux's NFLOG.
 
-    Four octets, then attributes: length and type in the byte order of the machine that wrote them, mostly
-    little-endian.
+    The message has four octets and then attributes. Each begins with its length and type, in the byte order
+    of the machine that wrote them; this function reads little-endian.
     """
     at = start + 4
     while at + 4 <= end:
@@ -247,7 +247,7 @@ def _nflog(octets: bytes, start: int, end: int) -> int:
 
 
 def _ppp_with_direction(octets: bytes, start: int, end: int) -> int:
-    """Return where IP begins behind an octet that tells the direction, and PPP."""
+    """Return where IP begins after an octet for the packet's direction and a PPP header."""
     return _ppp(octets, start + 1, end)
 
 

@@ -58,9 +58,10 @@ END: Final = "END"  # the name of the second CLOSED in ``data-state``
 
 
 class _Route(NamedTuple):
-    """Where an arrow leaves and enters, in half boxes from their middles, and where its words stand.
+    """Points at which an arrow leaves one box and enters another, and the position of its words.
 
-    ``offset`` is in pixels from the arrow's middle, ``anchor`` is SVG's ``text-anchor`` of the words.
+    ``leave`` and ``enter`` are in half widths and half heights of a box from its middle. ``offset`` of the
+    words is in pixels from the arrow's middle, and ``anchor`` is their ``text-anchor`` in SVG.
     """
 
     leave: tuple[float, float]
@@ -116,11 +117,11 @@ SMALL_SIZE: Final = (312, 370)
 _LINE: Final = 17
 _GAP: Final = 34  # pixels between the figure and the steps
 _HEAD: Final = 9.0  # length of an arrowhead, in pixels
-_AWAY: Final = 4.0  # pixels to each side of the middle, where both ends took the same way
+_AWAY: Final = 4.0  # where both ends took the same arrow: pixels by which each drawn arrow moves sideways
 
 
 def render(flows: Iterable[Flow] = ()) -> str:
-    """Draw the diagram for each connection, with the steps below; without any, the bare diagram.
+    """Draw a diagram and a list of steps for each connection, or the bare diagram if there is none.
 
     Returns an SVG document. Flows without changes of state are left out.
     """
@@ -170,7 +171,7 @@ def small(changes: Sequence[Change], initial: State | None) -> list[str]:
 
 
 def goal(change: Change) -> str:
-    """Name of the box that a change leads to: of the two CLOSED the nearer one."""
+    """Name of the box that a change of state leads to; for CLOSED, that of the nearer of its two boxes."""
     return str(_target(change.before, change.after) or END)
 
 
@@ -236,7 +237,7 @@ def _badges(state: State | None, marks: list[str], index: int) -> Iterator[str]:
 
 
 def _steps(flow: Flow, sides: Sequence[Sequence[Change]]) -> Iterator[str]:
-    """List what led each end from state to state, in two columns."""
+    """Draw two columns of text: for each end, the number, time and cause of each change of state."""
     start = flow.packets[0].sent_at if flow.packets else flow.changes[0].when
     for index, (end, changes) in enumerate(zip(flow.ends, sides, strict=True)):
         x, y = 40 + index * LARGE_SIZE[0] // 2, LARGE_SIZE[1] + _GAP
@@ -283,7 +284,7 @@ def box(state: State | None, scale: Scale, kind: str) -> str:
 def way(edge: Edge, scale: Scale, kind: str = "", *, words: bool = False, shift: float = 0.0) -> str:
     """Draw an arrow; with ``words``, the event, and below it in grey the action.
 
-    ``kind`` has further classes, and ``shift`` moves the arrow sideways by so many pixels.
+    ``kind`` has further CSS classes, and ``shift`` is by how many pixels the arrow moves sideways.
     """
     name, before, event, action, after = edge
     is_drawn = name in _ROUTES

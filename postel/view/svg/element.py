@@ -52,7 +52,7 @@ def in_languages(name: str, texts: dict[str, str], /, **attributes: object) -> s
 
 
 def document(parts: Sequence[str], wide: float, high: float, *, style: str = "", title: str = "TCP") -> str:
-    """Write a whole SVG picture; without ``style`` one that stands in a page, which has the style sheet."""
+    """Write a whole SVG picture; without ``style``, one to put into a page that has the style sheet."""
     head = element("title", escaped(title)) + (element("style", style) if style else "")
     paper = element("rect", width=wide, height=high, class_="paper") if style else ""
     size = {"viewBox": f"0 0 {wide:g} {high:g}", "width": f"{wide:g}", "height": f"{high:g}"}

@@ -16,8 +16,8 @@ LIGHT: Final = {
     "rule": "#e2ded2",
     "ink": "#1c2330",
     "muted": "#646b78",
-    "first": "#1d5fc4",  # the end that opened the connection
-    "second": "#b4500f",  # the other end
+    "first": "#1d5fc4",  # colour of the end that opened the connection
+    "second": "#b4500f",  # colour of the other end
     "resting": "#6a717d",
     "opening": "#966000",
     "open": "#17824c",
