@@ -38,12 +38,12 @@ def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
 def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
     """Look at a SYN or SYN,ACK with the number of an earlier one.
 
-    What it shows depends on what was captured of the other end in between.
+    What the second one shows depends on the other end's segments that were captured between the two.
     """
     end, eye, other = seen.end, case.eyes[seen.end.side], case.eyes[seen.end.other.side]
     if seen.located.bits & ACK:
         if not eye.kind & ACK:
-            return  # a simultaneous open: the SYN again, as the answer to the other's
+            return  # in a simultaneous open the SYN comes again with an ACK, as the answer to the other SYN
         is_answered = other.kind & (SYN | ACK) == ACK and case.speaker is end.other
         case.find("SYN,ACK again after its ACK" if is_answered else "SYN,ACK again", end, seen.number)
         return
@@ -61,7 +61,7 @@ def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> N
 
 
 def _offered(bearer: options.Bearer) -> set[str]:
-    """Return the names of the options that a SYN has, of those that both ends must offer."""
+    """Return the names of those options in a SYN that are in force only if both ends offer them."""
     has = {
         "window scale": bearer.window_scale != ABSENT,
         "SACK": bearer.sack_permitted,

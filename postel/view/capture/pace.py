@@ -24,7 +24,7 @@ from postel.view.capture.sent import AHEAD, COPY, KEEP_ALIVE, NEW, OVERTAKEN, PR
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, FIN, RST, SYN
 
-STALL: Final = 300 * MILLISECOND  # a shorter silence is no finding
+STALL: Final = 300 * MILLISECOND  # shortest silence that is a finding
 _MOST_SAMPLES: Final = 2000
 _MOST_OUTSTANDING: Final = 256
 
@@ -58,15 +58,16 @@ class _Half:
 
     def __init__(self) -> None:
         """Begin without segments."""
-        # Numbers after segments that went by once, and when. A list: an empty deque takes 0.6 kB.
+        # For each segment that passed once and isn't acknowledged yet: the sequence number after it, and its
+        # time in microseconds. This is a list, because an empty deque takes 0.6 kB.
         self.outstanding: list[tuple[int, int]] = []
         self.round_trips: array[int] = array("q")
-        self.segments = 0  # how many took sequence numbers
-        self.flight = 0  # the most octets that were in flight
-        self.full = 0  # how many segments filled the other end's window
-        self.window = UNKNOWN  # the advertised window in octets; UNKNOWN where the capture can't tell
+        self.segments = 0  # number of segments that took sequence numbers
+        self.flight = 0  # largest number of octets that were in flight at once
+        self.full = 0  # number of segments that filled the other end's window
+        self.window = UNKNOWN  # advertised window in octets; UNKNOWN if the capture doesn't show its scale
         self.shut_since = UNKNOWN
-        self.shut_time = 0  # how long it advertised a zero window
+        self.shut_time = 0  # microseconds for which this end advertised a zero window
 
 
 class Pace:
@@ -80,18 +81,18 @@ class Pace:
         self.connection: Connection = connection
         self.stalls: list[Silence] = []
         self.longest: Silence | None = None
-        # How long each answer took: from the opener's last data to the first of the other end
+        # Time of each answer, in microseconds: from the opener's last data to the other end's first data
         self.answers: array[int] = array("q")
-        self.last: int = UNKNOWN  # when the latest segment passed
+        self.last: int = UNKNOWN  # time of the latest segment
         self.patience: int = (
             UNKNOWN  # a silence of up to so many microseconds is neither a stall nor the longest
         )
         self._halves = (_Half(), _Half())
-        self._was_reset = False  # the last segment was a RST
-        self._asked = UNKNOWN  # when the opener sent data that has no answer yet
+        self._was_reset = False  # whether the last segment was a RST
+        self._asked = UNKNOWN  # time of the opener's last data, if it has no answer yet
 
     def look(self, seen: Seen) -> None:
-        """Take a segment."""
+        """Update the measures for a segment."""
         if seen.sight is COPY:
             return
         if self.last != UNKNOWN and not seen.located.bits & RST:
@@ -105,9 +106,9 @@ class Pace:
     def look_briefly(self, end: End, when: int, ack: int, length: int, room: int) -> None:
         """Update the measures for a plain segment, before the connection takes it.
 
-        It has an ACK and no SYN, FIN or RST, its payload is the next in order, and it comes within
-        ``patience`` after the latest segment. Its window of ``room`` octets (UNKNOWN where the capture
-        can't tell) isn't 0.
+        Such a segment has an ACK and no SYN, FIN or RST, its payload is the next in order, and it comes
+        within ``patience`` after the latest segment. Its window of ``room`` octets (UNKNOWN if the capture
+        doesn't show the scale) isn't 0.
         """
         if when > self.last:  # noqa: PLR1730 - max() takes longer, and this is done for each segment
             self.last = when
@@ -126,7 +127,7 @@ class Pace:
         if end.other.ack != UNKNOWN:
             flight = behind - end.other.ack & MASK
             if flight < HALF:
-                if flight > mine.flight:  # noqa: PLR1730 - as above
+                if flight > mine.flight:  # noqa: PLR1730 - max() takes longer
                     mine.flight = flight
                 mine.full += 0 < theirs.window <= flight
         if end.side == 0:
@@ -177,7 +178,7 @@ class Pace:
             self._acknowledge(self._halves[seen.end.other.side], seen.located.ack, seen.when)
 
     def _acknowledge(self, half: _Half, ack: int, now: int) -> None:
-        """Forget what came back with ``ack``, and measure the round trip of the latest segment of that."""
+        """Remove the segments that ``ack`` covers, and measure the round trip of the latest one of them."""
         outstanding, sent = half.outstanding, UNKNOWN
         while outstanding and ack - outstanding[0][0] & MASK < HALF:
             sent = outstanding.pop(0)[1]
@@ -233,10 +234,10 @@ class Pace:
         return self.connection.last - self.connection.began
 
     def opening(self) -> tuple[int, int, int] | None:
-        """Return how long the handshake took, how much of that passed before SYNs sent again, and the rest.
+        """Return the time of the handshake, how much of it was waiting to send a SYN again, and the rest.
 
-        The second is the time until the SYN, and the SYN,ACK, that counted were sent; the third is the
-        round trip. None where the capture doesn't have all three segments.
+        The times are in microseconds. The second is from the first SYN to the last, plus from the first
+        SYN,ACK to the last; the rest is the round trip. None if the capture lacks one of the three segments.
         """
         connection = self.connection
         if UNKNOWN in (connection.syn_sent, connection.syn_acked, connection.opened):
@@ -246,15 +247,15 @@ class Pace:
         return whole, min(waited, whole), max(whole - waited, 0)
 
     def round_trips(self, side: int) -> tuple[int, int, int] | None:
-        """Return least, median and most of the round trips of this end's segments; None without any.
+        """Return minimum, median and maximum round-trip time of this end's segments; None without any.
 
-        They pass from the capture to the other end and back.
+        The times, in microseconds, are from the capture to the other end and back.
         """
         samples = self._halves[side].round_trips
         return (min(samples), int(median(samples)), max(samples)) if samples else None
 
     def rate(self, side: int) -> int:
-        """Return the octets of payload a second of this end over the connection; 0 if it took no time."""
+        """Return how many octets of payload a second this end sent; 0 if the connection took no time."""
         return self.connection.ends[side].data * 1_000_000 // self.duration if self.duration > 0 else 0
 
     def flight(self, side: int) -> int:
@@ -266,7 +267,7 @@ class Pace:
         return self._halves[side].full
 
     def shut_time(self, side: int) -> int:
-        """Return how long this end advertised a zero window."""
+        """Return for how many microseconds this end advertised a zero window."""
         half = self._halves[side]
         return half.shut_time + (self.connection.last - half.shut_since if half.shut_since != UNKNOWN else 0)
 

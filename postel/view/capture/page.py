@@ -1,6 +1,6 @@
-"""HTML page with all that is known of a capture; it loads nothing.
+"""HTML page about a capture, which needs no other file.
 
-It has the table, the findings, and the ladders and curves of chosen connections.
+The page has the table of connections, their findings, and ladders and curves of chosen connections.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from postel.view.capture.report import Row
 from postel.view.flow import Flow
 from postel.view.svg import ladder, palette
 
-MOST_DRAWN: Final = 200  # connections
-MOST_PACKETS: Final = 20_000  # in all ladders together
+MOST_DRAWN: Final = 200  # largest number of connections with a ladder
+MOST_PACKETS: Final = 20_000  # largest number of packets in all ladders together
 _STYLE: Final = """
 body { padding-top: 28px }
 h1 { margin-bottom: 18px }

@@ -1,7 +1,7 @@
-"""Shape of a plain frame: an IP header without options, then TCP. All its fields are read in one go.
+"""Positions of the fields in a plain frame: an IP header without options, then TCP.
 
-The fields of a frame that is shaped otherwise are nonsense, which the checks of `Table.take` keep out. The
-speed of reading captures depends on this.
+All fields are read at once, because the speed of reading captures depends on this. If a frame isn't plain,
+the values read have no meaning, and the checks in `Table.take` reject them.
 """
 
 from collections.abc import Callable, Container
@@ -11,12 +11,13 @@ from typing import Any, Final, NamedTuple
 from postel.view.capture import layers
 from postel.wire.segment import ACK, CWR, ECE, PSH
 
-IPV4: Final = 0x45  # the version, and a header of 20 octets
+IPV4: Final = 0x45  # first octet of an IPv4 header: version 4, length 20 octets
 IPV6: Final = 0x60
 TCP: Final = 6
-# Bits of fragment offset, TTL and protocol that tell a whole TCP packet: DF bit and TTL don't matter.
+# Mask for the IPv4 header's 32 bits from flags to protocol, without DF bit and TTL. Under this mask, a packet
+# that is TCP and not a fragment has the value `TCP`.
 WAY: Final = 0x3FFF00FF
-NEVER: Final = 1 << 17  # a header that is larger than any packet, so that the payload's length is negative
+NEVER: Final = 1 << 17  # header length, in octets, that is too large for any packet: the payload is negative
 # Lengths of TCP headers, by the 16 bits with length and flags, of segments without SYN, FIN, RST and URG
 HEADERS: Final = {
     size << 12 | ACK | push | congestion: 4 * size
@@ -27,7 +28,7 @@ HEADERS: Final = {
 
 
 class Shape(NamedTuple):
-    """Where the fields of one link's frames are.
+    """Positions of the fields in the frames of one link type.
 
     ``at`` is where the fields begin, ``ip`` where the IP header does, in octets from the frame's start.
     ``least`` and ``least_6`` are the octets that must have been captured of an IPv4 and an IPv6 packet.
@@ -65,5 +66,5 @@ SHAPES: Final = {
     layers.NULL: _shape(2, 4, _ANYTHING),
     layers.LOOP: _shape(2, 4, _ANYTHING),
 }
-# The shape of other links, in which no frame is plain
+# Shape for all other link types, with which no frame counts as plain
 NONE: Final = Shape(0, 0, 1 << 32, 1 << 32, SHAPES[layers.RAW].unpack, SHAPES[layers.RAW].unpack_6, ())

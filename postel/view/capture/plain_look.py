@@ -1,9 +1,9 @@
-"""The closer look at a plain segment, fast: one that the `Table` would only count.
+"""Fast search for unusual things in a plain segment, which the `Table` would otherwise only count.
 
 Most segments of a large capture are plain, and nothing about most of them is unusual. For such a segment this
 module updates what `postel.view.capture.unusual` remembers of a connection, without an object for the segment
-and without reading its options one by one. Where a segment may show more than that, nothing is changed, and
-`Unusual.look` is told of it. Both ways give the same findings; a test compares them.
+and without reading its options one by one. If a segment may show anything more, this module changes nothing,
+and `Unusual.look` gets the segment. Both ways give the same findings; a test compares them.
 """
 
 from struct import Struct
@@ -16,12 +16,12 @@ from postel.view.capture.plain_frame import IPV4
 from postel.view.capture.sent import UNKNOWN, WIDEST
 from postel.wire.segment import ABSENT
 
-DUPLICATES: Final = 3  # RFC 5681, 3.2
-CE: Final = 3
+DUPLICATES: Final = 3  # number of duplicate ACKs that ask for a fast retransmission (RFC 5681, 3.2)
+CE: Final = 3  # ECN codepoint "congestion experienced" (RFC 3168, 5)
 _BARE: Final = 20  # octets of a TCP header without options
 _STAMPED: Final = 32  # octets of a TCP header with two NOPs and timestamps
 _NONE: Final[tuple[tuple[int, int], ...]] = ()  # no SACK blocks
-_OTHERS: Final = -2  # in place of a timestamp
+_OTHERS: Final = -2  # value in place of a timestamp for a header with other options
 _TWO_WORDS: Final = Struct("!II").unpack_from
 _THREE_WORDS: Final = Struct("!III").unpack_from
 _TIMESTAMPS: Final = 0x0101080A  # two NOPs, then kind and length (RFC 7323, 3.2)

@@ -1,6 +1,6 @@
-"""How good the capture of a connection is: what it has twice, what it lacks, and where it was made.
+"""Quality of the capture of a connection: what it has twice, what it lacks, and where it was made.
 
-All that is said of the connection depends on that.
+All other findings about the connection depend on this quality.
 """
 
 from typing import Final
@@ -13,13 +13,13 @@ from postel.view.capture.table import Seen
 _OF_THE_CAPTURE: Final = frozenset(  # findings that tell how the capture was made
     ("cut", "offload: sender", "offload: receiver", "offload", "over the MSS")
 )
-# The capture was made at one end if the round trip to the other is so many times as long.
+# The capture was made at one end if the round trip to the other end takes more than so many times as long.
 _NEARER: Final = 4
-_SURELY_AWAY: Final = 300  # µs; where both round trips are shorter, they tell nothing
+_SURELY_AWAY: Final = 300  # µs; two shorter round trips don't show where the capture was made
 
 
 def is_unusual(story: Story) -> bool:
-    """Return whether a finding tells more of the connection than how the capture was made."""
+    """Return whether any finding is about the connection itself, and not about how it was captured."""
     return any(finding.kind not in _OF_THE_CAPTURE for finding in story.findings)
 
 
@@ -32,7 +32,7 @@ def look_at_snap_length(case: Case, seen: Seen) -> None:
 
 
 def look_at_quality(case: Case) -> None:
-    """Find what is known when no more segments come."""
+    """Find what is known of the capture's quality once the connection's last segment has come."""
     connection = case.connection
     one, two = connection.ends
     for end in connection.ends:
@@ -53,7 +53,7 @@ def _tell_of_offload(case: Case, sender: End, number: int, count: int) -> None:
     """Tell at which end the capture was made, as far as the handshake shows.
 
     Segments larger than the MSS don't pass the wire: either the sender's device cuts them after the capture
-    (TSO), or the receiver's device joined them before it (GRO).
+    (TSO), or the receiver's device joined them before the capture (GRO).
     """
     near = _nearer_end(case)
     values = {"count": f"{count:,}"}
@@ -64,9 +64,9 @@ def _tell_of_offload(case: Case, sender: End, number: int, count: int) -> None:
 
 
 def _nearer_end(case: Case) -> End | None:
-    """Return the end at which the capture was made, None where the handshake doesn't tell.
+    """Return the end at which the capture was made, or None if the handshake doesn't show it.
 
-    From the capture to the other end and back takes longer than to this end.
+    A round trip from the capture to the other end takes longer than one to this end.
     """
     connection = case.connection
     if UNKNOWN in (connection.syn_last, connection.syn_ack_last, connection.opened):

@@ -1,9 +1,9 @@
 """Connections of a capture as a `Trace`, for the ladder, with the states that both ends must have been in.
 
-A capture shows what passed one place, not what arrived. What arrived is told by what came later: data by
-the ACK that covers it before it is sent again, an ACK by a SYN or FIN that isn't sent again, a RST by
-silence. Both ends' state machines (RFC 9293, 3.3.2) are then taken through what they sent and what arrived;
-a state that nothing tells stays blank.
+A capture shows which segments passed one place, not which segments arrived. Later segments show that. Data
+arrived if an ACK covers it before it is sent again. An ACK arrived unless the SYN or FIN that it covers is
+sent again. A RST arrived if the other end is silent after it. From this the module works out the states of
+both ends (RFC 9293, 3.3.2); a state that can't be known stays blank.
 """
 
 from collections import Counter
@@ -33,17 +33,17 @@ from postel.view.trace import Trace
 from postel.wire import ip
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, parse_leniently
 
-MOST: Final = 100_000  # as many packets as a Trace keeps
-_MOST_WAITING: Final = 4096  # so many segments wait for their ACK; older ones are taken for lost
-_LARGEST: Final = 65_000  # octets of a segment that an IP packet can hold
+MOST: Final = 100_000  # largest number of packets that are kept, the same as for a Trace
+_MOST_WAITING: Final = 4096  # largest number of an end's segments that wait for an ACK; older ones are lost
+_LARGEST: Final = 65_000  # largest segment, in octets, that is put into an IP packet
 
 
 @dataclass(slots=True)
 class _Passed:
     """Segment that passed the place of the capture.
 
-    ``end`` is the number after it. ``after`` is the number of the packet up to which it was on its way, 0
-    where it crossed none.
+    ``end`` is the sequence number after the segment. ``after`` is the number of a packet from the other end
+    that this segment crossed on its way, so that it arrived only after that packet left; 0 without any.
     """
 
     number: int
@@ -54,15 +54,15 @@ class _Passed:
     ack: int
     flags: int
     end: int
-    arrives: bool = True  # its data, SYN and FIN arrived
+    arrives: bool = True  # whether the segment's data, SYN and FIN arrived
     after: int = 0
-    is_heard: bool = True  # its ACK arrived
+    is_heard: bool = True  # whether the segment's ACK arrived
 
 
 class Replay:
-    """Closer look of a `Table` for a ladder: ``Table(over, closer=replay.look)``; `finish` returns the trace.
+    """Recorder of segments for a ladder: ``Table(over, closer=replay.look)``; `finish` returns the trace.
 
-    At most ``most`` packets are kept, and of each connection ``most_of_each``: the first.
+    At most ``most`` packets are kept, and of each connection only the first ``most_of_each``.
     """
 
     def __init__(self, *, most: int = MOST, most_of_each: int = MOST) -> None:
@@ -81,7 +81,7 @@ class Replay:
             self._notices.append(notice)
 
     def look(self, seen: Seen) -> None:
-        """Keep a segment."""
+        """Keep a segment, or only count it in ``forgotten`` once as many as allowed are kept."""
         number = seen.end.connection.number
         self._counts[number] += 1
         if len(self._passed) >= self._most or self._counts[number] > self._most_of_each:
@@ -99,7 +99,7 @@ class Replay:
     def finish(self) -> Trace:
         """Return the trace of all that was kept.
 
-        ``numbers`` are then those of the connections, in the order of the trace's flows.
+        After this call, ``numbers`` has the numbers of the connections, in the order of the trace's flows.
         """
         trace = Trace(limit=self._most)
         machines: dict[Connection, _Machines] = {}
@@ -130,7 +130,7 @@ def _number(one: _Passed | Notice) -> int:
 def _packet(seen: Seen) -> bytes:
     """Return an IP packet around the segment, with zeros in place of what wasn't captured.
 
-    Behind it is the packet's number, which makes it unlike others.
+    After the packet come eight octets with its number, so that no two packets are equal.
     """
     located = seen.located
     octets = seen.octets[located.at : min(located.end, seen.captured)]
@@ -177,9 +177,10 @@ def _judge_text(passed: list[_Passed]) -> None:
 
 
 def _cross(one: _Passed, theirs: list[_Passed]) -> None:
-    """Keep that a SYN or FIN was still on its way when the other end sent its own without acknowledging it.
+    """Note which SYNs and FINs of the other end were still on their way when ``one`` was sent.
 
-    So was a SYN,ACK when the other end sent one.
+    They were if ``one``, itself a SYN or FIN, doesn't acknowledge them. Of two SYN,ACKs, the earlier one was
+    still on its way when the later one was sent.
     """
     for other in theirs:
         both_answer = one.flags & other.flags & (SYN | ACK) == SYN | ACK
@@ -190,10 +191,10 @@ def _cross(one: _Passed, theirs: list[_Passed]) -> None:
 
 
 def _wait(one: _Passed, mine: list[_Passed]) -> None:
-    """Let a segment wait for its ACK. Segments that it repeats didn't arrive."""
+    """Add a segment to those that wait for an ACK; earlier segments that it repeats didn't arrive."""
     if mine and sequence.lt(one.seq, mine[-1].end):
         for other in mine:
-            # A SYN,ACK repeats its end's SYN where the other end's SYN crossed that.
+            # In a simultaneous open a SYN,ACK has the number of its end's SYN, but doesn't retransmit it.
             is_answer = one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)
             if sequence.le(one.seq, other.seq) and sequence.ge(one.end, other.end) and not is_answer:
                 other.arrives = False
@@ -209,7 +210,7 @@ def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:
 
 
 def _judge_acknowledgements(passed: list[_Passed]) -> None:
-    """Judge which ACKs arrived: none of a SYN or FIN that comes again before the next ACK."""
+    """Judge which ACKs arrived: not an ACK of a SYN or FIN that is sent again before the next ACK."""
     again: dict[End, int] = {}
     repeated = _repeated(passed)
     for one in reversed(passed):
@@ -263,11 +264,11 @@ class _Machines:
         self.is_new = True
         self.under_way: list[_Passed] = []
         self.was_open = _was_open(passed)
-        self.fins: dict[End, int] = {}  # the number after each end's FIN
+        self.fins: dict[End, int] = {}  # sequence number after the FIN of each end
         self.syns: dict[End, int] = {}
 
     def take(self, one: _Passed, trace: Trace) -> None:
-        """Take the next segment: what its end did, the packet, and what arrived with it."""
+        """Process the next segment: change its sender's state, record the packet, and let it arrive."""
         if self.is_new:
             one_end = one.one.connection.ends[0]
             trace.begin_connection(one_end.endpoint, one_end.other.endpoint)
@@ -359,7 +360,7 @@ class _Machines:
 def _was_open(passed: list[_Passed]) -> list[End]:
     """Return both ends if they were open before the capture began, else none.
 
-    They were where no SYN is there, and both go on to send what wasn't sent before: neither had closed.
+    They were if the capture has no SYN and both ends send data or a FIN, because then neither had closed.
     """
     if any(one.flags & SYN for one in passed):
         return []

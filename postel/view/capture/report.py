@@ -19,7 +19,7 @@ _TO_THE_RIGHT: Final = ("number", "handshake", "sent", "received", "again")
 _CAN_WAIT: Final = ("handshake", "options", "zeek")
 _INDENT: Final = " " * 6
 _NARROWEST: Final = 30
-UNLIMITED: Final = 1 << 20  # columns
+UNLIMITED: Final = 1 << 20  # width, in columns, that stands for lines without a limit
 # Widths of the columns where rows are printed as they come, so that the widest isn't known
 LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)
 
@@ -54,12 +54,12 @@ def duration(length: int) -> str:
 
 
 def widths(rows: list[Row]) -> list[int]:
-    """Return how wide each column has to be for these rows."""
+    """Return the width that each column of the table needs for these rows, in columns of the terminal."""
     return [max(map(width, column)) for column in zip(*rows, strict=True)]
 
 
 def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS, room: int = UNLIMITED) -> str:
-    """Return one row as text. Where columns don't fit into ``room``, those that can wait stand below."""
+    """Return one row as text. If it is wider than ``room``, some cells (`_CAN_WAIT`) go to a second line."""
     padded = {
         column: right(cell, size) if column in _TO_THE_RIGHT else left(cell, size)
         for cell, size, column in zip(cells, sizes, translations.COLUMNS, strict=True)
@@ -94,14 +94,14 @@ def finding_text(finding: Finding, language: str) -> str:
 
 
 def story_texts(story: Story, language: str) -> list[str]:
-    """Return how long things took, then each finding, or that there is none."""
+    """Return texts about a connection: its times, then each finding, or that nothing is unusual."""
     texts = [] if story.pace is None else [pace_text(story.pace, language)]
     texts += [finding_text(finding, language) for finding in story.findings]
     return texts if story.findings else [*texts, _say(language, "nothing unusual")]
 
 
 def filter_text(connection: Connection, language: str) -> str:
-    """Return the display filter for Wireshark, named as such."""
+    """Return a line that says with which display filter Wireshark shows this connection."""
     return _say(language, "filter", filter=display_filter(connection))
 
 
@@ -157,7 +157,7 @@ def _say(language: str, key: str, **values: object) -> str:
 
 
 def display_filter(connection: Connection) -> str:
-    """Return what shows this connection alone in Wireshark, in its language for display filters."""
+    """Return the display filter with which Wireshark shows only this connection."""
     one, two = (end.endpoint for end in connection.ends)
     kind = "ip" if len(one.address) == 4 else "ipv6"
     first, last = (f"{moment / SECOND:.6f}" for moment in (connection.began, connection.last + 1))
@@ -170,7 +170,8 @@ def display_filter(connection: Connection) -> str:
 def record(connection: Connection, story: Story | None, language: str) -> dict[str, Any]:
     """Return a connection as plain data for JSON.
 
-    Times are microseconds, since 1970 where they are moments; None stands where a thing wasn't seen.
+    Durations are in microseconds, points in time in microseconds since 1970. What the capture doesn't show is
+    None.
     """
     data: dict[str, Any] = {
         "number": connection.number,
@@ -227,7 +228,7 @@ def _of_pace(pace: Pace) -> dict[str, Any]:
 def _pace_of_end(pace: Pace, side: int) -> dict[str, Any]:
     """Return the times of one end as plain data.
 
-    ``round_trips`` pass from the capture to the other end and back.
+    ``round_trips`` are times from the capture to the other end and back, in microseconds.
     """
     trips = pace.round_trips(side)
     return {

@@ -10,13 +10,13 @@ from postel.view.capture.sent import UNKNOWN, WIDEST
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, SYN
 
-_LONGEST: Final = 80  # so many letters of a RST's text are told
+_LONGEST: Final = 80  # largest number of characters of a RST's text that a finding shows
 
 
 def look_at_reset(case: Case, seen: Seen) -> None:
     """Find the rule by which a RST was sent, and the text that it carries.
 
-    A RST outside the window is kept: it is told of if the connection goes on after it.
+    The number of a RST outside the window is kept, because it is a finding if the connection goes on.
     """
     eye = case.eyes[seen.end.side]
     case.find(_reason(case, seen), seen.end, seen.number)
@@ -39,16 +39,17 @@ def look_at_reset(case: Case, seen: Seen) -> None:
 
 
 def _answers(case: Case, seen: Seen) -> bool:
-    """Return whether the RST is what an end without the connection sends for the segment before it.
+    """Return whether the RST answers the other end's last segment, as sent without the connection.
 
-    It is without ACK, at the number that this segment acknowledged (RFC 9293, 3.10.7.1).
+    An end that doesn't have the connection sends a RST without ACK, with the sequence number that the last
+    segment acknowledged (RFC 9293, 3.10.7.1).
     """
     last = case.eyes[seen.end.other.side]
     return not seen.located.bits & ACK and bool(last.kind & ACK) and seen.located.seq == last.ack
 
 
 def _is_outside(end: End, seq: int, window: int) -> bool:
-    """Return whether a number of ``end`` is outside the other end's window, as far as the capture tells."""
+    """Return whether a sequence number of ``end`` is outside the other end's window, if that is known."""
     expected = end.other.ack
     if expected == UNKNOWN:
         return False
@@ -60,7 +61,7 @@ def _is_outside(end: End, seq: int, window: int) -> bool:
 
 
 def _reason(case: Case, seen: Seen) -> str:
-    """Return the finding that tells why the RST was sent."""
+    """Return the kind of finding that says why the RST was sent."""
     connection, end, located = case.connection, seen.end, seen.located
     last = case.eyes[end.other.side]
     covers_syn = end.other.is_known and located.ack == sequence.add(end.other.first, 1)
@@ -83,7 +84,7 @@ def _is_opening(case: Case) -> bool:
 
 
 def _reason_while_opening(case: Case, seen: Seen) -> str:
-    """Return the finding that tells why the RST was sent before the connection was open."""
+    """Return the kind of finding that says why the RST was sent before the connection was open."""
     end, last = seen.end, case.eyes[seen.end.other.side]
     if not _answers(case, seen):
         is_of_other = (
@@ -91,7 +92,7 @@ def _reason_while_opening(case: Case, seen: Seen) -> str:
         )
         return "reset: not of the SYN" if seen.located.bits & ACK and is_of_other else "reset: while opening"
     if not end.syns:
-        return "reset: no such connection"  # whether it ever had the connection isn't known
+        return "reset: no such connection"  # the end may have had the connection before the capture
     if last.kind & SYN and end.is_known and last.ack == sequence.add(end.first, 1):
         return "reset: of a SYN,ACK"
     return "reset: unacceptable ACK"

@@ -19,10 +19,10 @@ from postel.times import MILLISECOND
 from postel.wire.segment import FIN, RST, SYN
 
 UNKNOWN: Final = -1
-WIDEST: Final = 1 << 30  # no window is wider: RFC 7323, 2.3
-# A hole that is filled sooner was made by reordering, where no round trip is known; tshark takes the same.
+WIDEST: Final = 1 << 30  # largest possible window, in octets (RFC 7323, 2.3)
+# If no round-trip time is known, a hole that is filled within this time counts as reordering, as in tshark.
 AT_ONCE: Final = 3 * MILLISECOND
-_LATEST_FAST: Final = 20 * MILLISECOND  # after the last ACK, for a fast retransmission
+_LATEST_FAST: Final = 20 * MILLISECOND  # longest time from the last ACK to a fast retransmission
 _DUPLICATES: Final = 2
 _MOST_HOLES: Final = 64
 
@@ -31,17 +31,17 @@ class Sight(Enum):
     """What a segment is, compared with the segments that were captured before it."""
 
     NEW = "new"
-    EMPTY = "empty"  # it takes no sequence number
+    EMPTY = "empty"  # the segment takes no sequence number
     KEEP_ALIVE = "keep-alive"  # RFC 9293, 3.8.4: at most one octet, just before the next number
     PROBE = "probe"  # RFC 9293, 3.8.6.1: one octet, while the other end's window is zero
     RETRANSMISSION = "retransmission"
-    OVERTAKEN = "overtaken"  # it fills a hole so soon that the network reordered it
-    AHEAD = "ahead"  # there is a hole before it
-    OUTSIDE = "outside"  # it is outside of any window
-    COPY = "copy"  # the capture has this very packet already
+    OVERTAKEN = "overtaken"  # the segment fills a hole so soon that the network has reordered it
+    AHEAD = "ahead"  # there is a hole before the segment
+    OUTSIDE = "outside"  # the segment is outside of any window
+    COPY = "copy"  # the capture has the same packet already
 
 
-# Python finds a global sooner than an enum's member.
+# Python looks up a global faster than a member of an enum.
 NEW, EMPTY, KEEP_ALIVE, PROBE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE, COPY = Sight
 
 
@@ -55,10 +55,10 @@ class Hole(NamedTuple):
 class Sent:
     """Sequence numbers of one end, and its latest ACK.
 
-    ``next`` is the number after the highest that it sent, ``ack`` the highest that it acknowledged; both
-    are UNKNOWN before there is one. ``low`` is the lowest number that was captured. ``is_known``: ``first``
-    is the number of its SYN, not a guess from the middle of the stream. ``data`` counts octets of payload,
-    each once; `missing_before` tells how many were acknowledged and not captured.
+    ``next`` is the number after the highest that this end sent, ``ack`` the highest that it acknowledged;
+    both are UNKNOWN before the first. ``low`` is the lowest number that was captured. ``is_known`` says
+    whether ``first`` is the number of the end's SYN, not a guess from the middle of the stream. ``data``
+    counts octets of payload, each once; `missing_before` returns how many were acknowledged and not captured.
     """
 
     __slots__ = (
@@ -84,17 +84,17 @@ class Sent:
         self.first: int = UNKNOWN
         self.low: int = UNKNOWN
         self.next: int = UNKNOWN
-        self.next_at: int = 0  # the time when `next` moved last
+        self.next_at: int = 0  # time when `next` moved last, in microseconds
         self.is_known: bool = False
         self.ack: int = UNKNOWN
         self.ack_at: int = 0
         self.duplicates: int = 0  # ACKs without payload that repeat `ack` and the window
-        self.window: int = UNKNOWN  # in its last segment, as on the wire
-        # The number of a window probe's octet, until it is known whether there was room for it
+        self.window: int = UNKNOWN  # window in this end's last segment, as on the wire
+        # Sequence number of a window probe's octet, until an ACK shows whether the receiver had room for it
         self.probe: int = UNKNOWN
         self.retransmissions: int = 0
         self.holes: tuple[Hole, ...] = ()
-        self.idents: int = (1 << 64) - 1  # IPv4's identifications of its last four packets, 16 bits each
+        self.idents: int = (1 << 64) - 1  # IPv4 identifications of this end's last four packets, 16 bits each
 
     def has_acknowledged(self, number: int) -> bool:
         """Return whether this end acknowledged everything before ``number``."""
@@ -110,7 +110,7 @@ class Sent:
     def begin(self, seq: int, flags: int, other: "Sent") -> None:
         """Begin the numbers of this end; all earlier numbers are void.
 
-        Called for its first segment, and for a SYN with another number while the connection isn't open.
+        Called for the end's first segment, and for a SYN with another number while the connection isn't open.
         """
         self.is_known = flags & SYN != 0
         self.first = seq if self.is_known else sequence.add(seq, -1)
@@ -124,10 +124,10 @@ class Sent:
         self.probe = UNKNOWN
 
     def see(self, seq: int, flags: int, length: int, other: "Sent", at_once: int, now: int) -> Sight:
-        """Count the segment's payload in, and return what the segment is.
+        """Add the segment's payload to the counts, and return what the segment is.
 
-        A segment that fills a hole within ``at_once`` microseconds after the highest number was only
-        overtaken.
+        A segment that fills a hole counts as overtaken, not as retransmitted, if it comes within ``at_once``
+        microseconds after the segment with the highest number.
         """
         size = length + (flags & SYN != 0) + (flags & FIN != 0)
         if self.next == UNKNOWN:
@@ -158,7 +158,7 @@ class Sent:
         return self._see_again(seq, size, length, flags, now, was_late=was_late, counts=counts)
 
     def _advance(self, seq: int, size: int, length: int, now: int) -> None:
-        """Take a segment that begins at `next` or beyond it."""
+        """Process a segment that begins at `next` or beyond it."""
         if seq != self.next:
             self.holes = (*self.holes[1 - _MOST_HOLES :], Hole(self.next, seq))
         self.next = sequence.add(seq, size)
@@ -168,9 +168,9 @@ class Sent:
     def _see_again(
         self, seq: int, size: int, length: int, flags: int, now: int, *, was_late: bool, counts: bool
     ) -> Sight:
-        """Take a segment that begins before `next`.
+        """Process a segment that begins before `next`.
 
-        It was sent before, or other segments overtook it, or the capture lacks what was sent before.
+        The segment was sent before, or other segments overtook it, or the capture lacks its first sending.
         """
         text = sequence.add(seq, flags & SYN != 0)
         filled = self._fill(text, sequence.add(text, length))
@@ -185,25 +185,24 @@ class Sent:
         return RETRANSMISSION
 
     def _counts_at_once(self, seq: int, size: int, length: int, other: "Sent") -> bool:
-        """Return whether tshark counts a segment that comes soon as a retransmission.
+        """Return whether tshark counts a segment as a retransmission although it comes soon.
 
-        Soon is shortly after the segment with the highest number.
-
-        It does only where all of the segment was acknowledged, or where it ends at the highest number. Any
-        other it takes for one that was overtaken, although the capture has its octets twice.
+        Soon means shortly after the segment with the highest number. tshark counts such a segment only if all
+        of it was acknowledged, or if it ends at the highest number. Any other such segment counts as
+        overtaken in tshark, although the capture has its octets twice.
         """
         if sequence.add(seq, size) == self.next:
             return True
         return length > 0 and other.has_acknowledged(sequence.add(seq, length))
 
     def _is_late(self, seq: int, other: "Sent", at_once: int, now: int) -> bool:
-        """Return whether a segment was more than overtaken: it comes late, or duplicate ACKs asked for it."""
+        """Return whether a segment wasn't only overtaken: it comes late, or duplicate ACKs asked for it."""
         if other.duplicates >= _DUPLICATES and other.ack == seq and now - other.ack_at < _LATEST_FAST:
             return True
         return now - self.next_at >= at_once
 
     def _fill(self, seq: int, end: int) -> int:
-        """Return how many octets of this payload, below `next`, weren't captured before; now they are."""
+        """Fill holes with a payload below `next`. Return how many of its octets weren't captured before."""
         found = 0
         if sequence.lt(seq, self.low) and not self.is_known:
             found = sequence.offset(_earlier(end, self.low), seq)
@@ -224,7 +223,7 @@ class Sent:
         return found
 
     def accept_probe(self, ack: int) -> None:
-        """Count the octet of a window probe in, where the other end acknowledged it: it had room for it."""
+        """Count the octet of a window probe as sent, if the other end acknowledged it."""
         if self.probe == self.next != UNKNOWN and ack == sequence.add(self.next, 1):
             self.next = ack
             self.data += 1
@@ -233,7 +232,7 @@ class Sent:
     def missing_before(self, ack: int) -> int:
         """Return how many numbers before ``ack`` the capture doesn't have.
 
-        A single one behind all others doesn't count: most likely it is that of a FIN.
+        A single missing number after `next` doesn't count, because it most likely belongs to a FIN.
         """
         if UNKNOWN in (self.next, ack):
             return 0

@@ -1,4 +1,4 @@
-"""From frames to connections: one pass, without an object for each packet, with memory for what is open.
+"""Table of the connections in a capture, made in one pass, with memory only for open connections.
 
 ::
 
@@ -12,8 +12,8 @@ Most frames of a large capture are plain: an IP header without options, then a s
 that is the next in order. Such a segment changes counters alone (`Connection.allow_short_way` tells when
 that holds); all others take the long way. Both ways count the same, and tests compare them.
 
-A connection that is over is kept for 2MSL, because segments may come late, then ``over`` is told of it, and
-it is forgotten. At most `MOST_OVER` wait so, and at most ``most`` connections are kept in all.
+A connection that is over is kept for 2MSL, because segments may come late; then the table calls ``over`` with
+it, and forgets it. At most `MOST_OVER` connections wait in this way, and at most ``most`` are kept in all.
 """
 
 from collections import deque
@@ -38,11 +38,11 @@ from postel.wire.address import Endpoint
 from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, RST, SYN
 
-MOST: Final = 1_000_000  # connections at once; of more, the oldest is told as it is
-MOST_OVER: Final = 2048  # connections that are over and kept; of more, the oldest is told early
-_LINGER: Final = 4 * MINUTE  # 2MSL: so long a connection that is over is kept for late segments
+MOST: Final = 1_000_000  # connections kept at once; for one more, the oldest is passed to ``over`` as it is
+MOST_OVER: Final = 2048  # connections over and kept; for one more, the oldest is passed to ``over`` early
+_LINGER: Final = 4 * MINUTE  # 2MSL: time for which a connection that is over is kept for late segments
 _FLAGS: Final = 0x1FF
-_IDENTS: Final = (1 << 64) - 1  # the identifications of an end's last four packets
+_IDENTS: Final = (1 << 64) - 1  # mask for the identifications of an end's last four packets
 _NO_IDENT: Final = 0xFFFF
 # A copy comes within this time. The shortest retransmission timeout of any system is longer.
 _COPY_WITHIN: Final = 10 * MILLISECOND
@@ -53,7 +53,7 @@ _COPY_AT_ONCE: Final = 100  # µs; where there is no identification, a copy come
 class Seen(NamedTuple):
     """Segment in its packet, for `Table.closer`.
 
-    ``end`` sent it; its IP header is at ``ip`` in ``octets``.
+    ``end`` sent the segment; the IP header is at ``ip`` in ``octets``. ``when`` is in microseconds.
     """
 
     end: End
@@ -62,7 +62,7 @@ class Seen(NamedTuple):
     when: int
     octets: bytes
     ip: int
-    captured: int  # where the captured octets end
+    captured: int  # offset in ``octets`` at which the captured octets end
     located: Located
     length: int  # octets of payload
 
@@ -73,10 +73,10 @@ class Seen(NamedTuple):
         return second if first >> 4 == 4 else (first << 4 | second >> 4) & 0xFF
 
 
-# Is told of a segment that changes counters alone, before they change. The arguments are the end that sent
-# the segment, the number and time of the packet, the chunk, where in it the IP header begins and where
-# the captured octets end, the octets of payload, the ACK number, the 16 bits of header length and flags, and
-# the window. Returns False where `Table.closer` has to be told.
+# Function that gets a segment which changes counters alone, before the counters change. Its arguments are the
+# end that sent the segment, the number and time of the packet, the chunk, the offsets in the chunk at which
+# the IP header begins and the captured octets end, the octets of payload, the ACK number, the 16 bits of
+# header length and flags, and the window. It returns False if `Table.closer` has to get the segment.
 Brief: TypeAlias = Callable[[End, int, int, bytes, int, int, int, int, int, int], bool]
 
 
@@ -99,10 +99,10 @@ class Table:
     ``over`` is called with each connection when it is forgotten (``at_once``: when it is over), and by
     `finish` with those that are left.
 
-    ``closer`` is called with each segment of the connections with the numbers in ``only``, of all where
-    that is 0. This takes much longer, unless ``brief`` is given: it is called first with a plain segment,
-    and says whether that was enough. ``notices`` is called with ICMP errors about segments of these
-    connections.
+    ``closer`` is called with each segment of the connections with the numbers in ``only``, or of all
+    connections if ``only`` is 0. This takes much longer, unless ``brief`` is given: the table calls it first
+    with each plain segment, and it returns whether that was enough. ``notices`` is called with ICMP errors
+    about segments of these connections.
 
     With ``checksums``, a segment with a wrong checksum counts for Zeek's letter ``c`` alone. With
     ``zeek_timers`` connections end when Zeek's timers do, and a later packet begins another. At most
@@ -136,7 +136,7 @@ class Table:
         self._at_once = at_once
         self._zeek_timers = zeek_timers
         self._most = most
-        self.goes_back: bool = False  # some packets are older than others before them
+        self.goes_back: bool = False  # whether a packet is older than one before it in the capture
         self._latest = 0
         self._fragments = Fragments()
         self._others: dict[str, int] = {}
@@ -213,7 +213,7 @@ class Table:
     def _locate(
         self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int
     ) -> None:
-        """Take a frame the long way: one that isn't plain, or changes more than counters."""
+        """Process a frame that isn't plain, or that changes more than counters (the long way)."""
         end = start + captured
         place = network(link, octets, start, end)
         located = (
@@ -227,7 +227,7 @@ class Table:
             self._take(located, octets, end, original, number, when)
 
     def _join(self, other: Other, octets: bytes, end: int, original: int, number: int, when: int) -> None:
-        """Take a fragment, perhaps the last of its packet; count anything else that isn't a segment."""
+        """Process a fragment, which may complete its packet; count anything else that isn't a segment."""
         if other.is_icmp and self._notices is not None:
             self._note_error(octets[other.ip : end], number, when)
         if not other.is_fragment:
@@ -239,7 +239,7 @@ class Table:
             self._take(located, joined, len(joined), original, number, when)
 
     def _note_error(self, octets: bytes, number: int, when: int) -> None:
-        """Tell ``notices`` of an ICMP error that quotes a packet of a connection under watch."""
+        """Call ``notices`` with an ICMP error that quotes a packet of a watched connection."""
         with suppress(WireError):
             message = icmp.parse(ip.parse(octets), verify=False)
             quoted = icmp.quote(message.body) if message.is_error else None
@@ -251,7 +251,7 @@ class Table:
                 self._notices(Notice(end, number, when, octets, message))
 
     def _take(self, located: Located, octets: bytes, end: int, original: int, number: int, when: int) -> None:
-        """Take a segment the long way."""
+        """Process a segment that was found on the long way."""
         self.now = max(self.now, when)
         self._forget_old()
         one = self._end(located, when)
@@ -296,8 +296,8 @@ class Table:
         """Return whether the capture has this packet already, from a mirror port or another interface.
 
         A segment that is sent again has an identification of its own (RFC 6864, 4.1 asks for that where a
-        packet may be fragmented, and systems that fill the field in do it always). Where it is 0, and in
-        IPv6, only the last segment with data can be told, by its time.
+        packet may be fragmented, and systems that fill the field in do it always). Where the identification
+        is 0, and in IPv6, only a copy of the last segment with data is recognised, by its time.
         """
         is_new = located.seq == end.next and (length or flags & (SYN | FIN))
         if (
@@ -378,7 +378,7 @@ class Table:
                 lingering.append((connection.last, connection))
 
     def _forget(self, connection: Connection) -> None:
-        """Remove a connection, and tell of it."""
+        """Remove a connection from the table, and pass it to ``over``."""
         for end in connection.ends:
             pair = end.endpoint.address + end.other.endpoint.address
             pair += end.endpoint.port.to_bytes(2, "big") + end.other.endpoint.port.to_bytes(2, "big")
@@ -393,21 +393,21 @@ class Table:
             self._over(connection)
 
     def finish(self) -> None:
-        """Tell of all connections that are left, in the order in which they began. Call it at the end."""
+        """Pass the connections that are left to ``over``, in the order in which they began. Call it last."""
         while self._ends:
             self._forget(next(iter(self._ends.values())).connection)
 
 
 def _is_likelier_server(port: int, other: int) -> bool:
-    """Return whether ``port`` is that of a server, more likely than ``other``.
+    """Return whether ``port`` more likely belongs to a server than ``other``.
 
-    The first captured segment came from it. Of two ports that are likely, the smaller one is taken.
+    The first captured segment came from ``port``. Of two likely ports of servers, the smaller one is taken.
     """
     return port in LIKELY_SERVERS and (other not in LIKELY_SERVERS or port < other)
 
 
 def _stranger(link: int) -> Other:
-    """Return what a frame without IP counts as: that of a link that isn't understood is named."""
+    """Return the `Other` as which a frame without IP is counted; it may name the link type."""
     name = LINK_NAMES.get(link, "" if is_known(link) else "an unknown link")
     return Other(f"frames of {name} without IP (link type {link})" if name else NO_IP)
 
@@ -418,6 +418,6 @@ def _ident(octets: bytes, at: int) -> int:
 
 
 def _reversed(pair: bytes) -> bytes:
-    """Return the key of the other direction."""
+    """Return addresses and ports of ``pair`` in the order of the other direction."""
     size = (len(pair) - 4) // 2
     return pair[size:-4] + pair[:size] + pair[-2:] + pair[-4:-2]

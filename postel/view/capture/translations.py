@@ -6,7 +6,7 @@ from postel.view import notes
 from postel.view.capture.case import Finding
 from postel.view.capture.connection import Closing
 
-# In the order of notes.LANGUAGES
+# Words for each way to close, in the order of notes.LANGUAGES
 CLOSINGS: Final = {
     Closing.UNANSWERED: ("unanswered", "无应答"),
     Closing.REFUSED: ("refused", "被拒绝"),
@@ -100,7 +100,7 @@ SENTENCES: Final = {
     "no tcp": ("no TCP connection in {packets} packets", "{packets} 个分组中没有 TCP 连接"),
 }
 
-# By kind: the rule, then the text
+# By kind of finding: the rule (RFC and section), then the text in the order of notes.LANGUAGES
 FINDINGS: Final = {
     # opening
     "SYN again": (
@@ -472,7 +472,7 @@ def say(texts: tuple[str, ...], language: str, **values: object) -> str:
 
 
 def rule(finding: Finding) -> str:
-    """Return the RFC and section behind a finding, "" where there is none."""
+    """Return the RFC and section of the rule behind a finding, or "" if there is none."""
     return FINDINGS[finding.kind][0]
 
 

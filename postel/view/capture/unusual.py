@@ -6,8 +6,8 @@ asked for it. Where the capture can't tell (a window of unknown scale, for examp
 
 For each segment, `Unusual.look` asks one function for each subject: its options and flags, its place in the
 stream, the window, the ACK, timestamps, and the marks of ECN. Each compares the segment with the `Eye` of
-both ends; `_remember` then updates that of the sender. What only the end of the connection shows is found
-by `_look_at_end`.
+both ends; `_remember` then updates the sender's `Eye`. `_look_at_end` finds what is known only after the last
+segment.
 """
 
 from contextlib import suppress
@@ -34,25 +34,26 @@ _ICMP_FINDINGS: Final = {
     icmp.UNREACHABLE: "ICMP: unreachable",
     icmp.TIME_EXCEEDED: "ICMP: time exceeded",
 }
-_PATIENCE: Final = 8  # so many ACKs after a CE mark may have been sent before it arrived
+_PATIENCE: Final = 8  # ACKs without an echo after which a CE mark is unanswered; some may cross the mark
 
 
 class Unusual:
-    """Closer look of a `Table`, which finds what is unusual in its connections.
+    """Search for what is unusual in the connections of a `Table`.
 
     Give it ``Table(over, closer=unusual.look)``, and call ``unusual.of(connection)`` in ``over``. A finding
-    names up to ``most_packets``, and counts the others.
+    names up to ``most_packets`` packets, and counts the others.
     """
 
     def __init__(self, most_packets: int = MOST_PACKETS) -> None:
         """Begin without connections."""
         self._most_packets = most_packets
         self._cases: dict[int, Case] = {}
-        # ``Table(over, closer=unusual.look, brief=unusual.look_briefly)`` is much faster
+        # A table with both functions is much faster:
+        # ``Table(over, closer=unusual.look, brief=unusual.look_briefly)``
         self.look_briefly: Brief = partial(look_at_plain, self._cases)
 
     def look(self, seen: Seen) -> None:
-        """Look at a segment, after its connection took it."""
+        """Examine a segment, after its connection has counted it."""
         connection = seen.end.connection
         if connection.is_told:
             return
@@ -94,9 +95,9 @@ class Unusual:
             )
 
     def of(self, connection: Connection) -> Story:
-        """Return all that was found, in the order of the packets, and how long things took.
+        """Return the findings about a connection, in the order of the packets, and its times.
 
-        The connection is forgotten then.
+        After this call, nothing about the connection is kept.
         """
         case = self._cases.pop(connection.number, None)
         if case is None:
@@ -171,7 +172,7 @@ def _look_at_order(case: Case, seen: Seen) -> None:
 def _withdraw_beyond(case: Case, seen: Seen) -> None:
     """Forget segments that seemed to be beyond the window, where this segment acknowledges them.
 
-    The segment that opened the window passed the capture a moment later.
+    Such a segment was inside the window: the one that opened the window passed the capture a moment later.
     """
     waiting = case.eyes[seen.end.other.side].beyond
     if waiting and seen.located.bits & ACK:
@@ -179,7 +180,7 @@ def _withdraw_beyond(case: Case, seen: Seen) -> None:
 
 
 def _look_at_retransmission(case: Case, seen: Seen) -> None:
-    """Tell why the segment was sent again: for nothing, after duplicate ACKs, SACKs or a timeout."""
+    """Find why the segment was sent again: without need, after duplicate ACKs or SACKs, or a timeout."""
     end, located, listener = seen.end, seen.located, case.eyes[seen.end.other.side]
     last = sequence.add(located.seq, seen.length + (located.bits & FIN != 0))
     if end.other.has_acknowledged(last):
@@ -291,11 +292,11 @@ def _await_echo(case: Case, seen: Seen) -> None:
         case.find("CE unanswered", seen.end, eye.ce)
 
 
-# The end
+# After the last segment
 
 
 def _look_at_end(case: Case) -> None:
-    """Find what only the end of the connection shows."""
+    """Find what is known only after the connection's last segment."""
     connection = case.connection
     closing = connection.closing
     one, two = connection.ends

@@ -1,4 +1,4 @@
-"""Connection in Zeek's words: ``conn_state`` and ``history`` of its conn.log, for the captured packets.
+"""Values that Zeek would log for a connection: ``conn_state`` and ``history`` of its conn.log.
 
 Zeek keeps a state for each end, the highest sequence number that the end sent, and how far its octets can
 be put together. A letter of ``history`` is written when a segment shows it, in upper case for the
@@ -12,8 +12,9 @@ originator:
   time.
 
 ``t`` is data that doesn't go beyond the highest number that the end sent. ``g`` is an ACK, while both ends
-are established, of data that wasn't captured whole. ``w`` is written for the end that says it, unless the
-other has closed. ``c`` needs checksums to be verified: a capture at the sending host has unfinished ones.
+are established, of data that wasn't captured whole. ``w`` is written for the end with the zero window, unless
+the other end has closed. ``c`` needs checksums to be verified: a capture at the sending host has unfinished
+ones.
 ``x`` is never written. ``^``: the originator is the end that sent its first packet later.
 """
 
@@ -32,18 +33,18 @@ class _End(Enum):
     INACTIVE = auto()
     SYN_SENT = auto()
     SYN_ACK_SENT = auto()
-    PARTIAL = auto()  # it has sent segments, but its SYN wasn't captured
+    PARTIAL = auto()  # the end has sent segments, but its SYN wasn't captured
     ESTABLISHED = auto()
-    CLOSED = auto()  # it has sent its FIN
+    CLOSED = auto()  # the end has sent its FIN
     RESET = auto()
 
 
-# Python finds a global sooner than an enum's member.
+# Python looks up a global faster than a member of an enum.
 INACTIVE, SYN_SENT, SYN_ACK_SENT, PARTIAL, ESTABLISHED, CLOSED, RESET = _End
 
 _UNSEEN: Final = (INACTIVE, PARTIAL)
 _OPENING: Final = (SYN_SENT, SYN_ACK_SENT)
-LIKELY_SERVERS: Final = frozenset(  # those of Zeek's likely_server_ports that are TCP's
+LIKELY_SERVERS: Final = frozenset(  # the TCP ports in Zeek's list likely_server_ports
     (
         *(21, 22, 25, 53, 79, 80, 81, 88, 135, 139, 143, 389, 443, 445, 502, 563, 585, 587, 614, 631, 636),
         *(989, 990, 992, 993, 995, 1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5222, 5223, 5269),
@@ -57,7 +58,7 @@ _CLOSE_DELAY: Final = 5 * SECOND  # tcp_close_delay
 _PARTIAL_CLOSE_DELAY: Final = 3 * SECOND  # tcp_partial_close_delay
 _ATTEMPT_DELAY: Final = 5 * SECOND  # tcp_attempt_delay
 _INACTIVITY: Final = 5 * MINUTE  # tcp_inactivity_timeout
-_LARGE: Final = 1 << 20  # a SYN or RST with a number farther away sets the highest number
+_LARGE: Final = 1 << 20  # a SYN or RST farther than so many octets from the highest number replaces it
 
 
 class _Stream:
@@ -75,11 +76,11 @@ class _Stream:
         self.start = 0
         self.highest = 0
         self.delivered = 0
-        self.fin = -1  # the number of its FIN
-        self.blocks: tuple[tuple[int, int], ...] = ()  # what was captured beyond a gap, in order
+        self.fin = -1  # sequence number of the end's FIN, or -1
+        self.blocks: tuple[tuple[int, int], ...] = ()  # ranges that were captured beyond a gap, in order
 
     def begin(self, start: int, highest: int) -> None:
-        """Begin with the number of a SYN, or with the one before the first segment."""
+        """Begin with the sequence number of a SYN, or with the number before the first segment."""
         self.is_begun = True
         self.start = start
         self.highest = highest
@@ -88,7 +89,7 @@ class _Stream:
         self.blocks = ()
 
     def deliver(self, left: int, right: int) -> None:
-        """Take octets that were captured, from ``left`` to ``right``."""
+        """Add captured octets, with the sequence numbers from ``left`` up to ``right`` (excluded)."""
         if sequence.le(right, self.delivered):
             return
         if sequence.gt(left, self.delivered):
@@ -112,7 +113,7 @@ class _Stream:
             self.blocks = self.blocks[1:]
 
     def acknowledge(self, ack: int) -> int:
-        """Deliver everything before ``ack``, which the other end has. Returns how many gaps that shows."""
+        """Count all octets before ``ack`` as delivered. Return how many gaps the capture has there."""
         bound = self.fin if self.fin >= 0 and sequence.gt(ack, self.fin) else ack
         gaps = 0
         while sequence.lt(self.delivered, bound):
@@ -124,16 +125,16 @@ class _Stream:
 
 
 class Zeek:
-    """Words of one connection. `take` is called with each segment that may matter."""
+    """Zeek's values for one connection. `take` is called with each segment that may change letters."""
 
     __slots__ = ("_before", "_counts", "_ends", "_numbers", "_streams", "history", "stream")
 
     def __init__(self, *, flipped: bool) -> None:
-        """Begin; ``flipped`` if the end that sent the first packet is the responder."""
+        """Begin without segments; ``flipped`` says whether the responder sent the first packet."""
         self.history = "^" if flipped else ""
-        self.stream: list[bool] = [False, False]  # which end has sent data
+        self.stream: list[bool] = [False, False]  # whether originator and responder have sent data
         self._ends = [INACTIVE, INACTIVE]
-        self._before = [INACTIVE, INACTIVE]  # the states before these
+        self._before = [INACTIVE, INACTIVE]  # the previous state of each end
         self._streams = (_Stream(), _Stream())
         self._numbers: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -141,9 +142,9 @@ class Zeek:
     def take(
         self, side: int, flags: int, seq: int, ack: int, window: int, length: int, *, is_whole: bool = True
     ) -> None:
-        """Take a segment of the originator (0) or the responder (1).
+        """Process a segment of the originator (``side`` 0) or the responder (1).
 
-        ``is_whole``: all of its data was captured.
+        ``is_whole`` says whether all of the segment's data was captured.
         """
         self._begin(side, flags, seq, length)
         self._write(side, flags, seq, length)
@@ -163,7 +164,7 @@ class Zeek:
             self._streams[side].deliver(left, sequence.add(left, length))
 
     def catch_up(self, side: int, following: int, *, is_whole: bool) -> None:
-        """Take data in order, up to ``following``, of which `take` wasn't told: it changes numbers alone."""
+        """Process data in order, up to the number ``following``, for which `take` wasn't called."""
         stream = self._streams[side]
         if stream.highest != following:
             if is_whole:
@@ -171,9 +172,9 @@ class Zeek:
             stream.highest = following
 
     def is_at(self, side: int, following: int) -> bool:
-        """Return whether ``following`` is the number after the highest of this end for Zeek, too.
+        """Return whether Zeek, too, has ``following`` as the number after this end's highest.
 
-        Then data from there on changes no more than numbers. UNKNOWN is the number of an end without
+        If so, further data in order changes numbers alone. ``following`` is UNKNOWN for an end without
         segments.
         """
         stream = self._streams[side]
@@ -188,7 +189,7 @@ class Zeek:
         return stream.is_begun and stream.delivered != stream.highest
 
     def has_noted(self, side: int, letter: str) -> bool:
-        """Return whether this letter, of those that are written once, is in ``history``."""
+        """Return whether ``history`` has this letter, which is one of those that are written once."""
         return (letter if side else letter.upper()) in self._counts
 
     def _begin(self, side: int, flags: int, seq: int, length: int) -> None:
@@ -223,7 +224,7 @@ class Zeek:
             self.note(side, "t")
 
     def acknowledge(self, side: int, ack: int) -> None:
-        """Take an ACK; of data that wasn't captured it shows a gap."""
+        """Process an ACK, and note ``g`` for each gap in the captured data that it covers."""
         stream = self._streams[1 - side]
         if not stream.is_begun or abs(sequence.offset(ack, stream.highest)) > _LARGE << 10:
             return
@@ -237,7 +238,7 @@ class Zeek:
         return ESTABLISHED in (self._ends[side], self._before[side] if self._ends[side] is CLOSED else None)
 
     def _write(self, side: int, flags: int, seq: int, length: int) -> None:
-        """Write the letter of a segment, if it is due."""
+        """Write the letter for a segment's flags and data, if one is to be written now."""
         if length:
             self.stream[side] = True
         kind = flags & (SYN | FIN | RST)
@@ -263,7 +264,7 @@ class Zeek:
             self.history += letter if side else letter.upper()
 
     def note(self, side: int, letter: str) -> None:
-        """Write one letter, if it is due."""
+        """Count a letter, and write it at the first time; some also at the 10th, 100th … time."""
         written = letter if side else letter.upper()
         self._counts[written] = count = self._counts.get(written, 0) + 1
         if count == 1 or (letter not in _ONCE and str(count).strip("0") == "1"):
@@ -292,7 +293,7 @@ class Zeek:
                 self._set(side, RESET)
 
     def _move_first(self, side: int, flags: int, length: int) -> None:
-        """Move the state of an end with its first segment, or with one before which it had none."""
+        """Move the state of an end that has been INACTIVE so far."""
         ends, other = self._ends, 1 - side
         if flags & SYN and not side:
             self._set(side, SYN_ACK_SENT if flags & ACK else SYN_SENT)
@@ -309,13 +310,13 @@ class Zeek:
         self._set(side, ESTABLISHED if flags & ACK and ends[other] is ESTABLISHED else PARTIAL)
 
     def _set(self, side: int, state: _End) -> None:
-        """Set the state of an end, and keep the one before."""
+        """Set the state of an end, and keep its previous state."""
         if state is not self._ends[side]:
             self._before[side] = self._ends[side]
             self._ends[side] = state
 
     def ends_at(self, began: int, last: int) -> int:
-        """Return when Zeek gives the connection up if no further packet comes, in microseconds.
+        """Return the time (microseconds) at which Zeek ends the connection if no further packet comes.
 
         The first packet was seen at ``began``, the latest at ``last``. Zeek's timers have their defaults. A
         later packet begins another connection.
@@ -333,7 +334,7 @@ class Zeek:
 
     @property
     def state(self) -> str:
-        """``conn_state`` of the connection, as far as it came."""
+        """``conn_state`` of the connection after the segments so far."""
         originator, responder = self._ends
         if RESET in (originator, responder):
             return self._reset(originator, responder)
