@@ -4,8 +4,8 @@ A module's name is the command's name. The first line of its docstring is the he
 its arguments, and ``run(options)`` runs it and returns the exit status. Packages beside the modules hold what
 several commands share.
 
-Exit status: 0 done, 1 the command failed, 2 a mistake in the arguments, 3 a right, a device or an extra is
-missing, 130 interrupted.
+Exit status: 0 done, 1 the command failed, 2 a mistake in the arguments, 3 a permission, a device or an
+optional package is missing, 130 interrupted.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def exit_status(command: Callable[[], int | None]) -> int:
 def _failed(error: OSError) -> int:
     """Report an error of the network or the system.
 
-    Nothing is printed where the reader of our output has closed its pipe.
+    Nothing is printed if the program that reads standard output has closed the pipe.
     """
     if isinstance(error, BrokenPipeError) and not isinstance(error, TcpError):
         # Otherwise the interpreter prints an error when it flushes the output at its end.
@@ -119,7 +119,7 @@ def _tell(message: object, status: int) -> int:
 
 
 def printable(text: str) -> str:
-    """Replace each character that could control a terminal: a peer may have chosen the text."""
+    """Replace each character that could control a terminal, because the text may come from a peer."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 

@@ -1,7 +1,7 @@
 """List which rules of the RFCs are met, and which code and tests show it.
 
-The table is that of docs/compliance.md, as it was when this version was made; ``make compliance`` makes both
-from a run of the tests.
+The command prints the table in docs/compliance.md, as it was when this version was made; ``make compliance``
+makes both from a run of the tests.
 """
 
 import argparse
@@ -20,9 +20,10 @@ _INDENT: Final = " " * 4
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the page.
+    """Row of the table: one rule of an RFC, and where it is met.
 
-    ``code`` and ``tests`` are places; ``more_tests`` counts the tests that aren't named.
+    ``code`` has functions as ``file:name``, and ``tests`` has tests as pytest names them; ``more_tests``
+    counts the tests that aren't named.
     """
 
     id: str
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def rules() -> list[Rule]:
-    """Read all rules."""
+    """Read all rules of the table, which is a JSON file in this package."""
     found = json.loads(files("postel.cli").joinpath("compliance.json").read_text(encoding="utf-8"))
     return [Rule(**fields) for fields in found["rules"]]
 

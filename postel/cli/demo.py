@@ -190,7 +190,7 @@ def _empty(subject: Subject, event: Event, now: int) -> None:
 class _Losses:
     """Rule that loses the second segment of the response and the server's first FIN.
 
-    SACKs lead to the retransmission of the segment, a tail loss probe to that of the FIN.
+    SACKs lead to the retransmission of the segment; a tail loss probe retransmits the FIN.
     """
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ class _Losses:
         self.fins = 0
 
     def __call__(self, number: int, octets: bytes, sender: str, now: int) -> Verdict | None:
-        """Drop the packet, if it is one of the two."""
+        """Drop the packet if it has the response's second segment or the server's first FIN."""
         if sender != "server":
             return None
         packet = ip.parse(octets)
@@ -230,7 +230,7 @@ class _Client:
 
 
 class _Server:
-    """Server that answers at the end of the request, and closes 80 ms after it."""
+    """Server that answers 5 ms after the client's FIN, and closes 80 ms after that FIN."""
 
     def __init__(self, world: World) -> None:
         """Take the world, which has the clock."""

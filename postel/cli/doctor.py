@@ -32,8 +32,8 @@ _PROBE = "postel-doctor"
 class Finding:
     """One thing that was examined.
 
-    ``advice`` says what would make it better, and is empty where nothing would. Where something ``needed`` is
-    missing, no TUN device can be used.
+    ``advice`` says what would make the thing better, or is empty. If a thing with ``needed`` is missing, no
+    TUN device can be used.
     """
 
     name: str
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine() -> Iterator[Finding]:
-    """Examine the machine, one thing after the other."""
+    """Examine the machine, and yield a finding for each thing that was examined."""
     yield _core()
     yield from _device()
     yield _right()
@@ -147,7 +147,7 @@ def _offload() -> Finding:
 
 
 def _tried() -> int | OSError:
-    """Offloads that a TUN device of our own accepts, or the error.
+    """Offloads that a new TUN device accepts, as bits, or the error from making the device.
 
     The device is made in a thread that enters a new network namespace; both disappear when the thread ends.
     """

@@ -37,11 +37,11 @@ from postel.view.trace import Trace
 from postel.wire.address import Interface
 
 _SUFFIX: Final = ".pkt"
-_LADDER: Final = 104  # columns
+_LADDER: Final = 104  # width of a ladder, in columns
 _DEFAULT_PROFILE: Final = "rfc"
 _STACKS: Final = ("postel", "kernel")
 _DEVICE: Final = "drill0"
-_FEW: Final = 20  # scripts for which another process is worth its start
+_FEW: Final = 20  # number of scripts for which starting one more process saves time
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ def _line(text: str, number: int) -> str:
     return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
-# All of them
+# Results of all scripts
 
 
 def _tell(results: list[Result]) -> None:

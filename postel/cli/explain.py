@@ -4,8 +4,8 @@ FILE is pcap or pcapng, also compressed; several files are read as one; - is a p
 
     tcpdump -U -w - | postel explain - --follow
 
-What could be read is shown in any case. Exit status 1 where the file is damaged, 3 where packets were left
-out that may hold TCP: fragments without the rest, links that aren't understood, headers that were cut off.
+What could be read is always shown. Exit status 1 means that the file is damaged; 3 means that packets were
+left out which may hold TCP: incomplete fragments, unknown link types, or headers that were cut off.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from postel.view.capture.replay import Replay
 from postel.view.capture.table import Notice, Seen
 from postel.view.capture.unusual import Unusual
 
-_ALL: Final = 1 << 62  # packets that a finding names: JSON has all of them
+_ALL: Final = 1 << 62  # largest number of packets that a finding names in JSON, which has all of them
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +119,7 @@ class _Explanation:
             self.replay.look(seen)
 
     def notice(self, notice: Notice) -> None:
-        """Pass an ICMP error about a segment to the same two, as far as they are wanted."""
+        """Pass an ICMP error to the search for unusual things and to the drawing, if they are wanted."""
         if self.unusual is not None:
             self.unusual.notice(notice)
         if self.replay is not None:

@@ -1,6 +1,6 @@
 """Fetch a URL over Postel's own TCP: name, handshake, TLS, request, response and close.
 
-The server may be one of the kernel at the other side of a TUN device. With ``--lab`` client, servers and
+The server may run on the kernel's TCP, at the other side of a TUN device. With ``--lab`` client, servers and
 network are simulated in virtual time; that needs no device, no root and no network::
 
     postel get http://10.7.0.1:8000/ --tun postel0 --address 10.7.0.2/24 --ladder

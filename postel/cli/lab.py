@@ -13,7 +13,8 @@ The user can interfere, by the numbers that the ladder prints, and look closer::
 
     postel lab run four-way --drop 5 --set msl=30s --view states --view tcb
 
-Exit status 1 where a verdict isn't the one of the list, or where no claim is about the words of ``--find``.
+Exit status 1 means that a verdict differs from the one in the list, or that no claim is about the words of
+``--find``.
 """
 
 import argparse
@@ -120,7 +121,7 @@ def _language(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """List the claims, or try one or all.
 
-    Returns 1 where a verdict isn't the one of the list, or where no claim is about the words to find.
+    Returns 1 if a verdict differs from the one in the list, or if no claim is about the words to find.
     """
     languages = _languages(getattr(options, "lang", preferred_language()))
     if options.find is not None:
@@ -193,7 +194,7 @@ def _list(languages: list[str]) -> None:
 
 
 def _find(options: argparse.Namespace, languages: list[str]) -> int:
-    """List the claims about some words in a line each; returns 1 where there is none."""
+    """List the claims about the words of ``--find``, each in a line. Returns 1 if there is none."""
     if options.action is not None:
         raise ArgumentError("--find", options.find, "without run: it lists claims")
     found = lab.find(options.find)
@@ -212,7 +213,7 @@ def _find(options: argparse.Namespace, languages: list[str]) -> int:
 
 
 def _first_line(text: str, room: int) -> str:
-    """Return a text as one line, with "…" in the place of what has no room."""
+    """Return the first line of a text that is ``room`` columns wide at most, with "…" if more follows."""
     if width(text) <= room:
         return text
     return wrap(text, room - 2)[0] + " …"
@@ -235,7 +236,7 @@ def _tell_all(reports: list[Report], languages: list[str]) -> None:
     print(f"\n{_say('agreed', languages[0], count=agreed, total=len(reports))}")
 
 
-# One
+# One claim
 
 
 def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> None:

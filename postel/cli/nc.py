@@ -1,6 +1,7 @@
 """Join standard input and output to a peer: one connection, or datagrams.
 
-As with ``nc -N``, the end of the input closes our direction only, and what the peer still sends is printed::
+At the end of the input only the sending direction is closed, as with ``nc -N``, and data that the peer still
+sends is printed::
 
     echo hello | postel nc 10.7.0.1 7 --tun postel0 --address 10.7.0.2/24
     postel nc -l 80 --tun postel0 --address 10.7.0.2/24
@@ -22,7 +23,7 @@ from postel.errors import ArgumentError, ConnectionTimedOut
 from postel.wire import address
 
 _CHUNK: Final = 64 << 10
-_DATAGRAM: Final = 1200  # octets of input in a datagram at most: fits any usual MTU
+_DATAGRAM: Final = 1200  # largest number of octets of input in one datagram, which fits any usual MTU
 _STDIN: Final = 0
 
 Told = Callable[[], None] | None
@@ -87,9 +88,9 @@ def _listening() -> None:
 async def talk(
     attached: Attached, where: str, number: int, *, patience: float | None, over_udp: bool, listening: Told
 ) -> None:
-    """Exchange octets with the peer at ``where``, or with the first that connects where that is empty.
+    """Exchange octets with the peer at ``where``; if it is empty, with the first peer that connects.
 
-    With ``patience``, in seconds, the exchange ends after so long without data.
+    With ``patience``, the exchange ends after so many seconds without data.
     """
     exchange = _exchange_datagrams if over_udp else _exchange_streams
     async with attached.network() as network:
@@ -203,7 +204,7 @@ class _Inbox(asyncio.DatagramProtocol):
 async def _exchange_datagrams(
     network: Network, where: str, number: int, patience: float | None, listening: Told
 ) -> None:
-    """Pass datagrams on as long as one arrives within ``patience`` seconds; without it until interrupted."""
+    """Pass datagrams on until none arrives for ``patience`` seconds; with None, until interrupted."""
     peer: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     inbox = _Inbox(peer)
     if where:

@@ -1,7 +1,7 @@
 """Run a Python program with its sockets on Postel.
 
-While the program runs, the module `socket` has Postel's sockets and names, and asyncio's own loop uses them.
-At the end those of the system are put back::
+While the program runs, the module `socket` has Postel's sockets and name resolution, and asyncio's own loop
+uses them. At the end, the system's sockets and name resolution are put back::
 
     postel run --tun postel0 --address 10.7.0.2/24 client.py --verbose
     postel run --address 10.7.0.2/24 -m http.server 80

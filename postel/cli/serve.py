@@ -1,7 +1,7 @@
 """Serve a directory, or any ASGI application, by HTTP over Postel's own TCP.
 
-It needs the extra ``serve``, which has uvicorn and starlette. The kernel at the other side of the TUN device
-can reach it::
+The command needs the packages uvicorn and starlette: ``pip install postel[serve]``. Programs on the kernel's
+TCP, at the other side of the TUN device, can reach the server::
 
     postel serve . --tun postel0 --address 10.7.0.2/24 &
     curl http://10.7.0.2/
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 class Service:
-    """Application on a device, in one process or in several."""
+    """Application that is served over a TUN device, by one process or by several."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         """Load the application, and check all options. Raises ImportError where the extra is missing."""
@@ -127,8 +127,8 @@ class Service:
     def work(self, siblings: Siblings, index: int, parent: int, link: Tun) -> None:
         """Serve as a worker, in a process of its own.
 
-        The worker uses a copy of the descriptor. The original stays open, and with it the queue, until the
-        last process ends.
+        The worker uses a copy of the queue's descriptor. The original descriptor stays open until the last
+        process ends, and so does the queue.
         """
         self._parent = parent
         copy = inherit_tun(os.dup(link.fileno()), name=link.name, mtu=link.mtu)
@@ -173,7 +173,7 @@ def _nothing() -> None:
 def _listening(network: Network, options: argparse.Namespace) -> list[Any]:
     """Make a listening socket for each family.
 
-    They listen at once: connections that arrive before uvicorn has begun wait in their backlogs.
+    The sockets listen at once, so that connections which arrive before uvicorn begins wait in the backlogs.
     """
     made = []
     # The wildcard means all addresses of Postel's host, not of this machine.
@@ -195,7 +195,7 @@ def _told_otherwise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
 
 
 async def _first(main: "asyncio.Future[Any]", *others: "asyncio.Future[Any]") -> None:
-    """Wait until one of these is done, and cancel all but ``main``."""
+    """Wait until one of the futures is done, and cancel all but ``main``."""
     try:
         await asyncio.wait((main, *others), return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -34,7 +34,7 @@ from postel.sim.faults import Fault
 
 _ENGINES: Final = ("processes", "dask")
 _SEEDS: Final = "1..100"
-_SHRINKING: Final = 300  # runs
+_SHRINKING: Final = 300  # largest number of runs to make the failure small
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +112,7 @@ def _searched(
 ) -> list[Outcome]:
     """Find the outcomes of all seeds, in the order of the seeds.
 
-    Those of an earlier search are taken from ``results``; new ones are kept there as they come.
+    Outcomes of an earlier search are taken from ``results``; each new outcome is added to ``results``.
     """
     # A crash may have been the fault of the machine, so such seeds are run again.
     known = {seed: outcome for seed, outcome in results.outcomes().items() if outcome.result != CRASHED}

@@ -1,6 +1,7 @@
 """HTML page of the lab's reports: claims with verdicts, and runs with ladders, states and variables.
 
-The page loads nothing. Without JavaScript it shows each run as a whole; with it, every moment of the run.
+The page loads nothing. Without JavaScript the page shows each run as a whole; with JavaScript the reader can
+step through the moments of each run.
 """
 
 import json
@@ -21,7 +22,7 @@ from postel.web import translations
 from postel.web.story import Story, Variables, title_of
 
 _NAMES: Final = {"en": "English", "zh": "中文"}
-_SHORT: Final = 260  # pixels: below a ladder that is shorter there is room for the headers
+_SHORT: Final = 260  # pixels; a ladder shorter than this leaves room below it for the packet's headers
 _COLOURS: Final = {
     "holds": "open",
     "caveat": "opening",

@@ -1,6 +1,6 @@
-"""Data that the page's script shows of a connection, moment by moment.
+"""Data of a connection that the page's script shows, moment by moment.
 
-The script itself knows nothing of TCP.
+The script only shows these data; it has no rules of TCP.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ Variables = dict[str, int]
 class Story:
     """Data of one connection, for JSON.
 
-    ``variables`` and ``packets`` have each entry once; a moment refers to them by index, and to none by -1.
+    ``variables`` and ``packets`` have each entry once; a moment has the index of its entry, or -1 for none.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Story:
         self.variables: list[Variables] = []
         self.packets: list[Packet] = []
         self._notes = [_Noted(packet, note) for note, packet in noted]
-        self._numbers: dict[int, int] = {}  # index of a packet, by its id()
+        self._numbers: dict[int, int] = {}  # index of each packet in ``packets``, by the packet's id()
 
     def data(self) -> dict[str, Any]:
         """Give the connection as dicts and lists."""

@@ -1,1 +1,1 @@
-"""What the commands that read captures share."""
+"""Code that the commands which read captures share."""

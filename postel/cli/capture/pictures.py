@@ -15,7 +15,7 @@ from postel.view.capture.page import MOST_DRAWN, MOST_PACKETS, Drawn
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
 
-_LARGEST: Final = 5000  # so many packets of one connection are drawn
+_LARGEST: Final = 5000  # largest number of packets of one connection that are drawn
 
 
 class Choice:
@@ -26,7 +26,7 @@ class Choice:
         self._candidates: list[tuple[bool, int, int]] = []
 
     def offer(self, connection: Connection, *, is_unusual: bool) -> None:
-        """Take a connection that is told of."""
+        """Add a connection that has a row on the page."""
         packets = sum(end.packets for end in connection.ends)
         self._candidates.append((not is_unusual, connection.number, min(packets, _LARGEST)))
 
@@ -58,7 +58,7 @@ def readable_twice(paths: list[str]) -> Iterator[list[str]]:
 
 
 def drawn(paths: list[str], numbers: frozenset[int], options: argparse.Namespace) -> list[Drawn]:
-    """Read the files once more, for the pictures of these connections."""
+    """Read the files once more, for the pictures of the connections with these numbers."""
     if not numbers:
         return []
     replay = Replay(most_of_each=_LARGEST)
@@ -89,4 +89,4 @@ def drawn(paths: list[str], numbers: frozenset[int], options: argparse.Namespace
 
 
 def _forget(connection: Connection) -> None:
-    """Do nothing with a connection: its row has been told of already."""
+    """Do nothing with a connection, because its row was made when the files were read first."""

@@ -1,6 +1,6 @@
-"""Rows of connections that are over, kept as text until the last is told of.
+"""Rows of connections that are over, kept as text until they are printed.
 
-Where there are many, they are in a file.
+A small number of rows stays in memory; more rows are in a file.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import IO, Final
 
 from postel.view.capture import report
 
-_IN_MEMORY: Final = 1 << 22  # so many octets of rows are kept in memory, more in a file
+_IN_MEMORY: Final = 1 << 22  # largest size of all rows, in octets, for which they stay in memory
 _NOWHERE: Final = -1
 
 
@@ -24,7 +24,7 @@ class Told:
     row: report.Row
     json: str
     findings: list[str]
-    group: str = ""  # the name of the connections that are alike
+    group: str = ""  # name of the group of connections that are alike, or ""
 
 
 def storage() -> SpooledTemporaryFile[bytes]:
@@ -33,20 +33,20 @@ def storage() -> SpooledTemporaryFile[bytes]:
 
 
 class Rows:
-    """Rows, kept in a file. Iteration is in the order of their keys, else in that of the connections.
+    """Rows of connections, kept in a file. Iteration is sorted by key, then by connection number.
 
-    ``widths`` are what the columns need.
+    ``widths`` has the width that each column needs for all rows.
     """
 
     def __init__(self, file: IO[bytes], heads: report.Row) -> None:
         """Begin without rows; ``file`` is closed by the caller."""
         self.widths: list[int] = report.widths([heads])
         self._file = file
-        self._places = array("q")  # where each row is in the file, by its number from 1
-        self._keys: dict[int, int] = {}  # the keys of rows that aren't in the order of their numbers
+        self._places = array("q")  # offset of each row in the file; the row with number N is at index N - 1
+        self._keys: dict[int, int] = {}  # key of each row that has a key other than its number
 
     def keep(self, number: int, told: Told, key: int = 0) -> None:
-        """Keep the row of a connection. ``key`` is its place among the others; without one, its number is."""
+        """Keep the row of a connection. Rows are sorted by ``key``; if that is 0, the number is the key."""
         self.widths = [max(pair) for pair in zip(self.widths, report.widths([told.row]), strict=True)]
         self._places.extend([_NOWHERE] * (number - len(self._places)))
         self._places[number - 1] = self._file.seek(0, SEEK_END)
@@ -69,5 +69,5 @@ class Rows:
                 yield Told(tuple(row), text, findings, group)
 
     def _key(self, number: int) -> tuple[int, int]:
-        """Key to sort by: that of the row, then its number."""
+        """Key to sort rows by: the row's own key, or else its number; and then its number."""
         return self._keys.get(number, number), number

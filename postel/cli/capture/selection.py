@@ -1,4 +1,4 @@
-"""Selection of connections that are told of, and their order."""
+"""Selection of the connections that are printed, and their order."""
 
 import argparse
 from collections.abc import Callable
@@ -63,7 +63,7 @@ class Selection:
     """Connections that the user asked for."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        """Read the options. Raises ArgumentError for an address or port that can't be."""
+        """Read the options. Raises ArgumentError for an address or port that isn't valid."""
         self.only_unusual: bool = options.only == "unusual"
         self._hosts = frozenset(parse(text) for text in options.host)
         for port in options.port:
@@ -74,7 +74,7 @@ class Selection:
         self._key = _KEYS.get(options.sort)
 
     def wants(self, connection: Connection, story: Story | None) -> bool:
-        """Return whether to tell of a connection."""
+        """Return whether a connection is to be printed."""
         if self.only_unusual and (story is None or not is_unusual(story)):
             return False
         ends = [end.endpoint for end in connection.ends]
@@ -85,5 +85,5 @@ class Selection:
         return not self._closings or connection.closing in self._closings
 
     def key(self, connection: Connection) -> int:
-        """Return where a connection stands among the others, lowest first."""
+        """Return the key of a connection by which rows are sorted, the lowest first."""
         return connection.number if self._key is None else self._key(connection)

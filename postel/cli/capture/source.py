@@ -1,4 +1,4 @@
-"""FILE of a command: captures on disk, or standard input as packets come."""
+"""Argument FILE of a command: captures on disk, or standard input, which is read as packets come."""
 
 import argparse
 import sys
@@ -58,7 +58,7 @@ def read(reader: Merged, table: Table) -> None:
 def tell_of_whole(reader: Merged, table: Table) -> int:
     """Say on stderr what holds for the capture as a whole. Returns the exit status.
 
-    That is 1 where the file is damaged, 3 where packets were left out that may hold TCP, 0 else.
+    The status is 1 if the file is damaged, 3 if packets were left out that may hold TCP, and else 0.
     """
     unread = unread_in(table)
     if table.goes_back:
@@ -76,7 +76,7 @@ def tell_of_whole(reader: Merged, table: Table) -> int:
 
 
 def record_of_whole(reader: Merged, table: Table) -> dict[str, object]:
-    """Return what holds for the whole capture as plain data for JSON, with packets that aren't TCP."""
+    """Return facts about the whole capture as plain data for JSON, with counts of packets left out."""
     damage = None if reader.damage is None else str(reader.damage)
     in_order = not table.goes_back
     return {
@@ -90,8 +90,8 @@ def record_of_whole(reader: Merged, table: Table) -> dict[str, object]:
 
 
 def unread_in(table: Table) -> dict[str, int]:
-    """Return how many packets may hold TCP that isn't told of, by what they are.
+    """Return how many packets were left out although they may hold TCP, by kind of packet.
 
-    Those that are known to hold something else don't count.
+    Packets that are known to hold something else don't count.
     """
     return {what: count for what, count in table.left_out.items() if what not in OTHER_PROTOCOLS}

@@ -1,6 +1,6 @@
-"""Capture in a few lines, and many connections that are alike in one.
+"""Summary of a capture in a few lines, and one line for many connections that are alike.
 
-The summary tells how long the capture is, how many connections it has, how they closed, and how much was
+The summary says how long the capture is, how many connections it has, how they closed, and how much was
 sent again.
 """
 
@@ -11,13 +11,13 @@ from postel.view.capture import Connection, report, translations
 from postel.view.capture.connection import Closing
 from postel.wire.address import to_text
 
-LEAST_ALIKE: Final = 10  # so many connections that are alike are told of in one line
+LEAST_ALIKE: Final = 10  # smallest number of connections that are alike for which one line stands
 _MOST_PORTS: Final = 65_536
 _OF_SCANS: Final = (Closing.UNANSWERED, Closing.REFUSED, Closing.HALF_OPEN, Closing.RESET_BY_OPENER)
 
 
 class Summary:
-    """Sums over all connections, those that aren't told of one by one included. Times are microseconds."""
+    """Sums over all connections, including those without a row. Times are in microseconds."""
 
     def __init__(self) -> None:
         """Begin without connections."""
@@ -41,7 +41,7 @@ class Summary:
             self.sent_again += end.retransmissions
 
     def lines(self, packets: int, language: str) -> list[str]:
-        """Return the lines of the summary. ``packets`` are those of the capture, with others than TCP's."""
+        """Return the lines of the summary. ``packets`` counts all packets of the capture, not only TCP's."""
         share = f"{self.sent_again / self.packets:.2%}" if self.packets else "0%"
         closings = ", ".join(
             f"{translations.say(translations.CLOSINGS[closing], language)} {count:,}"
@@ -64,7 +64,7 @@ class Summary:
 class Alike:
     """Connections without data that one host opened, and that ended the same way.
 
-    They are a scan, or a storm of attempts.
+    Such connections come from a port scan, or from many failed attempts to connect.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Alike:
         self._ports: dict[str, set[int]] = {}
 
     def group(self, connection: Connection) -> str:
-        """Count a connection. Returns the name of its group, "" where it is like no other."""
+        """Count a connection. Returns the name of its group, or "" if it can't be in a group."""
         one, two = connection.ends
         if connection.closing not in _OF_SCANS or one.data or two.data:
             return ""
@@ -87,7 +87,7 @@ class Alike:
         return group
 
     def is_many(self, group: str) -> bool:
-        """Return whether the connections of a group are told of in one line."""
+        """Return whether one line stands for the connections of a group."""
         return self._counts[group] >= LEAST_ALIKE
 
     def line(self, group: str, language: str) -> str:

@@ -18,7 +18,7 @@ _CHUNK: Final = 64 << 10
 _LONGEST_LINE: Final = 4096  # octets of the line with a chunk's size
 _MOST_INTERIM: Final = 100  # responses with status 1xx before the final one
 _WITHOUT_BODY: Final = (204, 304)
-_MOST_DIGITS: Final = 18  # a longer number is larger than any file
+_MOST_DIGITS: Final = 18  # largest number of digits in a length; a longer number is larger than any file
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9]*)?")
 LARGEST: Final = 10**_MOST_DIGITS
 
@@ -213,7 +213,7 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
 
 
 def number(text: str) -> int | None:
-    """Value of decimal digits, `LARGEST` where it is larger than that; None for any other text.
+    """Value of a text of decimal digits, at most `LARGEST`; None for any other text.
 
     ``int`` itself takes time for long numbers, and raises ValueError for one of more than 4,300 digits.
     """

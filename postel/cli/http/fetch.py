@@ -23,7 +23,7 @@ WAIT: Final = "wait"  # from the request to the first octet of the response
 CONTENT: Final = "content"  # from the first octet of the response to the last
 CLOSE: Final = "close"
 
-_PATIENCE: Final = 10.0  # seconds to connect to an address, where another is left to try
+_PATIENCE: Final = 10.0  # seconds to connect to one address, if another address is left to try
 
 
 @dataclass(slots=True)
@@ -38,9 +38,9 @@ class Step:
 
 @dataclass(slots=True)
 class Visit:
-    """What happened with one URL; a redirect leads to another visit.
+    """Record of the fetch of one URL; a redirect leads to another visit.
 
-    ``status`` is 0 where no response came, and ``octets`` counts those of the content.
+    ``status`` is 0 if no response came, and ``octets`` counts the octets of the content.
     """
 
     where: Target
@@ -63,7 +63,7 @@ class Visit:
 
 
 class Fetch:
-    """Fetch over ``network``; ``visits`` tells what happened, also where it failed."""
+    """Fetch of a URL over ``network``; ``visits`` has a record of each URL, also if the fetch failed."""
 
     def __init__(self, network: Network, resolver: Resolver, security: ssl.SSLContext) -> None:
         """Take the network, the resolver of names and the settings of TLS."""
@@ -75,8 +75,8 @@ class Fetch:
     async def get(self, where: Target, output: BinaryIO, *, includes_head: bool, most_redirects: int) -> int:
         """Fetch a URL and write the content of the last response to ``output``. Returns its status.
 
-        The last step closes the connection and the network. Raises BadResponse, NotResolved, and what
-        connections raise.
+        The last step closes the connection and the network. Raises BadResponse, NotResolved, and the errors
+        of a connection.
         """
         while True:
             visit = Visit(where)

@@ -15,8 +15,8 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-LONGEST_HEAD: Final = 16 << 10  # octets: the ``limit`` for `start_server`
-_FAREWELL: Final = 2.0  # seconds to read on, at the end of a connection
+LONGEST_HEAD: Final = 16 << 10  # largest head of a request in octets, for ``limit`` of `start_server`
+_FAREWELL: Final = 2.0  # seconds for which the server reads on after its response, before it closes
 _CHUNK: Final = 64 << 10
 _GET: Final = re.compile(rb"GET (/[!-~]*) HTTP/1\.[01]\r\n")
 _HOST: Final = re.compile(rb"\r\nHost:[ \t]*([!-~]*)[ \t]*\r\n", re.IGNORECASE)
@@ -49,9 +49,9 @@ def text_response(status: HTTPStatus, text: str = "") -> Response:
 
 
 class Server:
-    """Server for one kind of answers; give `converse` to ``start_server``.
+    """Web server; its method `converse` is the argument of ``start_server``.
 
-    ``answer`` gets the target of a request and its Host, and returns the response. ``clock`` returns the
+    ``answer`` gets the target and the Host of a request, and returns the response. ``clock`` returns the
     seconds since 1970.
     """
 

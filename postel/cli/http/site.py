@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-_LONGEST_LISTING: Final = 10_000  # entries
+_LONGEST_LISTING: Final = 10_000  # largest number of entries in a list
 _NOT_FOUND: Final = 404
 
 
@@ -49,7 +49,7 @@ class Files(StaticFiles):
         return HTMLResponse(await asyncio.to_thread(self._listing, found, "" if path == "." else path))
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """Find a file as starlette does; a loop of links and a name that is too long don't exist either."""
+        """Find a file as starlette does; a loop of symbolic links, or a name too long, counts as missing."""
         try:
             return super().lookup_path(path)
         except OSError as error:

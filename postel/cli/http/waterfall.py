@@ -17,7 +17,7 @@ from postel.view.notes import LANGUAGES
 from postel.view.width import left, right, width
 
 NARROWEST: Final = 60
-_LENGTH: Final = 11  # columns: "999.999 ms"
+_LENGTH: Final = 11  # columns for the duration beside a bar, such as "999.999 ms"
 _WORDS: Final = {
     DNS: ("DNS", "域名解析"),
     CONNECT: ("connect", "TCP 握手"),

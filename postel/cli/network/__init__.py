@@ -23,9 +23,9 @@ queue of the device and a host of its own; all have the same addresses, secret a
               and ports
 
 The kernel chooses the queue by a hash that is the same for both directions of a connection, so all segments
-of a connection reach the same worker. ICMP errors have no ports and may reach the wrong one: it passes them
-to the others. The parent keeps every queue open, so that the number of queues, and with it the hash, stays
-when a worker dies.
+of a connection reach the same worker. ICMP errors have no ports and may reach the wrong worker, so each
+worker passes them to the others. The parent keeps every queue open, so that the number of queues, and with it
+the hash, stays the same when a worker dies.
 
 With ``--lab``, `laboratory` gives the command a simulated network in virtual time instead of a device, with
 a name server (`nameserver`) and a web server, and `interference` has the options that lose or delay packets.

@@ -110,7 +110,7 @@ class Attachment:
         )
 
     def host(self, *, mtu: int | None) -> Host:
-        """Make a host with the addresses; without ``mtu`` it takes that of its link.
+        """Make a host with the addresses; without ``mtu`` the host uses the MTU of its link.
 
         All hosts of one attachment have one secret.
         """

@@ -15,8 +15,8 @@ from postel.wire import address
 from postel.wire.address import Interface
 
 LEAST_MTU_6: Final = 1280  # a device with a smaller MTU has no IPv6 at all (RFC 8200, 5)
-# Packets that may wait in the kernel while Postel does something else, such as a burst of SYNs. The kernel's
-# default is 500.
+# Number of packets that may wait in the kernel while Postel does something else, for example in a burst of
+# SYNs. The kernel's default is 500.
 QUEUE: Final = 4096
 
 
@@ -180,7 +180,7 @@ def ip(*arguments: str) -> str:
 
 
 def other_side(interface: Interface) -> Interface:
-    """First other address of the network, for the kernel. Raises ArgumentError where there is none."""
+    """First address of the network but ``interface``'s own. Raises ArgumentError if there is none."""
     size = 8 * len(interface.address)
     spare = size - interface.prefix_length
     if spare == 0:

@@ -40,7 +40,7 @@ _OCTETS: Final = "/octets/"
 _MOST_OCTETS: Final = 10_000_000
 # Most serial numbers of certificates have 159 bits; one of 151 bits or fewer takes fewer octets.
 _SHORT_SERIAL: Final = 151
-_NEW_YEAR: Final = 1_767_225_600  # start of 2026, at which the clock of this world begins
+_NEW_YEAR: Final = 1_767_225_600  # start of 2026 in seconds since 1970; the simulated clock begins then
 _PAGE: Final = """<!DOCTYPE html>
 <title>{host}</title>
 <h1>It works, and it took no time</h1>

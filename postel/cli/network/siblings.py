@@ -20,16 +20,18 @@ from postel.links.tun import OffloadingTun, Tun
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished
 
-_EVERY: Final = 32  # look into the mailbox once in so many packets, and whenever the device has none
+# Number of packets after which the mailbox is read once. It is also read whenever the device has no packet.
+_EVERY: Final = 32
 _LARGEST: Final = 65535
 _ERRORS: Final = frozenset({3, 11, 12})  # RFC 792: unreachable, time exceeded, parameter problem
-_QUERIES_6: Final = 128  # RFC 4443, 2.1: types below are errors
+_QUERIES_6: Final = 128  # ICMPv6 types below this one are errors (RFC 4443, 2.1)
 
 
 class Siblings:
     """Mailboxes of ``count`` workers, one for each.
 
-    The parent makes them before the workers begin, and keeps them: a worker's successor has the same mailbox.
+    The parent makes the mailboxes before the workers begin, and keeps them open, so that a new worker in the
+    place of one that died has the same mailbox.
     """
 
     def __init__(self, count: int) -> None:
@@ -38,7 +40,8 @@ class Siblings:
         for pair in self._boxes:
             for end in pair:
                 end.settimeout(0)
-        # Each process keeps the writing end open while it works, so the reading end ends with the last one.
+        # Each process keeps the writing end open while it works. When the last process has closed it, the
+        # reading end becomes readable, with the end of the file.
         self._all_done, self._working = os.pipe()
 
     def close(self) -> None:
@@ -145,7 +148,7 @@ class Sharing(Link):
 class SharingOffloading(Sharing, Offloading):
     """Link over a queue of a device with virtio headers, with a mailbox beside it.
 
-    It passes parcels, which are segments that the device cuts into packets, instead of single packets.
+    The link passes parcels instead of single packets: large segments that the device cuts into packets.
     """
 
     link: OffloadingTun

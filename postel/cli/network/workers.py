@@ -21,7 +21,8 @@ from postel import cli
 MOST: Final = 256  # most queues that a device can have: MAX_TAP_QUEUES of the kernel
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
-_TOO_SOON: Final = 1.0  # seconds: a worker that dies sooner isn't replaced, because the next would die, too
+# Seconds; a worker that lived for a shorter time isn't replaced, because the next one would die, too.
+_TOO_SOON: Final = 1.0
 
 
 def count(text: str) -> int:
@@ -34,7 +35,7 @@ def count(text: str) -> int:
 def run(works: Sequence[Callable[[], None]], dismissed: Callable[[], None] = lambda: None) -> int:
     """Run each of ``works`` in a process, until SIGTERM or SIGINT. Returns the exit status.
 
-    A worker that dies is replaced. If it died within its first second, or lacks a right, all workers are
+    A worker that dies is replaced. If it died within its first second, or lacks a permission, all workers are
     ended instead. SIGUSR1 and SIGHUP are passed on to the workers. Whatever ends the parent, its workers get
     SIGTERM, and `is_orphan` tells them that it has ended. ``dismissed`` is called when no worker will be
     started any more.
@@ -56,10 +57,10 @@ class Crew:
     """Parent of the workers, which starts and replaces them."""
 
     def __init__(self, works: Sequence[Callable[[], None]], dismissed: Callable[[], None]) -> None:
-        """Take the works, and the function to call when no worker will be started any more."""
+        """Take the functions that the workers run, and one to call when no more workers will be started."""
         self._works = works
         self._dismissed = dismissed
-        self._running: dict[int, tuple[int, float]] = {}  # by process id: index of the work, start time
+        self._running: dict[int, tuple[int, float]] = {}  # by process id: index in `_works`, time of start
         self._signal = 0
         self._status = cli.DONE
 
