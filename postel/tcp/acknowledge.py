@@ -15,7 +15,7 @@ from postel.wire.segment import ABSENT, FIN, SYN, Segment
 
 
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Process an ACK of something new: SND.UNA < SEG.ACK <= SND.MAX (EP-ACK-5)."""
+    """Process an ACK that advances SND.UNA: SND.UNA < SEG.ACK <= SND.MAX (EP-ACK-5)."""
     snd = tcb.snd
     flight, is_open = snd.flight, snd.syn_is_acked
     acked = seq.distance(snd.una, segment.ack)
@@ -49,9 +49,10 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Process an ACK of nothing new: SEG.ACK <= SND.UNA (EP-ACK-6).
+    """Process an ACK that doesn't advance SND.UNA: SEG.ACK <= SND.UNA (EP-ACK-6).
 
-    It may be a duplicate ACK, which indicates a loss (RFC5681-2a), or bring SACK blocks (RFC2018-5a).
+    Such an ACK may be a duplicate ACK, which indicates a loss (RFC5681-2a), or carry SACK blocks
+    (RFC2018-5a).
     """
     has_flight = tcb.snd.flight > 0
     # RFC2018-4a: a SACK option that wasn't agreed on means nothing

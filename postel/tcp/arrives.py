@@ -207,8 +207,8 @@ def is_acceptable(tcb: Tcb, segment: Segment) -> bool:
 def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Check the RST bit; return whether to go on (RFC 9293, 3.10.7.4; RFC 5961, 3).
 
-    Only a RST with SEG.SEQ = RCV.NXT ends the connection. Another one inside the window is answered with a
-    challenge ACK: a peer that did reset answers this with a RST of the right number. Payload on a RST is
+    Only a RST with SEG.SEQ = RCV.NXT ends the connection. Another RST inside the window is answered with a
+    challenge ACK: a peer that did reset answers that ACK with a RST of the right number. Payload on a RST is
     ignored (EP-RST-8, SHLD-2).
     """
     if not segment.flags & RST:
@@ -236,8 +236,8 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
 def fourth_check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Check the SYN bit; return whether to go on. A SYN never resets, whatever its number (RFC 5961, 4).
 
-    It is answered with a challenge ACK: a peer that restarted answers this with a RST of the right number. In
-    SYN-RECEIVED after a passive OPEN the connection returns to LISTEN.
+    The SYN is answered with a challenge ACK: a peer that restarted answers that ACK with a RST of the right
+    number. In SYN-RECEIVED after a passive OPEN the connection returns to LISTEN.
     """
     if not segment.flags & SYN:
         return True

@@ -1,7 +1,7 @@
 """Limit on how many answers of a kind a whole host gives in a second.
 
-The limit differs from second to second by a keyed hash, so that no peer can count what others have used of it
-(CVE-2016-5696).
+The limit differs from second to second by a keyed hash, so that no peer can count how many answers other
+peers have got (CVE-2016-5696).
 """
 
 from hashlib import blake2b

@@ -6,10 +6,10 @@ the right number. An attacker that can't see the connection's packets doesn't ge
 
 The answers are limited, so that neither two confused peers nor an attacker can cause a storm of them
 (RFC5961-7a). Each connection has limits of its own. A limit for the whole host could be used up by an
-attacker, and honest peers would go without their answers. An attacker could also count what is left of it,
-and so learn which segments other connections get (RFC5961-7b, CVE-2016-5696). With limits per connection, n
-attacked connections send at most 2 n challenge ACKs a second, and never more than they get segments: each
-answer costs the attacker a packet of the same size.
+attacker, and honest peers would go without their answers. An attacker could also count the answers that are
+left, and so learn which segments other connections get (RFC5961-7b, CVE-2016-5696). With limits per
+connection, n attacked connections send at most 2 n challenge ACKs a second, and never more than they get
+segments: each answer costs the attacker a packet of the same size.
 
 Two limits hold in each ``challenge_interval`` (500 ms by default):
 

@@ -46,9 +46,9 @@ FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE  # first size of an automatic recei
 class Config:
     """Choices for a connection or a host: times in microseconds, sizes in octets, choices as words.
 
-    The record can't change; `dataclasses.replace` makes a changed copy. It is flat, so that `replace`,
-    ``--set NAME=VALUE`` and the table of socket options reach every field by its name alone. Raises
-    ArgumentError where a value isn't allowed.
+    The record can't change; `dataclasses.replace` makes a changed copy. The record is flat, so that
+    `replace`, ``--set NAME=VALUE`` and the table of socket options reach every field by its name alone.
+    Raises ArgumentError where a value isn't allowed.
 
     >>> from dataclasses import replace
     >>> replace(DEFAULT, nagle=False, msl=30 * SECOND).msl

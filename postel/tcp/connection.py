@@ -175,9 +175,10 @@ class Connection:
 
     @property
     def error(self) -> TcpError | None:
-        """Error that ended the connection; None while it lives and after an orderly close.
+        """Error that ended the connection; None while the connection lives and after an orderly close.
 
-        It is a stored reason to look at. To raise it, raise a fresh copy made by `postel.errors.renewed`.
+        The error is stored as a reason to read. To raise it, raise a fresh copy made by
+        `postel.errors.renewed`.
         """
         return self._tcb.error if self._tcb.state is CLOSED else None
 
@@ -237,7 +238,7 @@ class Connection:
     def at_end(self) -> bool:
         """Whether everything was read and nothing more will come.
 
-        That is so after the peer's FIN, and after `abort` on this side.
+        Nothing more will come after the peer's FIN, and after `abort` on this side.
         """
         return self._tcb.rcv.unread == 0 and calls.has_ended(self._tcb)
 
@@ -407,7 +408,7 @@ class Connection:
             authentication.prefer(send_id, receive_id)
 
     def status(self, now: int = 0) -> Status:
-        """Return everything that can be told of the connection: STATUS (RFC 9293, 3.10.6).
+        """Return the figures of the connection as a `Status`: the STATUS call (RFC 9293, 3.10.6).
 
         Durations count up to ``now``, or up to when the connection last did something if that is later. The
         call changes nothing. Raises in CLOSED the error that ended the connection, or ConnectionDoesNotExist.

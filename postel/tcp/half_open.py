@@ -119,8 +119,8 @@ class Changes(NamedTuple):
 class Remains(NamedTuple):
     """Record from which a half-open connection is restored.
 
-    ``arrived`` is when its SYN arrived, and ``syn`` is what `packed` made of that. ``retransmissions`` counts
-    those of the SYN,ACK, and ``deadline`` is when the next is due.
+    ``arrived`` is when the SYN arrived, and ``syn`` is the SYN as octets, made by `packed`.
+    ``retransmissions`` counts those of the SYN,ACK, and ``deadline`` is when the next retransmission is due.
     """
 
     arrived: int

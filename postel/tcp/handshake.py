@@ -25,7 +25,7 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def learn(tcb: Tcb, syn: Segment, now: int) -> None:
-    """Take the number of the peer's SYN, and those of its options that we offer too."""
+    """Adopt the number of the peer's SYN, and those options of the SYN that we offer, too."""
     rcv, config = tcb.rcv, tcb.config
     rcv.begin(syn.seq)
     if syn.mss != ABSENT:

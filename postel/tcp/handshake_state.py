@@ -6,7 +6,7 @@ from postel.tcp.fastopen import FastOpen
 class HandshakeState:
     """Record of how a connection is opened, and of what its handshake has found out so far.
 
-    It begins with the OPEN. A connection that returns to LISTEN gets a new one.
+    The OPEN makes the record. A connection that returns to LISTEN gets a new record.
     """
 
     __slots__ = ("early", "fast_open", "fast_opened", "first_window", "is_passive", "peer_scales", "syn_asks")

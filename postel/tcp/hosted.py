@@ -1,6 +1,6 @@
 """Functions by which a host asks and directs its connections, beyond what any program may do.
 
-They are no part of the public interface.
+These functions aren't part of the public interface.
 """
 
 from postel.errors import TcpError

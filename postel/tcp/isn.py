@@ -26,8 +26,8 @@ class Generator:
     def timestamp_offset(self, local: Endpoint, remote: Endpoint) -> int:
         """Return the offset of the timestamp clock for a pair of endpoints, in ticks.
 
-        It doesn't depend on time, so that timestamps grow from one connection of a pair to the next, as RFC
-        6191 needs.
+        The offset doesn't depend on time, so that timestamps grow from one connection of a pair to the next,
+        as RFC 6191 needs.
         """
         return self._hash(b"timestamp", local, remote)
 

@@ -47,7 +47,7 @@ class Memory:
 
     @property
     def is_tight(self) -> bool:
-        """Whether less than a quarter is free: then no buffer grows, and those that grew shrink again."""
+        """Whether less than a quarter of the memory is free: then no buffer grows, and grown ones shrink."""
         return 4 * (self.limit - self.used) < self.limit
 
     @property

@@ -33,7 +33,7 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def made_progress(tcb: Tcb, now: int) -> None:
-    """Restart the limit: the peer acknowledged something new.
+    """Restart the time limit, because the peer acknowledged new octets.
 
     The octet of a window probe doesn't count. Otherwise one octet a minute would keep the connection for
     ever.
@@ -80,7 +80,8 @@ def is_stuck(tcb: Tcb) -> bool:
 def may_try_again(tcb: Tcb, tries: int) -> bool:
     """Whether another probe or retransmission is worth its memory, after ``tries`` without progress.
 
-    Only while the host is short of memory does a released connection end early.
+    The answer is no only for a released connection, after `_TRIES_WHILE_TIGHT` tries, while the host is short
+    of memory.
     """
     return (
         not tcb.rcv.is_released or tries < _TRIES_WHILE_TIGHT or tcb.memory is None or not tcb.memory.is_tight

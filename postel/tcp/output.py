@@ -110,7 +110,8 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
 def _is_fast_enough(tcb: Tcb) -> bool:
     """Whether payload may follow the SYN,ACK before that is acknowledged (RFC 7413, 4.2.2).
 
-    Not once the SYN,ACK was sent again: the first one seems lost, and a peer without it accepts no payload.
+    Payload may not follow a SYN,ACK that was sent again: the first SYN,ACK seems lost, and a peer that got
+    none accepts no payload.
     """
     return tcb.opening.is_fast and tcb.snd.retransmissions == 0
 
@@ -323,7 +324,7 @@ def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
     largest window can go, or (4) the override timer expired. With Nagle, (2) and (3) also require that
     nothing is in flight. A cork holds a small segment back in (2), because more payload may fill it.
     """
-    # 3.8.6.2.1 (1), (4); what goes again after a timeout never waits
+    # 3.8.6.2.1 (1), (4). Octets that are sent again after a timeout never wait
     if count >= room or tcb.snd.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):
         return True
     config = tcb.config
@@ -370,7 +371,7 @@ def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, no
 
 
 def _count_retransmission(tcb: Tcb, number: int, octets: int) -> None:
-    """Count octets that go again; their ACK measures no round trip (Karn's rule)."""
+    """Count octets that are sent again; their ACK measures no round trip (Karn's rule)."""
     tcb.counts.segments_retransmitted += 1
     tcb.counts.octets_retransmitted += octets
     tcb.rtt.forget()  # RFC6298-3a

@@ -75,7 +75,7 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def learn(tcb: Tcb, mtu: int, now: int) -> None:
-    """Adopt the path MTU that other connections to the same host found."""
+    """Adopt the path MTU, in octets, that other connections to the same host found."""
     mtu = max(mtu, _lowest(tcb))
     search = _known(tcb)
     search.told = mtu
@@ -248,8 +248,8 @@ def _suspect(tcb: Tcb, now: int) -> None:
 def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
     """Adopt a new MTU of our own link, in octets.
 
-    If it is smaller, segments get smaller at once, and what was sent larger may have to go again. If it is
-    larger, a search for larger sizes begins.
+    If the new MTU is below the path MTU, segments get smaller at once, and octets in flight are sent again.
+    Otherwise an open connection begins to search for larger sizes, unless ``mtu_probing`` is "off".
     """
     had, tcb.path.link_mtu = tcb.path.link_mtu, mtu
     if mtu < tcb.path.mtu:
@@ -384,7 +384,7 @@ def _failed(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int, *, cost: int
     search.point = _beyond(tcb)
     search.next_at = now + cost * (controller.window // controller.smss) * max(tcb.rtt.smoothed, 1)
     size = overhead(tcb) + seq.distance(probe.start, probe.end)
-    if search.high >= size:  # otherwise a router has meanwhile told a smaller bound
+    if search.high >= size:  # otherwise a router has claimed a smaller MTU after the probe was sent
         search.high = size - 1
         search.is_bounded = True
     _aim(tcb, search, now)

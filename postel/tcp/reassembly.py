@@ -112,8 +112,9 @@ class Reassembly:
     def relieve(self, most: int = PIECES) -> None:
         """Join pieces that touch, then drop the farthest, if more than ``most`` or `PIECES` pieces wait.
 
-        Each call halves the count or more, so its cost is O(1) for each piece ever inserted. Octets dropped
-        are reported no more in SACK blocks (RFC2018-8b); the peer keeps them until SEG.ACK covers them.
+        A call that changes anything leaves at most half as many pieces, so the cost is O(1) for each piece
+        ever inserted. Octets dropped are reported no more in SACK blocks (RFC2018-8b); the peer keeps them
+        until SEG.ACK covers them.
         """
         most = min(most, PIECES)
         if len(self._starts) <= most:

@@ -1,8 +1,9 @@
 """A new `Config` for a living connection (MUST-17, MUST-21, MUST-24, SHLD-21).
 
-Most choices are read whenever they matter, and need nothing here. This module changes what was computed from
-the old choices: deadlines and sizes. A running timer keeps its start and gets its new length; a deadline that
-is then past is due at once. ``tests/tcp/test_reconfigure.py`` has each field of `Config` in a table.
+Most choices are read from the `Config` each time, and need nothing here. This module changes what was
+computed from the old choices: deadlines and sizes. A running timer keeps its start and gets its new length; a
+deadline that is then past is due at once. ``tests/tcp/test_reconfigure.py`` has each field of `Config` in a
+table.
 """
 
 from dataclasses import replace
@@ -18,7 +19,7 @@ from postel.tcp.timers import DELAYED_ACK, OVERRIDE, PERSIST, TWO_MSL, moved
 def configure(tcb: Tcb, config: Config, now: int) -> None:
     """Replace the connection's choices.
 
-    What a SYN has told stays as it was told, and so does a congestion controller in use.
+    Choices that our SYN has told the peer stay as they were, and so does a congestion controller in use.
     """
     require_kind("config", config, Config, "a Config")
     before = tcb.config

@@ -52,7 +52,7 @@ class Rtt:
             self.since = now
 
     def forget(self) -> None:
-        """Stop timing: something was sent again, so its ACK would be ambiguous (Karn's rule, RFC6298-3a)."""
+        """Stop timing, because the ACK of octets sent again is ambiguous (Karn's rule, RFC6298-3a)."""
         self.is_timing = False
 
     def timed_out(self, now: int) -> None:

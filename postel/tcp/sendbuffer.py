@@ -1,6 +1,6 @@
 """Send buffer: the octets from SND.UNA to the end of what the user sent.
 
-It is the retransmission queue and the queue of data not sent yet, in one.
+The buffer is the retransmission queue and the queue of data that wasn't sent yet, in one.
 """
 
 from bisect import bisect_right

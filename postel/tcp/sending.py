@@ -109,7 +109,7 @@ class Sending:
         self.nxt = self.max = seq.add(self.nxt, octets)
 
     def extend(self, end: int) -> None:
-        """Move SND.NXT and SND.MAX to ``end``: something new was sent."""
+        """Move SND.NXT and SND.MAX to ``end``, after octets or a FIN were sent for the first time."""
         self.nxt = self.max = end
 
     def repeat(self, end: int, beyond: int) -> None:
@@ -121,7 +121,7 @@ class Sending:
         self.max = seq.latest(self.max, end)
 
     def rewind(self) -> None:
-        """Move SND.NXT back to SND.UNA: all that isn't acknowledged goes again, in order (D-1)."""
+        """Move SND.NXT back to SND.UNA: all that isn't acknowledged will be sent again, in order (D-1)."""
         self.nxt = self.una
 
     def catch_up(self) -> None:
@@ -129,7 +129,7 @@ class Sending:
         self.nxt = self.max
 
     def repeat_fin(self) -> None:
-        """Move SND.NXT back to our FIN, which goes again."""
+        """Move SND.NXT back to our FIN, so that output sends the FIN again."""
         self.nxt = self.fin_seq
 
     def advance(self, ack: int) -> int:

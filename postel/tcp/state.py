@@ -1,9 +1,9 @@
 """The eleven states and every legal transition between them (RFC 9293, 3.3.2, figure 5, and its notes).
 
 `Tcb.enter` refuses a pair of states that isn't in ``EDGES``. The state diagram is drawn from this table, and
-the exhaustive test of states and segments walks it. The ids are those of the requirements: F is drawn in the
-RFC's figure 5; N comes from its notes, its text, or RFC 1122, 5961, 1337 and 6191. N45, which holds a pair in
-TIME-WAIT after an abort, is an option that Postel doesn't take (D-11).
+the exhaustive test of states and segments walks it. The ids are those of the requirements. Transitions with
+an F are drawn in the RFC's figure 5; those with an N come from its notes, its text, or RFC 1122, 5961, 1337
+and 6191. N45, which holds a pair in TIME-WAIT after an abort, is an option that Postel doesn't take (D-11).
 """
 
 from enum import Enum

@@ -81,7 +81,7 @@ class Status(NamedTuple):
     last_data_sent: int  # time since payload or FIN was sent
     last_data_recv: int  # time since payload arrived
     last_ack_recv: int  # time since an acceptable ACK arrived
-    busy_time: int  # time with something to send; the next two are parts of it
+    busy_time: int  # time with something to send; contains `rwnd_limited` and `sndbuf_limited`
     rwnd_limited: int  # time spent waiting for the peer's window
     sndbuf_limited: int  # time spent waiting for the send buffer
     rcv_space: int  # size of the receive buffer at present

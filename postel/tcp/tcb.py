@@ -338,7 +338,7 @@ class Tcb(Holder):
     def keep_alive_idle(self) -> int:
         """Idle time before the first keep-alive, in microseconds.
 
-        It is longer than the user timeout where the option of RFC 5482 is in use (RFC5482-4.2).
+        The idle time is longer than the user timeout where the option of RFC 5482 is in use (RFC5482-4.2).
         """
         idle = self.config.keep_alive_idle
         return max(idle, self.user_timeout + 1) if self.config.user_timeout_option else idle

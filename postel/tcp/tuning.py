@@ -99,7 +99,7 @@ def turn(tcb: Tcb) -> Event | None:
 
 
 def wait_for_memory(tcb: Tcb, taken: int) -> None:
-    """Queue for the host's memory, if `send` accepted only ``taken`` octets because of it."""
+    """Wait in the host's queue for memory, if `send` accepted only ``taken`` octets for lack of memory."""
     if tcb.memory is not None and tcb.memory.room_for(tcb) <= taken:
         tcb.memory.wait(tcb)
 

@@ -72,7 +72,7 @@ def advertised(config: Config) -> int:
 def is_changeable(config: Config) -> bool:
     """Whether a timeout may be adopted from the peer: CHANGEABLE of RFC 5482 (RFC5482-3a, RFC5482-3.1b).
 
-    It may not if the user has set a timeout other than the default.
+    No timeout is adopted if the user has set one other than the default.
     """
     return config.user_timeout_changeable and config.user_timeout == USER_TIMEOUT
 

@@ -1,9 +1,9 @@
 """AES-128 encryption (FIPS 197), and AES-CMAC, a message authentication code made of it (RFC 4493).
 
-RFC 5926 makes AES-CMAC a MUST for TCP-AO, and Python's standard library has no AES. This one is slow, some
-ten milliseconds for a full segment. It isn't constant in time: the tables that it looks up depend on the key,
-so a program on the same machine that measures memory accesses may learn of the key. Use HMAC-SHA-1 where you
-can choose.
+RFC 5926 makes AES-CMAC a MUST for TCP-AO, and Python's standard library has no AES. This implementation is
+slow: a full segment takes some ten milliseconds. Its time isn't constant: which table entries are read
+depends on the key, so a program on the same machine that measures memory accesses may learn of the key. Use
+HMAC-SHA-1 where you can choose.
 
 >>> encrypt(bytes(range(16)), bytes.fromhex("00112233445566778899aabbccddeeff")).hex()  # FIPS 197, C.1
 '69c4e0d86a7b0430d8cdb78070b4c55a'

@@ -93,7 +93,8 @@ def traffic_key(key: Key, context: bytes) -> bytes:
 def mac(algorithm: Algorithm, traffic: bytes, message: bytes) -> bytes:
     """Return the MAC of a message, 12 octets (RFC5926-2.2).
 
-    It is HMAC-SHA-1-96 with the ``algorithm`` "SHA1", else AES-128-CMAC-96; ``traffic`` is the traffic key.
+    The function is HMAC-SHA-1-96 for the ``algorithm`` "SHA1", else AES-128-CMAC-96. ``traffic`` is the
+    traffic key.
     """
     full = hmac.digest(traffic, message, "sha1") if algorithm == "SHA1" else cmac(traffic, message)
     return full[:MAC_LENGTH]

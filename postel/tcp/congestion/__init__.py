@@ -1,7 +1,8 @@
 """Interface of congestion controllers: how many octets a connection may have in flight.
 
-A controller owns cwnd, ssthresh and the pacing rate. It never sees the connection: it is told what each ACK
-delivered, what was lost, and when a timer expired. Users import these names from `postel.congestion`.
+A controller owns cwnd, ssthresh and the pacing rate. A controller never sees the connection, which calls it
+to tell what each ACK delivered, what was lost, and when a timer expired. Users import these names from
+`postel.congestion`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +15,7 @@ ARBITRARILY_HIGH: Final = 1 << 30  # octets: the first threshold (RFC5681-3.1e)
 
 
 class Sample:
-    """What one ACK told about the path: everything that a controller may want to know.
+    """Measurements that one ACK brought about the path, for a congestion controller.
 
     Sizes are octets, times microseconds, and no value is negative. Positions (``una``, ``max``) count octets
     since the connection was opened and never wrap; they and the totals never decrease.
@@ -41,10 +42,10 @@ class Sample:
     - ``rate``: delivery rate in octets a second.
     - ``interval``: time over which the rate was measured.
     - ``lost_since``: octets lost since that segment was sent.
-    - ``prior_delivered``, ``segment_lost``: ``total_delivered`` and ``total_lost`` when it was sent.
-    - ``segment_flight``: octets in the network when it was sent, itself included.
-    - ``is_app_limited``: the sender had no more data to send at that time, so the rate may be below what the
-      path can carry.
+    - ``prior_delivered``, ``segment_lost``: ``total_delivered`` and ``total_lost`` when the segment was sent.
+    - ``segment_flight``: octets in the network when the segment was sent, itself included.
+    - ``is_app_limited``: the sender had no more data to send when the segment was sent, so the rate may be
+      below what the path can carry.
     """
 
     __slots__ = (
@@ -115,7 +116,7 @@ class Congestion(ABC):
     - ``smss`` is the sender's maximum segment size, which `resized` changes. ``initial_window`` stays as it
       was given.
     - ``seed`` is an int to draw random numbers from, with `postel.congestion.Xorshift` for example. It
-      differs between the connections of a host. It is the same again for the same secret, addresses and time,
+      differs between the connections of a host. For the same secret, addresses and time the seed is the same,
       so that a simulation can be repeated.
 
     **What a class chooses.**

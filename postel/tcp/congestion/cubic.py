@@ -1,7 +1,7 @@
 """CUBIC (RFC 9438): Reno with a growth that depends on the time since congestion, not on the round trip.
 
 Theory of operation. After congestion at the window W_max, CUBIC reduces the window to 0.7 * W_max, and then
-follows a cubic function of the time ``t`` since then::
+follows a cubic function of the time ``t`` since that reduction::
 
     W_cubic(t) = C * (t - K)^3 + W_max        K = cube root of ((W_max - window after congestion) / C)
 

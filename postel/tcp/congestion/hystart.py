@@ -76,7 +76,7 @@ class HyStart:
             self._begin_round(sample.max)
 
     def _judge(self) -> None:
-        """Compare the minimum of this round with that of the one before, or of the beginning of CSS."""
+        """Compare this round's minimum round trip with that of the round before, or of CSS's beginning."""
         if self.is_conservative:
             if self._current_round < self._baseline:  # RFC9406-4.2b: no queue of ours made it longer
                 self._baseline = NEVER

@@ -25,8 +25,9 @@ Three bits wrap after eight marks. Where ACKs were lost, or the peer acknowledge
 true difference may be 8, 16, … packets more. `_safest` decides by the number of acknowledged packets and by
 the option, where there is one.
 
-The handshake uses the three bits otherwise: SYN,ACK and the ACK of it report how the SYN and SYN,ACK arrived
-(`reflection`). If a middlebox changed their ECN field, data isn't sent as ECN-capable.
+The handshake uses the three bits otherwise: the SYN,ACK reports how the SYN arrived, and the ACK of the
+SYN,ACK reports how the SYN,ACK arrived (`reflection`). If a middlebox changed their ECN field, data isn't
+sent as ECN-capable.
 """
 
 from typing import Final
@@ -195,7 +196,7 @@ class Accurate(Ecn):
             segment.flags |= self.reflection()  # RFC9768-3.2.2, table 3
             self.wants_bare_ack = False
         else:
-            segment.flags |= flags_of(self.r_cep)  # RFC9768-3.2.2; never CWR for its own sake (3.1.5)
+            segment.flags |= flags_of(self.r_cep)  # RFC9768-3.2.2; CWR is only a bit of ACE here (3.1.5)
         self._marks_since_ack = 0
         if is_new and self.may_mark:  # RFC9768-3.1.5; as in RFC 3168 not on what is sent again or empty (4)
             segment.ecn = ECT_0
@@ -209,8 +210,8 @@ class Accurate(Ecn):
     def _write_option(self, segment: Segment, room: int, *, is_first: bool) -> None:
         """Add an option where a counter changed since the last one (RFC9768-3.2.3.3).
 
-        It has all fields that ever changed, where they fit; else those that changed since the last option;
-        else it isn't sent.
+        The option has all fields that ever changed, where they fit. Otherwise the option has the fields that
+        changed since the last option, or isn't sent if these don't fit either.
         """
         if not self._pending and not is_first:
             return

@@ -28,7 +28,7 @@ def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
     )
     is_unanswered = seq.gt(segment.ack, ecn.reduced_at)  # RFC3168-5a
     if is_unanswered:
-        # Follow SEG.ACK: after 2**31 octets without a mark the comparison would turn around.
+        # ``reduced_at`` follows SEG.ACK, because a number 2**31 octets back would compare as one ahead.
         ecn.reduced_at = seq.add(segment.ack, -1)
     if not ecn.newly_marked:
         return
@@ -58,7 +58,7 @@ def _hold(tcb: Tcb, ecn: Ecn, now: int) -> None:
 def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
     """Say whether new data must wait for the RTO after a mark (RFC3168-6.1.2b).
 
-    It waits even where nothing is in flight, so a timer must end the wait.
+    New data waits even where nothing is in flight, so a timer must end the wait.
     """
     if now >= ecn.holds_until or tcb.snd.nxt != tcb.snd.max:
         return False
@@ -94,7 +94,7 @@ def write(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
 def _room(tcb: Tcb, segment: Segment) -> int:
     """Return the octets left for the AccECN option.
 
-    That is the option space less what goes before it, within the path's MTU.
+    The result is the option space less the options that go before this one, within the path's MTU.
     """
     taken = sum([len(value) + 2 for _, value in segment.other])
     if segment.tsval != ABSENT:

@@ -1,9 +1,9 @@
-"""Loss recovery: which octets were lost, and therefore go again.
+"""Loss recovery: finds which octets were lost and must be retransmitted.
 
-A connection that sends data has one `Recovery`. It is told of each transmission, each acceptable ACK and each
-expired timer. It answers three questions of the output: where SND.NXT belongs (``turn``), what to retransmit
-next (``next_lost``), and how many new octets may go out (``room``). It reports each loss to the congestion
-controller, which owns cwnd. A recovery never makes a segment itself.
+A connection that sends data has one `Recovery`, and tells it of each transmission, each acceptable ACK and
+each expired timer. The recovery answers three questions of the output: where SND.NXT belongs (``turn``), what
+to retransmit next (``next_lost``), and how many new octets may be sent (``room``). The recovery reports each
+loss to the congestion controller, which owns cwnd. A recovery never makes a segment itself.
 
 `postel.tcp.recovery.rack.Rack` is used where the peer agreed on SACK, `postel.tcp.recovery.newreno.NewReno`
 elsewhere.
@@ -86,7 +86,7 @@ class Recovery(ABC):
     - ``keeps_timer``: the latest ACK doesn't restart the retransmission timer.
     - ``reorder_at``: time at which to call `on_reorder_timeout`, or NEVER.
     - ``timeout_test``: while this test runs, the next ACKs show whether the latest timeout was spurious.
-    - ``tail_probe``: state of the tail loss probe; the output tells it when a probe is sent next.
+    - ``tail_probe``: state of the tail loss probe; the output calls its `begin` before it sends a probe.
     - ``mtu_probe``: the MTU probe in flight, set by `postel.tcp.pathmtu`, or None. Where nothing else is
       found lost, the probe is marked lost instead of telling congestion control (RFC4821-4).
     - ``flight``: FlightSize in octets when something was last sent. ACKs are read in batches: whatever
@@ -205,8 +205,8 @@ class Recovery(ABC):
     def on_marked(self, flight: int) -> None:
         """Let congestion control answer an ECN mark, with ``flight`` octets in flight.
 
-        The controller is called after it has been told of the ACK that carries the mark. The answer stands
-        for losses too: a loss among what is in flight now doesn't reduce cwnd once more (RFC3168-6.1.2a).
+        The controller's `marked` is called after its `observed` for the ACK that carries the mark. A loss
+        among the octets in flight now doesn't reduce cwnd once more (RFC3168-6.1.2a).
         """
 
     @abstractmethod
@@ -265,7 +265,7 @@ class Recovery(ABC):
         self.congestion.recovered(flight, now)
 
     def _tell_acknowledged(self, acked: int, now: int) -> None:
-        """Let the window grow, unless this ACK told of congestion or of its end. Called last."""
+        """Let the window grow, unless this ACK told of congestion or ended an episode. Called last."""
         if (
             self.sample.is_window_limited and not self._has_decided and not self.sample.marked
         ):  # RFC3168-6.1.2a

@@ -214,7 +214,7 @@ class NewReno(Recovery):
         if not self.is_active:
             self.inflation = 0
             if seq.gt(self._una, self._recover):
-                # Follow SND.UNA: after 2**31 octets without a loss the comparison would turn around.
+                # ``_recover`` follows SND.UNA, because a number 2**31 octets back would compare as one ahead.
                 self._recover = seq.add(self._una, -1)
                 self._answered = seq.latest(self._answered, self._una)
                 self._undo.end()

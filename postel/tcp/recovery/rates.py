@@ -54,8 +54,8 @@ class Rates:
     def fill(self, sample: Sample, newest: Sent | None, shortest: int, now: int) -> None:
         """Set the fields of ``sample`` that tell the rate.
 
-        ``newest`` is the record sent last of those that this ACK delivered, or None. ``shortest`` is the
-        minimum round trip in microseconds.
+        Of the records that this ACK delivered, ``newest`` is the one sent last; None if there is none.
+        ``shortest`` is the minimum round trip in microseconds.
         """
         self._lost = sample.total_lost
         if sample.delivered:

@@ -3,7 +3,7 @@
 A segment sent before one that has arrived is lost, or the network reordered the two. RACK waits one round
 trip and this window before it calls the segment lost. The window is 0 where no reordering was ever seen and
 enough was SACKed, else a quarter of the minimum round trip, times a factor that grows with each round trip in
-which a D-SACK shows that something was sent again for nothing.
+which a D-SACK shows that a retransmission was needless.
 """
 
 from typing import Final
@@ -47,8 +47,8 @@ class Reordering:
     def duplicated(self, una: int, end: int) -> None:
         """Widen the window for a D-SACK, at most once a round trip (RFC8985-6.2-4).
 
-        A D-SACK shows that something was sent again for nothing. ``una`` and ``end`` are the positions of
-        SND.UNA and SND.MAX.
+        A D-SACK shows that a retransmission was needless. ``una`` and ``end`` are the positions of SND.UNA
+        and SND.MAX.
         """
         if una >= self._round:
             self._round = end
@@ -64,8 +64,9 @@ class Reordering:
     def window(self, segments_sacked: int, smoothed: int, *, is_recovering: bool) -> int:
         """Return RACK.reo_wnd in microseconds (RFC8985-6.2-4).
 
-        It is 0 while no reordering was ever seen and there are signs enough of a loss: a recovery under way
-        (``is_recovering``), or ``segments_sacked`` at the threshold. ``smoothed`` is SRTT, the upper bound.
+        The window is 0 while no reordering was ever seen and there are clear signs of a loss: a recovery
+        under way (``is_recovering``), or ``segments_sacked`` at the threshold. ``smoothed`` is SRTT, the
+        upper bound.
         """
         if not self.count and (is_recovering or segments_sacked >= DUPLICATES):
             return 0

@@ -152,7 +152,7 @@ class Scoreboard:
         return self.sent.cut(first.start, min(first.end, first.start + most))
 
     def tail(self, most: int) -> tuple[int, int]:
-        """Return number and octets of the last segment that was sent, at most ``most`` octets of it."""
+        """Return number and octets of the last record before SND.MAX, or of its last ``most`` octets."""
         last = self.sent.last()
         if last is None:
             return NOTHING

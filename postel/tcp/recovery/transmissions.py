@@ -75,7 +75,7 @@ class Sent:
         self.stamp: Stamp | None = None
 
     def is_after(self, other: "Sent") -> bool:
-        """Say whether this was sent after ``other``: RACK_sent_after (RFC 8985, 6.2).
+        """Say whether this record was sent after ``other``: RACK_sent_after (RFC 8985, 6.2).
 
         The RFC compares times, then sequence numbers. The serial number is exact where several were sent at
         one instant.
@@ -135,7 +135,7 @@ class Transmissions:
         return record
 
     def extend(self, octets: int, segments: int, at: int) -> bool:
-        """Add segments to the last record where they follow at the same instant with the same size.
+        """Add segments to the last record, if they follow it at the same instant and have the same size.
 
         Returns whether that was possible; else the caller adds a record. This keeps one record for a whole
         burst.
@@ -252,7 +252,7 @@ class Transmissions:
     def _split(self, position: int) -> int:
         """Return the index of the record that begins at ``position``.
 
-        Where ``position`` lies inside a record, cut that in two.
+        A record that holds ``position`` inside it is first cut in two there.
         """
         index = self._index(position)
         record = self._records[index]

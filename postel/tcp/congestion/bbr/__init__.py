@@ -235,8 +235,8 @@ class BBR(ControlParameters):
     def _check_startup_high_loss(self) -> None:
         """End STARTUP after a round of recovery with high loss (CheckStartupHighLoss).
 
-        That is a full round in which six ACKs or more reported losses, of more than 2 % of what was in
-        flight.
+        The loss is high if in a full round six ACKs or more reported losses, and if these are more than 2 %
+        of the octets that were in flight.
         """
         model = self.model
         is_lossy_round = (

@@ -15,8 +15,8 @@ EXTRA_ACKED_FILTER_LEN: Final = 10  # rounds of which ``extra_acked`` is the max
 class AckAggregation:
     """Estimate of ACK aggregation: ``extra_acked`` octets.
 
-    That is the most that was acknowledged lately beyond what the bandwidth delivers in the time since
-    ``interval_start``.
+    ``extra_acked`` is the most that was acknowledged lately beyond what the bandwidth delivers in the time
+    since ``interval_start``.
     """
 
     __slots__ = ("_delivered", "_filter", "extra_acked", "interval_start")

@@ -40,7 +40,8 @@ class BandwidthProbe:
         self.acked_per_inc: int = INFINITE  # inflight_longterm grows by one segment for so many octets acked
         self.is_sample: bool = False  # the ACKs that arrive now are for segments of a probe
         self.prev_too_high: bool = False  # the last probe lost too much
-        self.prev_precautionary: bool = False  # the last probe ended where the one before lost too much
+        # The last probe ended at the volume in flight at which the probe before it lost too much
+        self.prev_precautionary: bool = False
 
     def start_up(self, window: int, smss: int) -> None:
         """Begin the probe: from now on segments are sent faster than the estimated bandwidth."""
@@ -72,7 +73,7 @@ class BandwidthProbe:
         self.prev_too_high = False
 
     def note_precaution(self) -> None:
-        """Note that the probe ends at the volume at which the one before lost too much."""
+        """Note that the probe ends at the volume in flight at which the probe before it lost too much."""
         self.prev_precautionary = True
 
     def start_down(self, wait: int, now: int) -> None:

@@ -79,7 +79,7 @@ class ControlParameters(Congestion):
     def _pace(self, round_trip: int) -> None:
         """Set the first pacing rate (InitPacingRate).
 
-        It is the initial window per ``round_trip`` (microseconds), times STARTUP's gain.
+        The rate is the initial window per ``round_trip`` (microseconds), times STARTUP's gain.
         """
         self.pacing_rate = GAINS[STARTUP][0] * self.initial_window * SECOND // (100 * round_trip)
 
