@@ -110,8 +110,8 @@ class WireError(PostelError, ValueError):
 
     It has these attributes:
         reason: one word for the counter, such as ``bad_checksum`` or ``truncated``.
-        code: the code of the ICMP parameter problem that should tell the sender of the packet, or -1 where no
-            message should be sent.
+        code: the code of the ICMP parameter problem that answers the packet, or -1 where no message should be
+            sent.
         pointer: the offset in octets of the wrong octet in the packet, for that ICMP message.
     """
 
@@ -381,7 +381,7 @@ class ConnectionReset(TcpError, ConnectionResetError):
 
     The peer sent a RST, or a segment to which a RST is the only answer: for example data for a connection
     that the program has released. A program that aborts a connection before the handshake is complete gets
-    the error, too (RFC 9293, 3.10.5). Calls on the connection raise it, and `Closed` carries it.
+    the error, too (RFC 9293, 3.10.5). Calls on the connection raise the error, and `Closed` carries it.
     """
 
     number: int = _errno.ECONNRESET

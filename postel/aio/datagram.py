@@ -21,7 +21,7 @@ class DatagramOwner(Protocol):
         """Forget the transport, which has closed."""
 
 
-class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both bases, as asyncio's own has
+class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # the same bases as asyncio's
     """asyncio's datagram transport on a UDP socket of a host.
 
     ``addr`` is a pair of address and port, as with sockets. The protocol's ``error_received`` is called for a
@@ -46,12 +46,13 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both b
         """
         super().__init__()
         self._pump = pump
-        self._context = context  # in which the protocol's callbacks run
+        self._context = context  # context in which the protocol's callbacks run
         self._socket = socket
         self._protocol = protocol
         self._owner = owner
         self._closing = False
-        self._shown = sock  # for `get_extra_info("socket")`; kept, because the program may set options on it
+        # Result of `get_extra_info("socket")`: one object, on which the program may set options
+        self._shown = sock
         # Family in which addresses are shown; 0 for that of the address itself
         self._family = 0 if sock is None else sock.family
         self._default = default  # remote address of a socket that sends to one address and receives from all
@@ -155,7 +156,7 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both b
         self._closing = True
         self._socket.context = None
         self._socket.close()
-        self._pump.wake()  # what was sent before still leaves
+        self._pump.wake()  # datagrams that were sent before still leave
         self._pump.loop.call_soon(self._tell_lost, error, context=self._context)
 
     def get_write_buffer_size(self) -> int:

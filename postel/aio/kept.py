@@ -1,7 +1,7 @@
 """Set that keeps the order in which its members came.
 
-A network uses it for its connections. Whatever it does with all of them, it does in the same order in every
-run, which a set of Python doesn't promise.
+A network keeps its connections in such a set. So it aborts all connections, for example, in the same order in
+every run, which a set of Python doesn't promise.
 """
 
 from typing import TypeVar

@@ -48,7 +48,7 @@ from postel.tcp.connection import Connection
 from postel.times import NEVER, SECOND
 from postel.wire.address import Address
 
-STREAM_LIMIT = 64 * 1024  # octets, asyncio's default
+STREAM_LIMIT = 64 * 1024  # default buffer of a reader, in octets, as in asyncio
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
@@ -64,8 +64,8 @@ None for the loop's own network.
 class Network:
     """Network of one host on one link, for the tasks of one event loop; made by `postel.aio.attach`.
 
-    It is open inside ``async with``. The methods have the names and arguments of the event loop's and of
-    asyncio's own functions: `open_connection`, `start_server`, `create_connection`, `create_server`,
+    The network is open inside ``async with``. The methods have the names and arguments of the event loop's
+    and of asyncio's own functions: `open_connection`, `start_server`, `create_connection`, `create_server`,
     `create_datagram_endpoint`. Unlike in asyncio, hosts are given as IP addresses, not as names;
     `postel.aio.Resolver` finds the addresses of names. Connections don't use Nagle's algorithm unless their
     ``config`` says so, because asyncio's never do.

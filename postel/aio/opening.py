@@ -48,13 +48,12 @@ class Opening(Generic[P]):
         self._connection = connection
         self._factory = factory
         self._security = security
-        self._context = context  # in which the program's callbacks run
+        self._context = context  # context in which the program's callbacks run
         self._transport: Transport | None = None
         # Done once TCP's (or TLS's) handshake is
         self._ready: asyncio.Future[None] = pump.loop.create_future()
         self._result: tuple[asyncio.Transport, P] | None = None
-        # The latest soft error: `completed` makes it the cause of an exception without a cause, such as a
-        # timeout
+        # The latest soft error, which becomes the cause of an exception without one, such as a timeout
         self._trouble: TcpError | None = None
         connection.context = self
 

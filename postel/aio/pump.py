@@ -60,7 +60,7 @@ class Pump:
         """Join host and link, and wait for packets. Raises ArgumentError, LinkClosed."""
         self.loop = loop
         self.network = network
-        self._context = context  # in which the loop calls the pump
+        self._context = context  # context in which the loop calls the pump
         self._is_notified = False
         self._host = host
         self._broken = broken
@@ -229,7 +229,7 @@ class Pump:
     # The link
 
     def _link_is_ready(self) -> None:
-        """Schedule a look at the link.
+        """Schedule a reading of the link in the loop's thread.
 
         `Link.notify` calls this, in any thread, and perhaps while the pump sends packets or delivers events.
         """
@@ -240,12 +240,13 @@ class Pump:
         if asyncio._get_running_loop() is self.loop:  # noqa: SLF001 - see above
             self.loop.call_soon(self._look_at_link, context=self._context)
             return
-        with suppress(RuntimeError):  # for a loop that is closed
+        with suppress(RuntimeError):  # the loop may be closed
             self.loop.call_soon_threadsafe(self._look_at_link, context=self._context)
 
     def _look_at_link(self) -> None:
         """Read a link that has called `Link.notify`."""
-        self._is_notified = False  # before the link is read: a later `notify` must schedule another look
+        # Set before the link is read: a later `notify` must schedule another reading
+        self._is_notified = False
         if self._stopped:
             return
         try:

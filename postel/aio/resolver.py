@@ -1,8 +1,8 @@
 """Resolver of names for asyncio: it asks name servers over the network's own UDP, and TCP for long answers.
 
-It is a stub resolver (RFC 1034, 5.3.1). An answer counts only when it comes from the server that was asked,
-to the random port and with the random identifier of this question, and repeats the question (RFC 5452, 4).
-All others are ignored.
+`Resolver` is a stub resolver (RFC 1034, 5.3.1). An answer counts only when it comes from the server that was
+asked, to the random port and with the random identifier of this question, and repeats the question (RFC 5452,
+4). All others are ignored.
 """
 
 import asyncio
@@ -164,7 +164,7 @@ class Expected(asyncio.DatagramProtocol):
         try:
             message = dns.parse(data)
         except WireError:
-            return  # any host may have sent this: the right answer may still come
+            return  # any host may have sent this datagram: the right answer may still come
         if answers(message, self._query) and not self.answer.done():
             self.answer.set_result(message)
 

@@ -329,7 +329,7 @@ class Loop(Routing, asyncio.SelectorEventLoop):
         """Run ``closing`` to its end, even if the program, or a thread of it, has called ``stop``."""
         task = self.create_task(closing)
         while not task.done():
-            with suppress(RuntimeError):  # raised where the loop was stopped
+            with suppress(RuntimeError):  # ``run_until_complete`` raises it if the loop was stopped
                 self.run_until_complete(task)
         task.result()
 
@@ -343,9 +343,9 @@ def loop_factory(
 ) -> Callable[[], Loop]:
     r"""Make a function that makes a `Loop` with a network of its own.
 
-    It is for `asyncio.Runner`, uvicorn's ``--loop``, and the event loop settings of pytest-asyncio and anyio.
-    A host and a link serve one loop. For more than one loop, as in pytest-asyncio, give functions that make
-    them: each loop calls both.
+    Such a function is for `asyncio.Runner`, uvicorn's ``--loop``, and the event loop settings of
+    pytest-asyncio and anyio. A host and a link serve one loop. For more than one loop, as in pytest-asyncio,
+    give functions that make them: each loop calls both.
 
     ``resolver`` finds the addresses of names: a `NameResolver`, or a function that makes one for a network.
     ``linger`` is how many seconds the network gives closed connections at its end, 0 or more. The function

@@ -259,7 +259,10 @@ class Socket:
     # Opening
 
     def bind(self, address: Name) -> None:
-        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
+        """Bind to an own address and port; port 0 takes a free port.
+
+        Raises AddressInUse and AddressNotAvailable.
+        """
         self._own.bind(address)
 
     def listen(self, backlog: int = 128) -> None:

@@ -22,7 +22,7 @@ _NOTHING_EXTRA: dict[str, object] = {}  # shared, because `get_extra_info` below
 _NO_BACKLOG = Backlog()  # shared by all transports without a backlog; never appended to
 _NOBODY = asyncio.BaseProtocol()  # replaces the protocol after the end; its callbacks do nothing
 _NOT_ENDED = OSError()
-# What `loop.sendfile` puts in the place of the program's protocol while it writes a file
+# Class that `loop.sendfile` uses instead of the program's protocol while it writes a file
 _SENDFILE_PROTOCOL: Any = cast(Any, base_events)._SendfileFallbackProtocol  # noqa: SLF001 - no public name
 
 Data = bytes | bytearray | memoryview
@@ -48,7 +48,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
       reading is paused, the end waits, too. The end doesn't wait if the protocol is paused, or writes:
       otherwise the program would never learn that the peer can't get the data.
 
-    `close` sends what was written; TCP then delivers it without this transport.
+    `close` sends the data that was written; TCP then delivers this data without the transport.
     """
 
     __slots__ = (
@@ -86,7 +86,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         """
         super().__init__(_NOTHING_EXTRA, pump.loop)
         self._pump = pump
-        self._context = context  # in which the protocol's callbacks run
+        self._context = context  # context in which the protocol's callbacks run
         self._connection = connection
         self._protocol = protocol
         self._owner = owner
@@ -122,8 +122,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         ``waiter`` is completed next, and data that has come meanwhile is delivered after that.
         """
         self._socket = sock
-        # No event must be handled before `connection_made`: `_take_over` looks at the connection's state
-        # itself
+        # No event is handled before `connection_made`: `_take_over` reads the connection's state itself
         self._connection.context = None
         self._pump.loop.call_soon(self._take_over, waiter, context=self._context)
 
@@ -226,8 +225,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.require_thread()
         if self._eof_written:
             raise CallError("write() after write_eof()")
-        # Data that is written after close() joins the backlog: TLS sends its close_notify when it may write
-        # again
+        # Data written after close() joins the backlog, because TLS sends its close_notify as late as that
         if self._lost or not data:
             return
         if isinstance(data, memoryview):
@@ -418,7 +416,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         )
 
     def _has_more(self) -> bool:
-        """Tell whether data or the peer's FIN waits until reading goes on."""
+        """Tell whether data, or the peer's FIN, hasn't been delivered to the protocol yet."""
         return self._connection.readable > 0 or self._has_end_to_tell()
 
     def _has_end_to_tell(self) -> bool:

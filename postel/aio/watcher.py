@@ -22,7 +22,7 @@ class Watcher:
     def __init__(
         self, sock: Watched, handle: asyncio.Handle, loop: asyncio.AbstractEventLoop, *, to_write: bool
     ) -> None:
-        """Watch ``sock``, for reading, or with ``to_write`` for writing. `look` begins it."""
+        """Make a watcher of ``sock``, for reading, or with ``to_write`` for writing; `look` starts it."""
         self.handle: asyncio.Handle | None = handle  # None: the watching has ended
         self._sock = sock
         self._loop = loop

@@ -41,8 +41,7 @@ class RequestAnswers(Answering):
             packet = ip.parse(request.octets)
             syn = parse_leniently(packet.octets, packet.start, packet.end)
         except WireError:
-            # The link has delivered the SYN's payload apart from its header. The client will send the SYN
-            # again
+            # The link has delivered the payload apart from the SYN. The client will send the SYN again
             return
         if answer == "accept":
             syn.ecn = packet.traffic_class & _ECN

@@ -186,7 +186,7 @@ class Connections(PassiveOpens):
         ):
             return True
         elif listener.half_open_is_full:
-            if key_of(local, remote) in self.time_wait:  # the cookie's ACK then comes to `give`
+            if key_of(local, remote) in self.time_wait:  # then the ACK with the cookie comes to `give`
                 self._answer_with_cookie(
                     listener, local, remote, segment, authentication, octets, now, predecessor=connection
                 )
@@ -411,8 +411,7 @@ class Connections(PassiveOpens):
             authentication=record.authentication,
         )
         connection.is_looped = is_looped
-        # On the agenda, the connection comes to `settle`, which makes it a record again, even if no segment
-        # follows
+        # Connections on the agenda are settled: this one becomes a record again, even if no segment follows
         agenda.append(connection)
         self._thawed.add(connection)
         self.table[key] = connection

@@ -118,7 +118,8 @@ class DatagramSocket:
 class Datagrams:
     """All UDP sockets of a host.
 
-    Each way to be bound has a table of its own, so that a datagram needs four look-ups at most.
+    Sockets with a remote endpoint are in one table, sockets that are only bound in another. So a datagram
+    needs four look-ups at most.
     """
 
     __slots__ = ("_bound", "_connected", "_outbound", "_ports", "_uses", "events")
@@ -171,8 +172,8 @@ class Datagrams:
     def find(self, local: Endpoint, remote: Endpoint) -> DatagramSocket | None:
         """Socket for a datagram.
 
-        It is the socket with the exact pair, else the one bound to the address, else the one bound to all
-        addresses.
+        The result is the socket with the exact pair, else the socket bound to the address, else the socket
+        bound to all addresses.
         """
         return (
             self._connected.get((local, remote))
@@ -297,7 +298,7 @@ def _require_endpoint(remote: Endpoint) -> None:
     # Checked as items of a tuple: compiled code would refuse a wrong ``remote.address`` without naming it
     parts: tuple[object, ...] = remote
     require_kind("remote's address", parts[0], bytes, "4 or 16 octets")
-    to_text(remote.address)  # raises ArgumentError unless it has 4 or 16 octets
+    to_text(remote.address)  # raises ArgumentError unless the address has 4 or 16 octets
     require_number("port", parts[1], 1, 65535, "1 to 65535")
 
 

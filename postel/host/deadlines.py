@@ -6,8 +6,8 @@ and a connection without a running timer costs nothing. The heap is sorted by de
 host's next timeout.
 
 A connection's deadline moves with nearly every ACK, and nearly always to a later time. A later deadline
-leaves the entry where it is. When the entry becomes due, the connection is asked again, and armed for its
-actual deadline::
+leaves the entry where it is. When the entry becomes due, the host calls `Connection.next_timeout` again, and
+arms the connection for that deadline::
 
     time        ────────┬───────────────┬────────────►
     heap              entry             │                armed when the timer was started
@@ -38,7 +38,8 @@ class Deadlines:
     def __init__(self) -> None:
         """Make an empty heap."""
         self._heap: list[tuple[int, int, Connection]] = []
-        self._armed: dict[Connection, tuple[int, int, Connection]] = {}  # the valid entry of each connection
+        # Each connection's entry that isn't stale
+        self._armed: dict[Connection, tuple[int, int, Connection]] = {}
         self._serial = 0
         self._stale = 0
 

@@ -1,4 +1,4 @@
-"""The way out of a host: packets of its connections in turn, and other packets before them.
+"""Outgoing packets of a host: ICMP and datagrams first, then segments of its connections in turn.
 
 ``_outbound`` holds packets that no connection sends, such as ICMP and datagrams; they go first. Then the host
 takes the segments of one connection after another, at most 64 packets of each in a row.

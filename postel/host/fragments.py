@@ -62,7 +62,7 @@ class Partial:
         self.key: bytes = key
         self.expires: int = expires
         self.end: int = -1  # the length of the whole payload, once the last fragment has arrived
-        self.held: int = 0  # octets of payload
+        self.held: int = 0  # octets of payload in the fragments so far
         self.octets: int = 0  # octets of all fragments, headers included
         self.offsets: list[int] = []  # offsets of the fragments in octets, ascending
         self.pieces: list[Packet] = []
@@ -119,7 +119,7 @@ class Fragments:
     def __init__(self, counters: Counters) -> None:
         """Begin without packets."""
         self._counters = counters
-        self._partials: dict[bytes, Partial] = {}  # the oldest first
+        self._partials: dict[bytes, Partial] = {}  # packets by key, the oldest first
         self.held: int = 0  # octets of the fragments of all packets, headers included
 
     def __len__(self) -> int:

@@ -33,7 +33,7 @@ class Gateways:
         self.routes: tuple[Route, ...] = ()
 
     def add(self, network: Prefix, gateway: bytes, metric: int) -> None:
-        """Add a route, in place of one with the same network and gateway. Raises ArgumentError."""
+        """Add a route, or replace the one with the same network and gateway. Raises ArgumentError."""
         require_number("metric", metric, 0, HIGHEST_METRIC, f"0 to {HIGHEST_METRIC}")
         found = parse_network(network)
         if len(found.address) != len(gateway):

@@ -96,7 +96,7 @@ class Host(Departures):
         mtu: the size of the largest packet, 68 to 65535 octets. By default it is the MTU of the link to which
             a driver attaches the host, and 1500 before that.
         config: the options of connections that aren't given their own; None for `DEFAULT`.
-        observer: an `Observer` that is told of every segment and state change.
+        observer: an `Observer` that is called for every segment and state change.
         any_address: whether the host accepts packets to every unicast address, as the end of a tunnel or a
             test may want.
         gateway: the address of the default router, or a tuple with one for each IP version. ``routes.add``
@@ -108,8 +108,8 @@ class Host(Departures):
 
     Packets to the host's own addresses, to 127.0.0.0/8 and to ::1 stay in the host, and the host needs no
     address for that. `next_packet` never returns them, so that no link and no `PacketObserver` sees them. The
-    ``observer`` is told of their segments as of all others. They arrive at the time at which they are sent,
-    in the next `handle_timeout`. A packet from the link with such a source address is dropped.
+    ``observer`` is called for their segments as for all others. These packets arrive at the time at which
+    they are sent, in the next `handle_timeout`. A packet from the link with such a source address is dropped.
 
     It has these attributes:
         config: the default options of connections; replace it at any time.
@@ -179,7 +179,7 @@ class Host(Departures):
     ) -> Connection:
         """Open a connection to ``address`` and ``port`` (active OPEN: RFC 9293, 3.10.1).
 
-        The event Opened follows, or Closed with the error that prevented it.
+        The event Opened follows, or Closed with the error that prevented the connection.
 
         It takes these arguments:
             address: the peer's address, as text or as an object of `ipaddress`.
@@ -188,7 +188,7 @@ class Host(Departures):
             local_address: the own address to connect from; by default the one nearest to the peer.
             local_port: the own port; 0 takes a free ephemeral port.
             config: the options of the connection; by default those of the host.
-            data: octets to send first, at most as many as the send buffer takes at first. With
+            data: octets to send first, at most the initial size of the send buffer. With
                 `Config.fast_open` "client" or "both" they go with the SYN as far as they fit, if the server
                 gave a cookie before (RFC 7413). They may then arrive twice (RFC 7413, 6.1).
             keys: the keys for signed segments. If they have a key for the address, every segment is signed,
@@ -251,8 +251,9 @@ class Host(Departures):
                 `accept`.
             config: the options of the connections; by default those of the host.
             keys: the keys for signed segments. A peer for which they have a key must sign.
-            ask: whether the program decides about each SYN before it is answered. The event Asked then tells
-                of a request, `Listener.next_request` returns the request, and `Listener.answer` answers it.
+            ask: whether the program decides about each SYN before it is answered. The event Asked then
+                reports a request, `Listener.next_request` returns the request, and `Listener.answer`
+                answers it.
             answer_within: how long a request waits for its answer, in microseconds; at most ``backlog``
                 requests wait.
 
@@ -539,7 +540,7 @@ class Host(Departures):
             self._unclaimed.arrives(packet, segment, self.config, now)
 
     def _parse(self, octets: bytes, start: int, end: int, now: int, text: bytes = b"") -> Segment | None:
-        """Parse a TCP segment; None where it is wrong. It is then counted as dropped."""
+        """Parse a TCP segment. A wrong segment gives None, and is counted as dropped."""
         try:
             segment = parse_segment(octets, start, end)
         except WireError as error:  # EP-PRE-1, EP-PRE-5

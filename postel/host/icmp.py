@@ -41,7 +41,7 @@ _QUERIES_4: Final = (
     17,
     18,
 )
-_FIRST_QUERY_6: Final = 128  # types below it are errors (RFC 4443, 2.1)
+_FIRST_QUERY_6: Final = 128  # ICMPv6 types below this number are errors (RFC 4443, 2.1)
 _REDIRECT_6: Final = 137
 _TELL_ALWAYS: Final = 2  # the two highest bits of an IPv6 option's type: answer even a multicast packet
 
@@ -90,7 +90,7 @@ class Icmp:
         self._connections = connections
         self._datagrams = datagrams
         self._errors = Budget(_ANSWERS_A_SECOND, secret + b"icmp")  # RFC 4443, 2.4 (f)
-        # A limit of its own: pings don't use up that of errors
+        # Pings have a limit of their own, so that they don't use up that of errors
         self._echoes = Budget(_ANSWERS_A_SECOND, secret + b"echo")
 
     def arrives(self, packet: Packet, now: int, *, verify: bool) -> str:

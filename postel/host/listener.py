@@ -52,7 +52,7 @@ class AnyPort(Enum):
 
 
 ANY_PORT: Final = AnyPort.ANY_PORT  # for `Host.listen`: every port at which no other listener is
-EVERY_PORT: Final = 0  # the port of such a listener in `Listener.local`; no segment has it (EP-PRE-4)
+EVERY_PORT: Final = 0  # port of an ANY_PORT listener in `Listener.local`; no segment has it (EP-PRE-4)
 
 
 class Answering(ABC):
@@ -111,7 +111,7 @@ class Listener:
         number: int,
     ) -> None:
         """Make a listener of these tables; `Host.listen` does so."""
-        self.address: bytes = address  # b"" for all addresses
+        self.address: bytes = address  # own address of the listener, b"" for all addresses
         self.local: Endpoint = local
         # Own endpoint of the latest connection; most connections share one object
         self.latest_local: Endpoint = local
@@ -120,7 +120,7 @@ class Listener:
         self.keys: Keychain | None = keys  # keys of connections to come
         self.context: object = None
         self.closed: bool = False
-        self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
+        self.half_open: dict[bytes, HalfOpen] = {}  # half-open connections by key, the oldest first
         self.number: int = number  # unique among all listeners that the host ever had
         self.cached: int = 0  # further half-open connections, which are records in the SYN cache
         self.ready: deque[Connection] = deque()
@@ -322,7 +322,7 @@ class Passive:
         )  # fmt: skip
 
     def offers(self, port: int) -> bool:
-        """RFC6056-3.2: whether a listener has this port, so that it isn't an ephemeral one."""
+        """RFC6056-3.2: whether a listener has this port, so that it isn't used as an ephemeral port."""
         return port in self._ports
 
     def ports(self) -> list[int]:
@@ -415,7 +415,7 @@ class Passive:
             self._silent.discard(connection)
 
     def next_request_expires(self) -> int:
-        """Time in microseconds at which the first request expires. There is a listener that asks first."""
+        """Time in microseconds at which the first request expires. At least one listener asks first."""
         return min([waiting.next_timeout() for waiting in self.asking.values()])
 
     def expire_requests(self, now: int) -> list[Request]:

@@ -1,6 +1,6 @@
 """Released connections, also called orphans: connections that go on to close, though no program holds them.
 
-They are bounded in number, and some end early when they hold memory that other connections need.
+Their number is bounded, and some are ended early when they hold memory that other connections need.
 """
 
 from collections import OrderedDict
@@ -51,8 +51,9 @@ class Orphans:
     def relieve(self, octets: int, now: int) -> None:
         """End the oldest connections until they have freed this many octets.
 
-        A connection is spared while its peer takes the data, for a minute; it then goes to the end of the
-        queue. Each call spares 32 connections at most, so that its cost is bounded.
+        A connection is spared while its peer takes the data, up to a minute after its release. A spared
+        connection moves to the end of the queue. Each call spares 32 connections at most, so that its cost is
+        bounded.
         """
         freed = spared = 0
         while freed < octets and spared < min(_LOOKS, len(self._released)):

@@ -1,4 +1,4 @@
-"""A packet that isn't written out, because it goes to another host of the same process."""
+"""Record of a packet to another host of the same process, in place of its octets."""
 
 from postel.wire.ip import HEADER_4, HEADER_6, Envelope
 from postel.wire.options import OptionLayout

@@ -31,8 +31,7 @@ from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, Segment, encode_for
 
-# Most half-open connections that aren't records of the SYN cache. Usually clients answer before there are so
-# many
+# Most half-open connections that aren't records of the SYN cache. Most clients answer before that
 MOST_HALF_OPEN: Final = 32
 
 _CONTROL_BITS: Final = SYN | ACK | RST
@@ -181,7 +180,7 @@ class PassiveOpens(ABC):
         child = self._make(listener.latest_local, remote, listener.config, iss, authentication, now)
         child.open_passive(now)
         # If the handshake fails, the predecessor in TIME-WAIT comes back. So such a pair doesn't begin with
-        # data, and stays out of the SYN cache. A signature leaves no room for a cookie
+        # data, and stays out of the SYN cache. A signed SYN,ACK has no room for a Fast Open cookie
         is_plain = predecessor is None and authentication is None
         if is_plain:
             hosted.open_fast(

@@ -69,8 +69,8 @@ class Waiting:
         """Allow ``most`` requests at once, each for ``within`` microseconds."""
         self.most: int = most
         self.within: int = within
-        self._requests: dict[bytes, Request] = {}  # in the order in which they expire
-        self._asked: deque[Request] = deque()  # those that `next` hasn't returned yet
+        self._requests: dict[bytes, Request] = {}  # requests by key, in the order in which they expire
+        self._asked: deque[Request] = deque()  # requests that `next` hasn't returned yet
 
     def __len__(self) -> int:
         """Number of requests."""

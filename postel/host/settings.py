@@ -154,7 +154,7 @@ class Settings:
         require_now(now)
         octets = octets_of(address)
         self.routes.remove_interface(octets)
-        if not self.routes.owns(octets):  # with `any_address` the host still accepts its packets
+        if not self.routes.owns(octets):  # with `any_address` the host still accepts packets to the address
             self._connections.leave(octets, now)
             self.bell.ring()
 

@@ -34,7 +34,7 @@ _CHANGED: Final = 0x80  # the flag in the octet of the retransmissions: changes 
 
 
 class SynCache(Records):
-    """All records of a host, by the key of their pair. A ``listener`` is its number."""
+    """All records of a host, by the key of their pair. The argument ``listener`` is a listener's number."""
 
     __slots__ = ()
 

@@ -26,8 +26,7 @@ class _PairSearch(Search):
     def is_free(self, port: int) -> bool:
         """Whether the connection may have this port."""
         if port == self.remote_port and self.local_address == self.remote_address:
-            # Otherwise the connection would be with itself: a simultaneous open that the program didn't ask
-            # for
+            # Otherwise the connection would open with itself (simultaneous open), without the program's wish
             return False
         return not self._unused.is_taken(
             Endpoint(self.local_address, port), self._remote, self._config, self._now

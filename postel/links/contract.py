@@ -133,7 +133,7 @@ class Link(ABC):
     def fileno(self) -> int | None:
         """Return a descriptor that is readable when a packet may wait; -1 after `close`.
 
-        None for a link without a descriptor: it calls `notify` instead.
+        None for a link without a descriptor: such a link calls `notify` instead.
         """
         return None
 
@@ -142,7 +142,7 @@ class Link(ABC):
         return NEVER
 
     def handle_timeout(self, now: int) -> None:
-        """Do what is due at ``now``. Calling it too early does nothing."""
+        """Process the timers that have expired by ``now``. A call that comes too early does nothing."""
 
     def attached(self, routes: Routes) -> None:
         """Learn which host uses the link. The driver calls this once, before any packet.
@@ -155,7 +155,7 @@ class Link(ABC):
         return {"lost": self.lost}
 
     def notify(self) -> None:
-        """Tell the driver to look at the link.
+        """Make the driver read the link, and ask for its timers and its room, soon.
 
         A link calls this when a packet has arrived, when it has room again, when `next_timeout` has become
         earlier, and at its end. It may call this too often, in any thread, and from inside any of its

@@ -118,7 +118,7 @@ class Bottleneck:
         return len(self._leaving) > self.most_packets
 
     def waits_more_than(self, octets: int, now: int) -> bool:
-        """Tell whether more than so many octets wait to leave."""
+        """Tell whether more than this number of octets wait in the queue."""
         return self.bandwidth > 0 and (self._free_at - now) * self.bandwidth > octets * 8 * SECOND
 
     def leaves(self, length: int, now: int) -> int:

@@ -64,7 +64,7 @@ class EventHandler(Protocol):
 
 
 class Exchange:
-    """Packets, events and timers of one host on one link, moved when a pump says so.
+    """Packets, events and timers of one host on one link, moved when a pump calls.
 
     ``now`` is the pump's clock, in microseconds. ``ready`` is called when the link has to be read again: by
     the link, in any thread, or by `take_in` where packets are left. ``down`` is called with the error of a
@@ -128,11 +128,11 @@ class Exchange:
         if count:
             self._false_alarms = 0
         if self.descriptor < 0 and not self._junction.is_drained:
-            self._ready()  # packets are left, and the link has no descriptor that stays readable
+            self._ready()  # packets are left, and no descriptor stays readable for them
         return count
 
     def read_link(self) -> int:
-        """Read a link that says it has packets. Returns how many came. Raises LinkError.
+        """Read a link that has reported packets. Returns how many came. Raises LinkError.
 
         A readable descriptor may give no packet, because another process has read the packet first. But a
         descriptor that stays readable without a packet belongs to a link that has ended, and would keep the
@@ -152,7 +152,7 @@ class Exchange:
         return self._junction.next_timeout()
 
     def handle_timeouts(self, turn: Callable[[], None]) -> None:
-        """Do what is due: the link's timers, packets that have arrived, then the host's timers.
+        """Process the link's timers, then packets that have arrived, then the host's timers.
 
         ``turn``, the pump's function that sends packets and delivers events, is called where an accept queue
         is full. Raises LinkError.

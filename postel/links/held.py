@@ -41,7 +41,7 @@ class Way(ABC):
 class Held(Around):
     """Base class of links that hold each packet until the time that the `Way` of its direction chooses."""
 
-    has_room: bool  # of the base class: type checkers want a declaration in each class that writes it
+    has_room: bool  # attribute of `Link`: type checkers want a declaration where a class writes it
     lost: int
 
     def __init__(self, link: Link, outgoing: Way, incoming: Way) -> None:

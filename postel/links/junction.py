@@ -12,7 +12,7 @@ from postel.wire.parcel import Parcel
 
 
 class Junction:
-    """Host and link, joined: packets and parcels pass between them when a driver says so.
+    """Host and link, joined: packets and parcels pass between them when a driver calls.
 
     A *junction* is the pair of one host and one link. It chooses once, when it is made, whether whole packets
     or parcels of an `Offloading` link pass, and whether the link needs next hops. ``ready`` is called
@@ -71,7 +71,7 @@ class Junction:
         return self.host.routes.next_hop_of(parcel.head)
 
     def release(self) -> None:
-        """Part host and link, so that another driver may use them."""
+        """Separate host and link, so that another driver may use them."""
         self.link.ready = None
         self.host.is_attached = False
 
@@ -80,7 +80,7 @@ class Junction:
 
         Reading stops where an accept queue is full (`Host.crowded`), so that the program can accept a
         connection before the next ACK of a handshake needs room in the queue. Raises LinkError at the link's
-        end; an exception of another kind becomes one.
+        end; any other exception of the link is raised as a LinkError.
         """
         receive, arrives, crowded = self._receive, self._arrives, self.host.crowded
         self.is_drained = False
@@ -101,7 +101,7 @@ class Junction:
         return most
 
     def _require_none(self, arrived: object) -> None:
-        """Raise LinkError where a link answers with an empty packet in the place of None.
+        """Raise LinkError where a link returns an empty packet instead of None.
 
         An empty packet could mean "nothing now" or "nothing ever again", so that it isn't allowed.
         """

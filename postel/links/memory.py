@@ -24,7 +24,8 @@ def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple
     reader, 1 or more, and loses the rest. With ``offload`` the links are `Offloading`: a parcel passes as it
     is, neither checked nor cut. Raises ArgumentError.
 
-    After one end was closed, the other receives what was sent before, and then raises LinkClosed.
+    After one end was closed, the other receives the packets that were sent before, and then raises
+    LinkClosed.
 
     >>> left, right = pair()
     >>> left.send(b"hello", b"", 0), right.receive(0), right.receive(0)
@@ -46,7 +47,7 @@ class MemoryLink(Link):
     `fileno` is first called. Until then, the link calls `notify` when a packet arrives.
     """
 
-    lost: int  # of the base class: type checkers want a declaration in each class that writes it
+    lost: int  # attribute of `Link`: type checkers want a declaration where a class writes it
 
     peer: "MemoryLink"
 
@@ -91,7 +92,7 @@ class MemoryLink(Link):
         return self._give(Parcel(packet))
 
     def close(self) -> None:
-        """Close this end. The other one may still receive what was sent before."""
+        """Close this end. The other end may still receive the packets that were sent before."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -99,7 +100,7 @@ class MemoryLink(Link):
         self._parcels.clear()
         if self._bell is not None:
             self._bell.close()
-        # The other end reports the end after it has received what was sent before
+        # The other end raises LinkClosed only after it has received the packets that were sent before
         self.peer._peer_has_closed()  # noqa: SLF001 - the other end of the same wire
 
     def _pop(self) -> Parcel | None:
@@ -114,7 +115,7 @@ class MemoryLink(Link):
             return self._pop_last() if self.peer._is_closed else None  # noqa: SLF001
 
     def _pop_after_silence(self, bell: "EventBell | SocketBell") -> Parcel | None:
-        """Make the descriptor unreadable, because nothing waits; then look again.
+        """Make the descriptor unreadable, because no parcel waits; then look into the queue again.
 
         Another thread may send at any moment:
 
@@ -159,7 +160,7 @@ class MemoryLink(Link):
         if len(self._parcels) >= self._limit or self._is_closed:
             return False
         self._parcels.append(parcel)
-        bell = self._bell  # a bell that is made after this line finds the parcel in the queue
+        bell = self._bell  # read after the append: a later bell's reader finds the parcel in the queue
         if bell is None:
             self.notify()
         elif not bell.rung:
@@ -167,7 +168,7 @@ class MemoryLink(Link):
         return True
 
     def _peer_has_closed(self) -> None:
-        """Let the driver look: the other end was closed."""
+        """Make the driver read this end, because the other end was closed."""
         if self._bell is not None:
             self._bell.ring()
         self.notify()

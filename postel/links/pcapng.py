@@ -65,7 +65,8 @@ class Capture:
     def add(self, block: bytes) -> None:
         """Write the block of a packet.
 
-        After the first packet that is left out, all others are, so that the capture has no gap.
+        After the first packet that is left out, all later packets are left out, too, so that the capture has
+        no gap.
         """
         if self.left_out or self.error is not None or len(block) > self._room:
             self.left_out += 1

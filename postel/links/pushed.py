@@ -1,6 +1,6 @@
 """Link for a transport that calls the program with each packet: a TLS or QUIC stream, a tunnel, USB.
 
-It needs no descriptor, no thread and no relay process.
+Such a link needs no descriptor, no thread and no relay process.
 """
 
 import errno
@@ -36,7 +36,7 @@ class PushedLink(Link):
     >>> link.close()
     """
 
-    lost: int  # of the base class: type checkers want a declaration in each class that writes it
+    lost: int  # attribute of `Link`: type checkers want a declaration where a class writes it
 
     def __init__(
         self,
@@ -85,12 +85,12 @@ class PushedLink(Link):
         return not self._is_pausing
 
     def pause_sending(self) -> None:
-        """Let the host keep its packets, from now on."""
+        """Make the host keep its packets until `resume_sending` is called."""
         self.has_room: bool = False
         self.notify()
 
     def resume_sending(self) -> None:
-        """Let the host send again."""
+        """Let the host send packets again, after `pause_sending`."""
         self.has_room = True
         self.notify()
 

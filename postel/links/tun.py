@@ -52,7 +52,7 @@ class Tun(Link):
     ``ip link``. While it is switched off, `send` raises LinkDown.
     """
 
-    lost: int  # of the base class: type checkers want a declaration in each class that writes it
+    lost: int  # attribute of `Link`: type checkers want a declaration where a class writes it
 
     def __init__(self, name: str, *, mtu: int = 1500, fd: int | None = None) -> None:
         """Attach to the device. Raises ArgumentError, and LinkError, with a text on how to mend it."""
@@ -113,7 +113,7 @@ class Tun(Link):
         raise self._gone(error) from error
 
     def close(self) -> None:
-        """Give back the descriptor. A device that isn't persistent vanishes with its last descriptor."""
+        """Close the descriptor. A device that isn't persistent vanishes with its last descriptor."""
         self.notify()
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -143,7 +143,7 @@ class OffloadingTun(Tun, Offloading):
         self.offloads: int = device.offload(self._descriptor)
         self._is_one_of_several = bool(device.flags_of(self._descriptor) & device.IFF_MULTI_QUEUE)
         # Once glibc has mapped and freed a block of this size, it keeps up to twice as much free memory (see
-        # mallopt(3), M_MMAP_THRESHOLD). Without that it returns the memory of each batch of packets to the
+        # mallopt(3), M_MMAP_THRESHOLD). Otherwise glibc returns the memory of each batch of packets to the
         # system, and the page faults of the next batch take two thirds of the time.
         bytes(_KEPT)
         length = device.header_length(self._descriptor)
@@ -167,7 +167,7 @@ class OffloadingTun(Tun, Offloading):
         return virtio.parse(bytes(self._header), self._packet[: max(0, octets - len(self._header))])
 
     def close(self) -> None:
-        """Undo the device's offload settings, unless another queue needs them; give back the descriptor."""
+        """Undo the device's offload settings, unless another queue needs them; close the descriptor."""
         if self._descriptor >= 0 and not self._is_one_of_several:
             device.offload_nothing(self._descriptor)
         super().close()

@@ -71,7 +71,10 @@ class DatagramCalls(NonBlockingSocket):
     # Opening
 
     def bind(self, name: Name) -> None:
-        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
+        """Bind to an own address and port; port 0 takes a free port.
+
+        Raises AddressInUse and AddressNotAvailable.
+        """
         self._require_network()
         wanted = endpoint_of(name, self.family)
         if self._socket is not None:

@@ -53,7 +53,7 @@ class LingeringConnections:
         return bool(self._connections)
 
     def add(self, connection: Connection) -> None:
-        """Keep ``connection`` until it is CLOSED, and take over its events."""
+        """Keep ``connection`` until it is CLOSED, and handle its events from now on."""
         LingeringConnection(connection, self._connections)
 
     def abort(self, now: int) -> None:

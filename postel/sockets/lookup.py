@@ -172,7 +172,7 @@ _EAI_ADDRFAMILY: Final = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME)
 
 
 def _of_family(addresses: Iterable[str], family: int) -> list[str]:
-    """Return those of the addresses that are of this family, or all for AF_UNSPEC."""
+    """Return the addresses that are of this family, or all addresses for AF_UNSPEC."""
     return [address for address in addresses if family in (AF_UNSPEC, _family_of(address))]
 
 

@@ -122,7 +122,7 @@ class NonBlockingSocket(ABC):
     def setsockopt(
         self, level: int, option: int, value: options.Value | None, optlen: int | None = None
     ) -> None:
-        """Set an option: ``value`` is an int or octets; None with ``optlen`` stands for so many zeros.
+        """Set an option: ``value`` is an int or octets; None stands for ``optlen`` octets of zero.
 
         Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors.
         """
@@ -146,7 +146,10 @@ class NonBlockingSocket(ABC):
 
     @abstractmethod
     def bind(self, name: Name) -> None:
-        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
+        """Bind to an own address and port; port 0 takes a free port.
+
+        Raises AddressInUse and AddressNotAvailable.
+        """
 
     @abstractmethod
     def connect(self, name: Name) -> None:
@@ -175,7 +178,7 @@ class NonBlockingSocket(ABC):
     def is_writable(self) -> bool:
         """Whether a call that sends needn't wait, or `connect` has ended: poll's POLLOUT.
 
-        Where it is False, `changed` is called once it is True.
+        Where `is_writable` is False, `changed` is called once it has become True.
         """
 
     @abstractmethod
@@ -330,7 +333,7 @@ class NonBlockingSocket(ABC):
 
 
 def checked_flags(flags: int, known: int) -> None:
-    """Raise SocketCallUnknown for an unknown flag, unless the flag wouldn't change what the call does."""
+    """Raise SocketCallUnknown for an unknown flag, unless the call does the same without the flag."""
     unknown = flags & ~(_HARMLESS | known)
     if unknown:
         raise SocketCallUnknown(f"flags {unknown:#x} are not known here")

@@ -224,7 +224,7 @@ def octets_of(name: str, value: Value) -> bytes:
 
 
 def answer(octets: bytes, length: int) -> int | bytes:
-    """Return what ``getsockopt`` returns: an int without a ``length``, else as many octets at most.
+    """Return what ``getsockopt`` returns: an int without ``length``; with it, at most so many octets.
 
     Raises OptionInvalid for a ``length`` out of bounds.
     """

@@ -34,7 +34,7 @@ class AliasChain:
         self._left = LONGEST_CHAIN
 
     def follow(self, answer: DnsMessage) -> list[bytes] | None:
-        """Return the addresses in the answer about ``name``; None where another name has to be asked for now.
+        """Return the addresses in the answer about ``name``; None if `name` is now another name to ask for.
 
         The list is empty for a name without such addresses. Raises NotResolved where the name doesn't exist,
         or its aliases have no end.

@@ -93,7 +93,10 @@ class StreamCalls(NonBlockingSocket):
     # Opening
 
     def bind(self, name: Name) -> None:
-        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
+        """Bind to an own address and port; port 0 takes a free port.
+
+        Raises AddressInUse and AddressNotAvailable.
+        """
         self._require_network()
         wanted = endpoint_of(name, self.family)
         if self._bound is not None or self._connection is not None:
@@ -225,8 +228,7 @@ class StreamCalls(NonBlockingSocket):
         if connection.writable or connection.state in (CLOSED, TIME_WAIT):
             return True
         with suppress(TcpError):  # a socket that would raise an error is writable
-            # The connection has no room, so that nothing is sent. But it reports Writable only after such a
-            # send
+            # Without room nothing is sent. But only after such a call does the connection report Writable
             connection.send(b"\0", self.owner.now())
             return False
         return True

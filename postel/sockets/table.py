@@ -1,6 +1,6 @@
 """Table of the socket options.
 
-It says what each of Linux's names means to a `Config`, in which unit, and when it may be set.
+For each of Linux's options it has the field of `Config`, the unit, and when the option may be set.
 """
 
 import socket

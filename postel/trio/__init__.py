@@ -5,7 +5,7 @@
     async with postel.trio.attach(host, link) as network, network.as_default():
         stream = await trio.open_tcp_stream("10.7.0.1", 80)
 
-It runs in real time, and in virtual time with trio's own clocks. It needs trio: ``pip install
+Networks run in real time, and in virtual time with trio's own clocks. The package needs trio: ``pip install
 'postel[trio]'``.
 """
 

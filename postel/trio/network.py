@@ -28,10 +28,10 @@ from postel.trio.sockets import OpenedSocket, opened
 class TrioNetwork:
     """Network of one host on one link, for the tasks of one `trio.run`; made by `postel.trio.attach`.
 
-    It is open inside ``async with``. `socket` makes sockets with trio's own methods; inside `as_default`
-    trio's own functions use the network. Errors are OSErrors with the kernel's numbers: see `postel.errors`.
-    ``resolver`` finds the addresses of names; with None, only IP addresses and ``localhost`` can be used.
-    ``bindings`` says which ports sockets have bound.
+    The network is open inside ``async with``. `socket` makes sockets with trio's own methods; inside
+    `as_default` trio's own functions use the network. Errors are OSErrors with the kernel's numbers: see
+    `postel.errors`. ``resolver`` finds the addresses of names; with None, only IP addresses and ``localhost``
+    can be used. ``bindings`` says which ports sockets have bound.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ descriptor, if the link has one, and reads it.
 
 - `wake`, which sockets call after each call of the program, sets a `trio.Event`. Calls made before the pump's
   task runs share one turn, so that several small writes share a segment.
-- After a full batch of packets the pump passes a checkpoint in the place of waiting, so that other tasks run.
+- After a full batch of packets the pump passes a checkpoint instead of waiting, so that other tasks run.
 - Where the link ends, the pump delivers the events that the last packets caused, and calls ``broken``, which
   ends the network and stops the pump.
 """
@@ -206,7 +206,7 @@ class TrioPump:
     # The link
 
     def _link_is_ready(self) -> None:
-        """Let the pump look at the link.
+        """Make the pump read the link soon.
 
         `Link.notify` calls this, in any thread, and perhaps while the pump sends packets or delivers events.
         """
@@ -225,7 +225,7 @@ class TrioPump:
 
     def _look_at_link(self) -> None:
         """Read a link that has called `Link.notify`."""
-        self._is_notified = False  # before the link is read: a later `notify` must cause another look
+        self._is_notified = False  # set before the link is read: a later `notify` must cause another reading
         if self._is_stopped:
             return
         try:

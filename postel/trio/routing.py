@@ -106,8 +106,8 @@ class _HostnameResolver(trio.abc.HostnameResolver):
 def installed(network: DefaultNetwork) -> Iterator[None]:
     """Make ``network`` the `current` one inside ``with``.
 
-    trio's hooks belong to the run, and stay set at the end. Otherwise a task that outlives the block would
-    silently use the machine's network.
+    trio's hooks are those of the whole run, and stay set after the block. Otherwise a task that outlives the
+    block would silently use the machine's network.
     """
     _hook()
     token = current.set(network)

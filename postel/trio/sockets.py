@@ -51,9 +51,9 @@ def opened(network: TrioSocketOwner, calls: NonBlockingSocket) -> trio.socket.So
 class _TrioSocket(trio.socket.SocketType):
     """Socket with the methods of trio's own, and Linux's errors.
 
-    It is made by `TrioNetwork.socket`, and by ``trio.socket.socket`` where the network is the default.
-    `trio.SocketStream` and `trio.SocketListener` accept it. It has no descriptor: `fileno` is a number that
-    stands for none, and -1 once it is closed.
+    `TrioNetwork.socket` makes such a socket, and ``trio.socket.socket`` does where the network is the
+    default. `trio.SocketStream` and `trio.SocketListener` accept it. It has no descriptor: `fileno` is a
+    number that stands for none, and -1 once it is closed.
     """
 
     def __init__(self, network: TrioSocketOwner, calls: NonBlockingSocket) -> None:

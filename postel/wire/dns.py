@@ -33,15 +33,15 @@ RCODES: Final = {
 }
 TYPES: Final = {A: "A", CNAME: "CNAME", AAAA: "AAAA"}
 
-LONGEST_OVER_UDP: Final = 512  # octets: RFC 1035, 4.2.1
-LONGEST_NAME: Final = 255  # octets on the wire: RFC 1035, 3.1
+LONGEST_OVER_UDP: Final = 512  # most octets of a message over UDP: RFC 1035, 4.2.1
+LONGEST_NAME: Final = 255  # most octets of a name on the wire: RFC 1035, 3.1
 LONGEST_LABEL: Final = 63
 _MOST_POINTERS: Final = 127  # most compression pointers in one name: a name has no room for more labels
 
 _HEADER: Final = Struct("!HHHHHH")
 _QUESTION: Final = Struct("!HH")
 _RECORD: Final = Struct("!HHIH")
-_LEAST_RECORD: Final = 11  # octets of a record without data: the root's name and the fixed fields
+_LEAST_RECORD: Final = 11  # fewest octets of a record: the root's name and the fixed fields, without data
 _RESPONSE: Final = 0x8000
 _OPCODE: Final = 0x7800
 _TRUNCATED: Final = 0x0200

@@ -6,7 +6,7 @@ from typing import Final
 from postel.errors import ArgumentError, WireError
 from postel.wire import checksum
 
-HEADER_4: Final = 20  # octets, without options
+HEADER_4: Final = 20  # octets of a header without options
 HEADER_6: Final = 40
 LARGEST: Final = 0xFFFF
 
@@ -21,7 +21,7 @@ _EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS)
 # destination options twice, others once
 _MOST_EXTENSIONS: Final = 8
 
-# Codes of ICMPv6's parameter problem (RFC 4443, 3.4; RFC 7112, 6). ICMP for IPv4 only has the first
+# Codes of ICMPv6's parameter problem (RFC 4443, 3.4; RFC 7112, 6). ICMP for IPv4 has only the first of these
 ERRONEOUS_FIELD: Final = 0
 UNRECOGNIZED_NEXT_HEADER: Final = 1
 UNRECOGNIZED_OPTION: Final = 2
@@ -61,7 +61,7 @@ class Packet:
         protocol: the protocol of the payload, behind all extension headers.
         start: offset of the payload; end: offset of the octet behind it.
         traffic_class: IPv4's type of service or IPv6's traffic class: 6 bits of DSCP, 2 bits of ECN.
-        fragment_offset: the place of a fragment's payload in the whole payload, in octets.
+        fragment_offset: the offset of a fragment's payload in the whole payload, in octets.
         named_at: offset of the octet that holds ``protocol``, for ICMP errors about it.
         first: the first fragment of a packet that was reassembled, else None.
     """
@@ -322,7 +322,7 @@ def _set_fragment6(packet: Packet, offset: int, *, more: bool) -> None:
     size = packet.end - packet.start
     if more and size % 8:
         raise WireError("bad_fragment", f"{size} octets, and more follow", ERRONEOUS_FIELD, _PAYLOAD_LENGTH)
-    if packet.named_at - HEADER_6 + offset + size > LARGEST:  # with the headers before the fragment header
+    if packet.named_at - HEADER_6 + offset + size > LARGEST:  # whole packet, earlier headers too
         raise WireError("bad_fragment", f"{size} octets at {offset}", ERRONEOUS_FIELD, packet.named_at + 2)
     if more and size == 0 and offset > 0:
         raise WireError("bad_fragment", f"no octets at {offset}")
@@ -335,8 +335,7 @@ def _require_whole_chain(packet: Packet) -> None:
 
     The header of TCP, UDP or ICMPv6 is one of them.
     """
-    # RFC 8200, 4. The order is checked in the fragment, because in the reassembled packet this header would
-    # come first
+    # RFC 8200, 4. Checked in the fragment, because in the reassembled packet this header would come first
     if packet.protocol == HOP_BY_HOP:
         detail = "hop-by-hop options in a fragment"
         raise WireError("misplaced_header", detail, UNRECOGNIZED_NEXT_HEADER, packet.named_at)

@@ -22,8 +22,7 @@ AO: Final = 29  # RFC 5925
 FAST_OPEN: Final = 34
 
 ABSENT: Final = -1  # an option that the segment doesn't carry
-# Most octets of options: the data offset has four bits and counts 32-bit words, and the fixed header has 20
-# octets
+# Most octets of options: the data offset counts up to 15 words of 32 bits, 5 of them the fixed header's
 ROOM: Final = 40
 LEAST_COOKIE: Final = 4  # fewest octets of a Fast Open cookie; their number is even
 LARGEST_COOKIE: Final = 16

@@ -30,7 +30,7 @@ from postel.wire.ip import HEADER_4, HEADER_6, LARGEST
 from postel.wire.segment import CHECKSUM_AT, CWR, FIN, HEADER, PSH, URG
 
 _UDP_CHECKSUM_AT: Final = 6
-_DONT_FRAGMENT: Final = 0x40  # in octet 6 of IPv4's header
+_DONT_FRAGMENT: Final = 0x40  # the flag "don't fragment" in octet 6 of IPv4's header
 _ONLY_FIRST: Final = CWR  # flags of the first packet only: CWR reports one reduction of cwnd, once (RFC 3168)
 _ONLY_LAST: Final = FIN | PSH  # flags of the last packet only
 

@@ -49,7 +49,7 @@ def _stamp(option: bytearray, own: bytes, now: int) -> None:
     if kind not in (_STAMPS_ALONE, _WITH_ADDRESSES):
         return
     if not _enter(option, stamp if kind == _STAMPS_ALONE else own + stamp) and option[3] < 0xF0:
-        option[3] += 0x10  # the count of hosts that had no room for their entry
+        option[3] += 0x10  # adds 1 to the count of hosts that had no room for their entry
 
 
 def _enter(option: bytearray, entry: bytes) -> bool:

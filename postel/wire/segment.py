@@ -18,7 +18,7 @@ CWR: Final = 0x080
 AE: Final = 0x100
 
 PROTOCOL: Final = 6
-HEADER: Final = 20  # octets, without options
+HEADER: Final = 20  # octets of a header without options
 CHECKSUM_AT: Final = 16
 NO_CHECKSUM: Final = -1
 

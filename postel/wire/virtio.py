@@ -10,7 +10,7 @@ from postel.wire.ip import HEADER_4, HEADER_6
 from postel.wire.parcel import Parcel
 from postel.wire.segment import CHECKSUM_AT, CWR, HEADER
 
-LENGTH: Final = 10  # octets; a device may ask for a longer header, which is filled up with zeros
+LENGTH: Final = 10  # octets of the header; a device may ask for a longer one, which is filled up with zeros
 
 NEEDS_CHECKSUM: Final = 1
 DATA_VALID: Final = 2

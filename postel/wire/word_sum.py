@@ -15,8 +15,7 @@ def total(octets: bytes) -> int:
     low: i64 = 0
     at: i64 = 0
     size: i64 = len(octets)
-    # The highest index is read first, so that the C compiler drops the bounds checks of the other three
-    # indices
+    # The highest index is read first, so that the C compiler drops the other three bounds checks
     while at + 3 < size:
         low += octets[at + 3]
         high += octets[at + 2]
