@@ -11,7 +11,7 @@ from postel.tcp.state import CLOSE_WAIT, CLOSED, TIME_WAIT
 from postel.times import HOUR, SECOND
 from postel.view.packet import Packet
 
-_MANY = 20  # connections
+_MANY = 5  # connections
 
 
 def rst_for_unread(bench: Bench, *, reads: bool = False) -> Verdict:

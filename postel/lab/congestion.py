@@ -7,6 +7,7 @@ from postel.lab.bench import Bench
 from postel.lab.data import of_data
 from postel.lab.packet_kinds import has_data
 from postel.lab.scene import End, Scene
+from postel.lab.translations import remark
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS
 from postel.tcp.config import DEFAULT, MEBIBYTE
@@ -24,11 +25,12 @@ def slow_start(bench: Bench, first: int = 10) -> Verdict:
     acknowledged, as RFC 5681 assumes.
     """
     rounds = []
-    for title, window in (("one segment", 1), ("today", first)):
+    for title, window, count in (("one segment", 1, 5), ("today", first, 3)):
         scene = bench.scene(title, config=replace(_RENO, initial_window=window, acknowledge_every=1))
         client, _ = scene.open()
         scene.run(SECOND)
         client.send(bytes(40 * _MSS))
+        _pass_rounds(scene, client, count)
         scene.run(SECOND)
         rounds.append(_rounds(scene)[:-1])  # the last round may lack data
     doubles = all(more == 2 * few for each in rounds for few, more in pairwise(each))
@@ -52,13 +54,28 @@ def congestion_avoidance(bench: Bench, losses: int = 1) -> Verdict:
         scene.treat(of_data, *[PASS] * 12, *[DROP] * losses)
         client.send(bytes(220 * _MSS))
         scene.run(6 * scene.way)  # the loss, its repair, and the first round trip after both
-        windows = []
-        for _ in range(6):
-            windows.append(_window(client))
-            scene.run(2 * scene.way)
+        windows = _pass_rounds(scene, client, 6)
         scene.run(SECOND)
         grows.append({after - before for before, after in pairwise(windows)})
     return decide(shown=grows[0] == {1}, exception=grows[1] != {1})
+
+
+def _pass_rounds(scene: Scene, end: End, count: int) -> list[int]:
+    """Let so many round trips pass, and return the congestion window in each; the ladder tells it, too."""
+    windows = []
+    for _ in range(count):
+        scene.run(scene.way)
+        windows.append(_tell_window(scene, end))
+        scene.run(scene.way)
+    return windows
+
+
+def _tell_window(scene: Scene, end: End) -> int:
+    """Return the congestion window of an end in segments, and write it to the ladder."""
+    window = _window(end)
+    if end.ends is not None:
+        scene.trace.remark(*end.ends, remark("window", count=window), scene.world.now)
+    return window
 
 
 def _window(end: End) -> int:
@@ -104,8 +121,8 @@ def _after_loss(scene: Scene, losses: int) -> int:
     scene.treat(of_data, *[DROP] * losses)
     client.send(bytes(10 * _MSS))
     scene.run(0)
-    before = _window(client)
+    before = _tell_window(scene, client)
     scene.wait(lambda: _window(client) != before, 5 * SECOND)
-    after = _window(client)
+    after = _tell_window(scene, client)
     scene.run(5 * SECOND)
     return after if before == 10 and len(peer.text) == 10 * _MSS else 0

@@ -9,11 +9,13 @@ from postel.lab.data import of_data
 from postel.lab.front import Front, NeverProbes
 from postel.lab.packet_kinds import has_data
 from postel.lab.scene import End, Scene
+from postel.lab.translations import remark
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP
 from postel.tcp.config import DEFAULT, KIBIBYTE, Config
 from postel.tcp.state import ESTABLISHED
-from postel.times import HOUR, MINUTE, NEVER, SECOND
+from postel.tcp.status import Status
+from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, SYN, Segment
 
 _BY_TIMER = replace(DEFAULT, tail_probe=False)  # a lost tail waits for the retransmission timer
@@ -41,16 +43,25 @@ def karn(bench: Bench, losses: int = 2) -> Verdict:
     for title, config in (("plain", replace(_BY_TIMER, timestamps=False)), ("timestamps", _BY_TIMER)):
         scene = bench.scene(title, config=config)
         client, peer = _begun(scene)
-        before = client.status()
+        before = _tell_timeout(scene, client)
         scene.treat(of_data, *[DROP] * losses)
         client.send(b"x")
         scene.run(9 * SECOND)
-        after = client.status()
+        after = _tell_timeout(scene, client)
         if before is None or after is None or peer.text != b"ax":
             return decide(shown=False)
         changes.append((after.rtt != before.rtt, after.rto > before.rto))
     # Without a sample the timeout stays backed off; with one it is computed anew.
     return decide(shown=changes[0] == (False, True), exception=changes[1] == (True, False))
+
+
+def _tell_timeout(scene: Scene, end: End) -> Status | None:
+    """Return the figures of an end, and write its SRTT and RTO to the ladder."""
+    status = end.status()
+    if status is not None:
+        text = remark("timeout", smoothed=status.rtt // MILLISECOND, timeout=status.rto // MILLISECOND)
+        scene.trace.remark(status.local, status.remote, text, scene.world.now)
+    return status
 
 
 def _begun(scene: Scene) -> tuple[End, End]:

@@ -41,6 +41,6 @@ def words() -> dict[str, Text]:
     return {key: text_of(both) for key, both in table()["words"].items()}
 
 
-def remark(key: str) -> tuple[str, ...]:
-    """Return a remark for the ladder, in the order of `notes.LANGUAGES`."""
-    return tuple(table()["remarks"][key][language] for language in notes.LANGUAGES)
+def remark(key: str, **values: object) -> tuple[str, ...]:
+    """Return a remark for the ladder with its values, in the order of `notes.LANGUAGES`."""
+    return tuple(table()["remarks"][key][language].format(**values) for language in notes.LANGUAGES)

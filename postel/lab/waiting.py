@@ -217,7 +217,7 @@ def of_fin(segment: Segment) -> bool:
     return segment.flags & FIN != 0
 
 
-def many_time_waits(bench: Bench, count: int = 20) -> Verdict:
+def many_time_waits(bench: Bench, count: int = 5) -> Verdict:
     """Open and close many connections, from the client first, then from the server first.
 
     A connection in TIME-WAIT keeps the client's port busy. On the server all of them share port 80.

@@ -198,7 +198,8 @@ def test_no_claim_goes_untested() -> None:
 
 def test_what_is_said_around_them_stands_side_by_side() -> None:
     assert all(text.en and text.zh for text in words().values())
-    assert all(len(remark(key)) == 2 and all(remark(key)) for key in table()["remarks"])
+    assert all(both["en"] and both["zh"] for both in table()["remarks"].values())
+    assert remark("window", count=10) == ("congestion window: 10 segments", "拥塞窗口：10 个报文段")
     assert {str(verdict) for verdict in Verdict} | {found.group for found in claims().values()} <= set(
         words()
     )
