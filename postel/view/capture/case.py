@@ -105,16 +105,17 @@ class Case:
         self.eyes: tuple[Eye, Eye] = (Eye(), Eye())
         self.findings: dict[tuple[str, int], Finding] = {}
         self.pace: Pace = Pace(connection)
-        self.has_timestamps = False  # whether both ends offered timestamps
-        self.may_mark = False  # whether packets may be marked as ECN-capable, because the ends agreed on ECN
+        self.has_timestamps: bool = False  # whether both ends offered timestamps
+        # Whether packets may be marked as ECN-capable, because the ends agreed on ECN.
+        self.may_mark: bool = False
         self._longest: dict[tuple[str, int], int] = {}
 
     def compare_offers(self) -> None:
         """Compute what the options of both SYNs mean for later segments. Called after each SYN."""
         one, two = (end.offer for end in self.connection.ends)
-        self.has_timestamps: bool = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
+        self.has_timestamps = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
         accurate = self.connection.ends[0].syn_flags & AE != 0
-        self.may_mark: bool = accurate or "ecn" in self.connection.agreed()
+        self.may_mark = accurate or "ecn" in self.connection.agreed()
         for end in self.connection.ends:
             eye, offer = self.eyes[end.side], end.other.offer
             eye.shift = scale(end)
