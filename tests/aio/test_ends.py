@@ -771,20 +771,20 @@ async def thousands_of_failing_calls(networks: Networks) -> None:
             with suppress(LinkError):
                 await dead.open_connection("10.7.0.2", 80)
         calls: dict[str, tuple[int, Callable[[], Awaitable[Any]]]] = {
-            "read": (10_000, lambda: reader.read(1)),
-            "readline": (10_000, reader.readline),
-            "readexactly": (10_000, lambda: reader.readexactly(1)),
-            "drain": (10_000, writer.drain),
-            "wait_closed": (10_000, writer.wait_closed),
-            "open on a closed network": (10_000, lambda: closed.open_connection("10.7.0.2", 80)),
-            "serve on a closed network": (10_000, lambda: closed.start_server(hold, port=80)),
+            "read": (3_000, lambda: reader.read(1)),
+            "readline": (3_000, reader.readline),
+            "readexactly": (3_000, lambda: reader.readexactly(1)),
+            "drain": (3_000, writer.drain),
+            "wait_closed": (3_000, writer.wait_closed),
+            "open on a closed network": (3_000, lambda: closed.open_connection("10.7.0.2", 80)),
+            "serve on a closed network": (3_000, lambda: closed.start_server(hold, port=80)),
             "datagrams on a closed network": (
-                10_000,
+                3_000,
                 lambda: closed.create_datagram_endpoint(asyncio.DatagramProtocol),
             ),
-            "open on a dead link": (10_000, lambda: dead.open_connection("10.7.0.2", 80)),
-            "refused": (3000, lambda: both.near.open_connection("10.7.0.2", 81)),
-            "no such name": (1000, lambda: both.near.open_connection("nobody", 81)),
+            "open on a dead link": (3_000, lambda: dead.open_connection("10.7.0.2", 80)),
+            "refused": (1_000, lambda: both.near.open_connection("10.7.0.2", 81)),
+            "no such name": (500, lambda: both.near.open_connection("nobody", 81)),
         }
         for name, (times, call) in calls.items():
             await fail(call, 50)
@@ -832,7 +832,7 @@ async def test_sendfile_sends_a_file(
 
         await both.far.start_server(collect, port=80, ssl=certificates.server if is_secure else None)
         options = {"ssl": certificates.client, "server_hostname": "far.example"} if is_secure else {}
-        for offset, count in ((0, None), (1000, 5000), (699_000, None), (0, 700_000)):
+        for offset, count in ((0, None), (500, 5000), (699_000, None), (0, 700_000)):
             reader, writer = await both.near.open_connection("10.7.0.2", 80, **options)
             writer.write(b"head")
             with file.open("rb") as opened:
