@@ -20,9 +20,9 @@ A row is made for each `Moment` of the connection, and time runs down. A row has
 - An arrival that changes the receiver's state happens later, so it gets a row of its own and the arrow is
   drawn in two pieces (`_Ladder.is_split`). It needs none where the receiver does something else at the time
   of the arrival: the row of its answer, for example, has the state, too.
-- Where only one place's times are known, a segment leaves and arrives at the same time: that at which it
-  passed. So it is in a capture, whose ladder says so at its top, and where only the receiver's host is
-  observed. There the segment's row has the states of both ends.
+- In a capture, and where only the receiver's host is observed, one place's times are known. A segment then
+  leaves and arrives at the time at which it passed there, and its row has the states of both ends. The ladder
+  of a capture says so at its top.
 - A segment is called crossing (`_crossing`) where something else happens at the receiver while the segment is
   on its way. If its arrival changes no state, its row says at which time it arrives (``@12.000 ms``).
 - A timer, a remark of the program, or a call that sends nothing has a row at its lifeline.
@@ -416,7 +416,7 @@ def _end_of(moment: Moment) -> Endpoint:
 
 
 def _shown_state(moment: Moment) -> State | None:
-    """State that the moment's row shows at its own end; None for a run, whose row shows no state."""
+    """State that the moment's row shows at its own end; None for a run, because its row shows none."""
     what = moment.what
     if isinstance(what, Packet):
         return what.sender_state
