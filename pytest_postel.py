@@ -1,7 +1,7 @@
 """Postel's pytest plugin: the fixture ``world``, the mark ``postel`` and three command line options.
 
-The plugin imports the package postel only when a test uses ``world``, so that other test runs don't pay for
-it.
+The plugin imports the package postel only when a test uses ``world``, so that test runs without it don't pay
+for the import.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a hundred tests of a test with ``runs=100``, each with a seed and fixtures of its own."""
+    """Make a test for each run of a test with ``runs=100``: each has a seed and fixtures of its own."""
     if "world" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postel") is not None:
         from postel.testing import plugin  # noqa: PLC0415 - only where a test needs it
 
@@ -67,7 +67,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[Any]:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """Run an ``async def`` test that uses ``world`` inside its world.
 
-    Other tests are left to other plugins.
+    Other tests are left to pytest and other plugins.
     """
     if "world" not in pyfuncitem.fixturenames:
         return None
@@ -79,7 +79,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - pluggy wants a generator here
-    """Add to the report of a failed test what happened in its world."""
+    """Add a description of what happened in the world to the report of a failed test."""
     report: pytest.TestReport = yield
     if "world" in getattr(item, "fixturenames", ()):
         from postel.testing import plugin  # noqa: PLC0415 - only where a test needs it

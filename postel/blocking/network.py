@@ -44,9 +44,8 @@ class BlockingNetwork:
     The network is open inside ``with``. Any thread of this process may call its methods.
 
     ``socket`` is a class that can be used in place of `socket.socket`. Its objects have a descriptor of the
-    system each, and their data goes over this network. The other
-    methods have the names and arguments of the functions of the module `socket`. Errors are OSErrors with the
-    kernel's numbers: see `postel.errors`.
+    system each, and their data goes over this network. The other methods have the names and arguments of the
+    functions of the module `socket`. Errors are OSErrors with the kernel's numbers: see `postel.errors`.
     """
 
     def __init__(

@@ -74,8 +74,8 @@ def _out_of_reach() -> Iterator[None]:
 class _Refusal(MetaPathFinder):
     """Import hook that refuses libraries which open the system's sockets themselves.
 
-    A program that works without such a library then uses asyncio's own loop. Another program ends with the
-    reason.
+    A program that works without such a library then uses asyncio's own loop. A program that needs it ends
+    with an ImportError that says why.
     """
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:

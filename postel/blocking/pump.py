@@ -25,7 +25,7 @@ One turn of the thread does this, in this order:
 2. Look at each channel with a descriptor that is ready; make the calls of other threads.
 3. Read the link, up to 64 packets.
 4. If a timeout is due, handle in this order: timers of the link, packets that have arrived, timers of the
-host.
+   host.
 5. Send packets and pass events to the channels, until there are no more events (`postel.links.exchange`).
 
 Data of programs is read before packets, so that it leaves in the same turn, with the acknowledgements.

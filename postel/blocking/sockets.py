@@ -10,9 +10,9 @@ take no lock of Postel: ``recv``, ``sendall``, `select.select`, timeouts, ``make
 - *Opening* and *options* are calls in the pump's thread: `_call`. They change the host's socket, and may put
   another socket pair behind the same descriptor number (`descriptors.replace`).
 - *The outcome of connect*: the channel sets ``settled``. With a timeout of 0, the descriptor is filled until
-then, so that ``poll`` doesn't report it as writable.
+  then, so that ``poll`` doesn't report it as writable.
 - *Errors* are raised once. The system has only ECONNRESET for a closed pair, so the channel keeps the real
-error, and the call that finds the stream at its end raises it.
+  error, and the call that finds the stream at its end raises it.
 - *Datagrams* are messages with the sender in front, which `recvfrom` splits off.
 - *Copies* of a descriptor, by ``dup`` or ``fileno=``, share one `SocketState`, which is found by the identity
   of the descriptor.

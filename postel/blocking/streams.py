@@ -27,9 +27,9 @@ class StreamChannel(Channel):
     - ``settled`` is set once the connection is open, or has failed.
     - ``error`` is the error that ended the connection, until a call of the program has raised it.
     - ``delivered`` is set once the peer has acknowledged all that the program wrote. It is set only while the
-    channel is in `PumpThread.lingering`.
+      channel is in `PumpThread.lingering`.
     - ``to_skip`` is the number of octets written into the pair before the program could write
-    (`descriptors.fill`).
+      (`descriptors.fill`).
     - ``descriptor`` is the program's descriptor as last known, or -1.
 
     At most 256 KiB wait in each direction: while data waits for room on one end, no more is read from the

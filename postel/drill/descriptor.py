@@ -78,7 +78,7 @@ class Descriptor(SocketOptions):
 
     @property
     def arrivals(self) -> int:
-        """Number that grows whenever something can be read."""
+        """Octets and end of data that have arrived, or the connections that wait for `accept`, counted."""
         if self.connection is None:
             return len(self.listener.ready) if self.listener is not None else 0
         return self.octets_read + self.connection.readable + self.connection.has_peer_ended

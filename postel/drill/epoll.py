@@ -21,7 +21,7 @@ _DATA: Final = ("fd", "u32", "u64", "ptr")
 
 
 class Poller(ABC):
-    """One descriptor of epoll_create.
+    """Descriptor that epoll_create made.
 
     ``data`` has the script's data for each watched descriptor.
     """

@@ -76,7 +76,6 @@ def run(
     inside the namespace. ``observer`` is called for each packet; the kernel doesn't report states and timers.
     ``skipped`` is called with the line and text of each command that this kernel has no equivalent for.
     Raises LinkError if a privilege or a device is missing.
-    Raises LinkError where a right or a device is missing.
     """
     inside = Inside()
     made: list[Kernel] = []
@@ -184,7 +183,7 @@ class Tunnel:
     """
 
     def __init__(self, link: Link, inside: Inside, ends: Ends, observer: PacketObserver | None) -> None:
-        """Use ``link``. The end of a call wakes it by a file descriptor of ``inside``."""
+        """Use ``link``. A file descriptor of ``inside`` ends a wait when a call ends."""
         self.sent: deque[Arrived] = deque()
         self.on_step: Callable[[], None] = _nothing
         self._link = link

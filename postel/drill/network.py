@@ -41,7 +41,7 @@ class Network:
         # Errors from ICMP messages, until a call reports them
         self.errors: dict[DatagramSocket, TcpError] = {}
         self.wakes_at: int = NEVER  # time at which the timeout of a waiting call ends
-        self.on_step: Callable[[], None] = _nothing  # called whenever something has happened
+        self.on_step: Callable[[], None] = _nothing  # called after packets and events were taken
 
     def allow_fast_open(self, side: FastOpenSide, *, allowed: bool) -> None:
         """Allow or forbid TCP Fast Open to sockets in the role of ``side``: "client" or "server".

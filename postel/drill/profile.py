@@ -29,8 +29,8 @@ class Profile:
         name: the name, such as "linux".
         config: the options of its sockets.
         sysctls: for each system variable the fields of the configuration that it sets, and the unit of its
-        numbers. A variable for TCP Fast Open has one bit for each of its fields, the lowest bit for the first
-        field.
+            numbers. A variable for TCP Fast Open has one bit for each of its fields, the lowest bit for the
+            first field.
         nonblocking: the value of O_NONBLOCK.
         fast_open: roles ("client", "server") in which the system lets sockets use TCP Fast Open on request.
         meanings: for variables with other values than those of Postel's fields, the field's value for each.

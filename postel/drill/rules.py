@@ -27,7 +27,7 @@ class Rule:
     section: str
 
     def __str__(self) -> str:
-        """Rule as text for people."""
+        """Rule as text for human readers."""
         return f"{self.labels}, {self.rfc}, {self.section}"
 
 

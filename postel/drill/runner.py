@@ -4,9 +4,9 @@ Theory of operation. Each event has a time. The runner advances the stack's cloc
 
 - gives an inbound packet to the stack;
 - compares an outbound packet with the next one that has left the stack, or waits for one. The packet's time
-may differ by a tolerance;
+  may differ by a tolerance;
 - makes a system call. A call that blocks is tried again whenever something has happened, until it returns.
-The time at which it returns is compared, too;
+  The time at which it returns is compared, too;
 - carries out a command, or evaluates a code block.
 
 The first difference ends the script with ScriptFailed.
@@ -64,7 +64,7 @@ class Outcome:
 
     It has these attributes:
         result: "passed", "failed", or "error" if the script can't be understood, which says nothing about the
-        stack.
+            stack.
         line: the number of the line that failed, or 0.
         message: the failure in words.
         failure: the exception.
@@ -145,7 +145,7 @@ class Runner:
         self._previous_at = 0
         self._blocked: _Blocked | None = None
         self._cause: Cause | None = None
-        self._acknowledged: int | None = None  # the highest ACK of the stack in the packets compared so far
+        self._acknowledged: int | None = None  # the latest ACK of the stack in the packets compared so far
         self._looked_at = 0  # time at which the packet compared last left or should have left
 
     def run(self) -> None:

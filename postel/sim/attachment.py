@@ -155,7 +155,7 @@ class Attachment(Nothing):
         self._ended(error)
 
     def crashed(self) -> None:
-        """Release the link, because the host was restarted.
+        """Release the link, because the host has crashed.
 
         The link stays open, because a crash is silent. The host that `World.restart` returns is on no link,
         and may be attached to this link.

@@ -103,7 +103,7 @@ class Barriers:
         return found
 
     def cut(self, sender: str, receiver: str, sent_at: int, arrives_at: int) -> str:
-        """Why a packet under way in that time is lost, "partition" or "link down"; "" if it passes."""
+        """Reason why a packet under way between these times is lost: "partition" or "link down", else ""."""
         for barrier in self.between(sender, receiver):
             if barrier.cuts(sent_at, arrives_at):
                 return "partition" if barrier.kind == "partition" else "link down"

@@ -35,7 +35,7 @@ _LINGER: Final = 2.0  # seconds in which the network of a computer may close its
 
 
 class Owner(Protocol):
-    """What a computer needs of its simulation."""
+    """Interface of a simulation, as a computer needs it."""
 
     seed: int
     world: World

@@ -39,15 +39,15 @@ So ``asyncio.sleep(3600)`` takes no time. Where nothing is left to happen in the
 `NothingLeft` is raised, with a line for each task that waits.
 
 - *Hosts.* A host is driven by `postel.aio`, as over any link. Its link is a `postel.sim.wire.Wire`, which
-  The wire stands in the place of the host in the world. The wire's descriptor is a number that no system
-  gives.
+  stands in the place of the host in the world. The wire's descriptor is a number that no system gives.
+- *Time.* The world counts whole microseconds, asyncio floats of seconds. `Loop.time` is the middle of the
   world's microsecond, so that no rounding shows a time before the deadline of a timer that is called.
 - *Threads.* `asyncio.to_thread` and ``run_in_executor`` call their function at once, in the loop's thread: it
   takes no virtual time, and every run of the same seed is the same. A function that waits there for something
   that the loop has yet to do waits for ever.
 - *The machine's* own sockets, pipes and subprocesses are refused (`postel.sim.sealed`).
-Each task and callback has a context, in which `postel.aio.network.current` is the network of its computer.
-`Loop.kill` ends all tasks and callbacks of a network, and `Loop.hold` makes them wait.
+- *Crashes.* Each task and callback has a context, in which `postel.aio.network.current` is the network of its
+  computer. `Loop.kill` ends all tasks and callbacks of a network, and `Loop.hold` makes them wait.
 """
 
 import asyncio

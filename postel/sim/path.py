@@ -63,17 +63,17 @@ class Path(Bottleneck, Chances, Travel):
     """Path that carries packets one way. Its settings may be changed while the world runs.
 
     - ``delay`` and ``jitter`` are microseconds or text such as "10ms". Jitter is a random addition to the
-    delay, from 0 to ``jitter``, and never changes the order of packets by itself.
+      delay, from 0 to ``jitter``, and never changes the order of packets by itself.
     - ``bandwidth`` is in bits a second, or text such as "10Mbit"; 0 is no limit.
     - ``queue`` is how many packets may wait while one is being sent, as an int, or how many octets, as text
       with a unit ("64KiB"); more are lost.
     - ``mtu`` is the largest size of a packet in octets; 0 is no limit. ICMP tells the sender of a larger
-    packet, unless ``is_black_hole``. Packets of IPv4 without "don't fragment" are cut into fragments.
+      packet, unless ``is_black_hole``. Packets of IPv4 without "don't fragment" are cut into fragments.
     - ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities, 0.0 to 1.0. A reordered packet
       is held back by up to ``hold``, and others overtake it.
     - ``congestion`` is the probability that a packet meets congestion: it is marked with CE, or lost if not
-    ECN-capable. ``congested_at`` is the number of waiting octets from which all packets meet congestion; 0 is
-    never.
+      ECN-capable. ``congested_at`` is the number of waiting octets from which all packets meet congestion; 0
+      is never.
 
     ``carried``, ``marked`` and ``lost`` count packets. A setting that isn't allowed raises ArgumentError,
     also when it is assigned later.

@@ -11,7 +11,7 @@ class Place:
     """Clocks and random numbers that sealed functions give to the tasks of one computer."""
 
     def __init__(self, name: str, clock: SkewedClock, random: Random, epoch: int) -> None:
-        """Make a place. ``epoch`` is the beginning of the world in microseconds since 1970."""
+        """Make a computer's place. ``epoch`` is the beginning of the world in microseconds since 1970."""
         self.name = name
         self.clock = clock
         self.random = random

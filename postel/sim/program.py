@@ -20,7 +20,7 @@ class Program(Generic[T]):
     def __init__(
         self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
-        """Keep the function. Raises KindError for a coroutine in place of a function."""
+        """Keep the function. Raises KindError for an object that can't be called, such as a coroutine."""
         given: object = function
         if asyncio.iscoroutine(given):
             given.close()

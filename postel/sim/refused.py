@@ -1,4 +1,4 @@
-"""Functions in the place of those that a sealed world refuses: they would block or reach the machine.
+"""Functions that replace those which a sealed world refuses, as they would block or reach the machine.
 
 Each function raises an error that says what to do instead. If the caller isn't a task of a sealed world, the
 function calls the original.

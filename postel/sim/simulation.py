@@ -164,7 +164,6 @@ class Simulation:
 
         Without addresses the computer gets the next free ones of 10.0.0.0/8 and fd00::/64. Settings are those
         of `World.host`. Raises ArgumentError for a name that another computer has.
-        `World.host`. Raises ArgumentError for a name that another has.
         """
         computer = self.computers[name] = Computer(self, name, self.world.host(name, *interfaces, **settings))
         return computer

@@ -1,4 +1,4 @@
-"""Objects that a world may find in the place of a host."""
+"""Objects that a world may call instead of a host."""
 
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ class Stack(Protocol):
 
     @property
     def has_output(self) -> bool:
-        """Whether `next_packet` or `next_event` may have something now."""
+        """Whether `next_packet` may return a packet now, or `next_event` an event."""
         ...
 
     def packet_arrives(self, octets: bytes, now: int) -> None:

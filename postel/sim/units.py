@@ -37,7 +37,7 @@ _SHOWN: Final = (
     ("m", 1),
     ("s", 3),
     ("ms", 3),
-)  # units with decimals in their text: the first unit with few enough decimals is used
+)  # units with their most decimals: the first one that can show the duration exactly is used
 _BANDWIDTHS: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Tbit": 10**12}
 _SIZES: Final = {
     "B": 1,

@@ -1,4 +1,4 @@
-"""Functions in the place of Python's clocks and random functions, in a sealed world.
+"""Functions that replace Python's clocks and random functions in a sealed world.
 
 They give each computer its own time and random numbers; the calling task says which computer it is. If the
 caller is not a task of a sealed world but, for example, another thread, they call the original.
@@ -105,7 +105,7 @@ def octets(original: Function) -> Function:
 
 
 def seeded(original: Function) -> Function:
-    """Make a replacement of ``random.Random.seed``. Without a seed, one is drawn from the caller's place."""
+    """Make a replacement of ``random.Random.seed``. Without a seed, the caller's `Place` gives one."""
 
     def seed(self: Any, a: Any = None, version: int = 2) -> None:  # noqa: ANN401 - as the original's
         if a is None and (place := place_of_caller()) is not None and self is not place.random:

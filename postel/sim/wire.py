@@ -13,8 +13,8 @@ from postel.sim.world import World
 class Wire(Link):
     """Link of the network that drives a host of a world on a loop in virtual time.
 
-    The wire receives the packets that arrive at the host in the world. When the host is restarted
-    (`World.restart`), the wire ends for good: every call but `close` raises `LinkError`. ``readable`` has the
+    The wire receives the packets that arrive at the host in the world. When the host crashes
+    (`World.crash`), the wire ends for good: every call but `close` raises `LinkError`. ``readable`` has the
     descriptors of all wires of the loop that have packets to receive. The wire tells the world of a packet
     that couldn't leave at once, so that the world need not ask the wire.
     """

@@ -31,10 +31,10 @@ rang are served before the next entry, in the order in which they were made, whi
 Some details:
 
 - *Determinism.* Nothing depends on the machine. Each path has a random generator of its own and each host a
-secret of its own; both follow from the seed and their names. So adding a host or a path changes nothing for
-the others.
+  secret of its own; both follow from the seed and their names. So adding a host or a path changes nothing for
+  the others.
 - *Timers that were moved* leave their old entries in the heap. When such an entry is taken, the host has
-nothing to do, and the clock keeps its time.
+  nothing to do, and the clock keeps its time.
 - *Records instead of octets.* Where no rule, fault or observer may look at octets, packets are handed over as
   `PacketRecord`, without being written out and parsed. Segments, events and times are the same.
 - *Faults* are barriers between hosts, changed settings of paths, or states of a host (`postel.sim.node`).
@@ -218,7 +218,7 @@ class World(FaultCalls):
         """Let ``stack`` stand between the network and ``host``.
 
         ``stack`` is called instead of the host, and passes on to the host what it chooses. ``on_crash()`` is
-        called when ``host`` is restarted; ``stack`` is then no longer called. A `Witness` learns that a
+        called when ``host`` crashes; ``stack`` is then no longer called. A `Witness` learns that a
         packet arrived when ``stack`` gets the packet; with ``hears_later`` it learns that when ``stack``
         calls `hears`. Raises ArgumentError.
         """

@@ -1,4 +1,4 @@
-"""Helpers of Postel's own tests, for tests of code that stands beside TCP, around it or underneath it.
+"""Helpers of Postel's own tests, for your tests of programs, observers, links and congestion controllers.
 
 - `established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the
   test plays by hand.
@@ -6,9 +6,9 @@
   damages packets.
 - `postel.testing.machine` has a Hypothesis state machine to subclass, `postel.testing.faults` a strategy for
   schedules of faults in a simulation.
-- `check_observer` finds out whether an observer only observes, `check_congestion` whether a congestion
-  controller keeps to its contract, and `check_link` whether a link does.
-- `Certificates` are for TLS in tests.
+- `check_observer` checks that an observer changes nothing, `check_congestion` that a congestion controller
+  keeps to its contract, and `check_link` that a link does.
+- `Certificates` makes certificates for TLS in tests.
 """
 
 from postel.testing.certificates import Certificates

@@ -1,4 +1,4 @@
-"""Making of certificates with the package cryptography. Every octet follows from the arguments."""
+"""Making of certificates with the package cryptography. The same arguments give the same octets."""
 
 import datetime as dt
 import ipaddress
@@ -87,7 +87,7 @@ def _name(text: str) -> x509.Name:
 
 
 def _alternative(name: str) -> x509.GeneralName:
-    """An address or a name, as a certificate lists it."""
+    """Address or name in the form in which a certificate lists it."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -1,6 +1,6 @@
 """Certificates for TLS in tests.
 
-They are made in a millisecond, and handshakes have the same sizes in each run.
+They are made in a millisecond, and have the same sizes in each run, so that handshakes have, too.
 """
 
 import datetime as dt
@@ -14,17 +14,17 @@ from postel.errors import ArgumentError, CallError
 
 __all__ = ["Certificates"]
 
-# OpenSSL compares these with the machine's time, not with the world's
+# OpenSSL compares this date with the machine's time, not with the world's
 _FIRST: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _LAST: Final = dt.datetime(2099, 12, 31, tzinfo=dt.UTC)
 
 
 class Certificates:
-    """Certificate for ``names``, which may be names and addresses, and the authority that signed it.
+    """Certificate for ``names`` (names of hosts, or addresses), and the authority that signed it.
 
-    Both follow from ``seed``. The keys are Ed25519, because all its signatures have 64 octets. Those of
-    ECDSA, the usual choice, vary by some octets, and with them the packets of a run. ``certificate``,
-    ``key`` and ``authority`` are octets in the form PEM.
+    Both follow from ``seed``. The keys are Ed25519, because all signatures of that kind have 64 octets.
+    Signatures of ECDSA, the usual choice, vary by some octets, and with them the packets of a run.
+    ``certificate``, ``key`` and ``authority`` are octets in the PEM format.
 
     >>> certificates = Certificates("server")
     >>> certificates.server().num_tickets
@@ -54,7 +54,7 @@ class Certificates:
         self.key: bytes = making.pem_key(key)
 
     def server(self) -> ssl.SSLContext:
-        """Make a TLS context for servers. It sends no session tickets, because their sizes vary, too."""
+        """Make a TLS context for servers. It sends no session tickets, because the sizes of these vary."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             self.write(folder)
@@ -63,7 +63,7 @@ class Certificates:
         return context
 
     def client(self) -> ssl.SSLContext:
-        """Make a TLS context for clients, which trusts this authority and no other."""
+        """Make a TLS context for clients, which trusts the authority of these certificates and no other."""
         return ssl.create_default_context(cadata=self.authority.decode())
 
     def write(self, folder: str | Path) -> dict[str, str]:

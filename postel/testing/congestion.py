@@ -23,9 +23,9 @@ from postel.times import MINUTE
 
 __all__ = ["CheckFailed", "check_congestion"]
 
-# Share of the octets in flight: RFC 8511 keeps as much of CUBIC's window after a mark
+# Share of the octets in flight: after a mark, RFC 8511 keeps as much as this of CUBIC's window
 LARGEST_SHARE: Final = 0.85
-ABC_LIMIT: Final = 8  # segments of one ACK that count where nothing paces (RFC 9406, 4.3); RFC 3465 has 2
+ABC_LIMIT: Final = 8  # segments of one ACK that count without pacing (RFC 9406, 4.3); RFC 3465 has 2
 ROUNDS: Final = 30
 
 
@@ -34,13 +34,15 @@ def check_congestion(
 ) -> None:
     """Check a congestion controller of yours.
 
-    It is called by a script, then with random arguments, and then by transfers over bad paths in virtual
-    time. ``factory`` is the class, or its registered name. ``share`` is how much of the octets in flight the
-    window may keep after a loss, and the threshold after a timeout: 0.5 for Reno, 0.7 for CUBIC. ``seeds``
-    are those of the random calls and of the transfers; each takes about half a second.
+    The check calls the controller by a script, then with random arguments, and then by transfers over bad
+    paths in virtual time. ``factory`` is the class of the controller, or its registered name. ``share`` is
+    the part of the octets in flight that the window may keep after a loss, and the threshold after a timeout:
+    0.5 for Reno, 0.7 for CUBIC. ``seeds`` are for the random calls and for the transfers; each seed takes
+    about half a second.
 
-    Raises `CheckFailed`, an AssertionError, at the first rule that is broken. Its message has the rule, the
-    section of the RFC, and the call with its outcome. Raises ArgumentError if ``factory`` is neither.
+    Raises `CheckFailed`, an AssertionError, at the first rule that the controller breaks. Its message has the
+    rule, the section of the RFC, and the call with its outcome. Raises ArgumentError if ``factory`` is
+    neither.
     """
     controller = controller_of(factory)
     seeds = tuple(seeds)
@@ -97,8 +99,8 @@ def _acknowledge(script: Script, octets: int) -> None:
 def _grows_by_use_alone(controller: type[Congestion]) -> None:
     """Check that a window which isn't used doesn't grow.
 
-    Two segments in a round trip don't show that more would fit. A controller with a model of the path may
-    raise its window to what the model says.
+    An ACK for two segments in a round trip doesn't show that more would fit. A controller with a model of the
+    path may raise its window up to the model's size.
     """
     script = Script(controller)
     before = script.control.window
@@ -117,7 +119,7 @@ def _grows_by_use_alone(controller: type[Congestion]) -> None:
 def _reduces(controller: type[Congestion], share: float) -> None:
     """Check that losses and marks reduce the window.
 
-    A controller with a model answers losses that last, which `check_transfers` checks.
+    A controller with a model of the path reacts only to losses that go on, which `check_transfers` checks.
     """
     if controller.is_model:
         return
@@ -289,7 +291,7 @@ def _first_difference(usual: list[tuple[str, int, int, int]], found: list[tuple[
 
 
 def _stands_alone(controller: type[Congestion]) -> None:
-    """Check that a connection isn't changed by another one of the same host which loses segments."""
+    """Check that losses of one connection don't change another connection of the same host."""
     alone, twin, calm, troubled = (Script(controller) for _ in range(4))
     alone.fill(5)
     twin.fill(5)

@@ -1,6 +1,6 @@
-"""Calls of a congestion controller without a connection, in the order of its contract.
+"""Calls of a congestion controller without a connection, in the order that its contract allows.
 
-Each call is checked.
+After each call the controller is checked.
 """
 
 import sys
@@ -15,7 +15,7 @@ SMSS: Final = 1448
 NO_LIMIT: Final = 1 << 62
 ROUND_TRIP: Final = 50 * MILLISECOND
 START: Final = 1000 * SECOND
-TIMELESS: Final = ("remember", "resized")  # methods that take no time
+TIMELESS: Final = ("remember", "resized")  # methods without the argument ``now``
 CALLS: Final = 400
 ACTS: Final = ("rest", "start", "timeout", "resize", *["ack"] * 8)
 
@@ -23,11 +23,12 @@ ACTS: Final = ("rest", "start", "timeout", "resize", *["ack"] * 8)
 class CheckFailed(AssertionError):
     """Error about a rule that a controller breaks.
 
-    ``rule`` is the rule, ``section`` where the RFC or the contract has it, and ``happened`` what showed it.
+    ``rule`` is the rule, ``section`` is its place in an RFC or in the contract, and ``happened`` says what
+    broke it.
     """
 
     def __init__(self, rule: str, section: str, happened: str) -> None:
-        """Make the error, with all three in its message."""
+        """Make the error, with rule, section and event in its message."""
         super().__init__(f"{rule} ({section}): {happened}")
         self.rule = rule
         self.section = section
@@ -43,7 +44,7 @@ def require(holds: bool, rule: str, section: str, happened: str) -> None:  # noq
 def check_figures(control: Congestion, smallest: int, call: str) -> None:
     """Check what must hold after every call.
 
-    ``smallest`` is the smallest segment size that the controller was told, in octets.
+    ``smallest`` is the smallest segment size in octets that the controller was given so far.
     """
     for name in ("window", "threshold", "pacing_rate"):
         value: object = getattr(control, name)
@@ -59,9 +60,9 @@ def check_figures(control: Congestion, smallest: int, call: str) -> None:
 
 
 class Script:
-    """Controller on an imaginary path of one round trip, and the calls of it.
+    """Controller on an imaginary path with a fixed round-trip time, and the calls that the check makes.
 
-    ``last`` is the latest call in words; ``trace`` has window, threshold and pacing rate after each call.
+    ``last`` is the latest call as text; ``trace`` has window, threshold and pacing rate after each call.
     """
 
     def __init__(self, controller: type[Congestion], *, seed: int = 1, segments: int = 10) -> None:
@@ -82,9 +83,9 @@ class Script:
         require(holds, rule, section, happened)
 
     def call(self, name: str, *, again: bool | None = None, **told: int) -> None:
-        """Call the controller's method of this name.
+        """Call the controller's method ``name``.
 
-        ``told`` is its argument, by the name that a report shall say; ``now`` follows.
+        ``told`` has the method's argument under the name that reports use; the time is passed after it.
         """
         options = {} if again is None else {"again": again}
         self.last = f"{name}({', '.join(f'{key}={value}' for key, value in {**told, **options}.items())})"
@@ -112,20 +113,20 @@ class Script:
     # What a path does
 
     def acks(self) -> Iterator[int]:
-        """Yield the octets of each ACK for a full window: two segments each."""
+        """Yield the number of octets that each ACK of a full window acknowledges: two segments."""
         segments = max(1, self.control.window // SMSS)
         yield from (2 * SMSS for _ in range(segments // 2))
         if segments % 2:
             yield SMSS
 
     def fill(self, rounds: int) -> None:
-        """Acknowledge so many windows, each of them full."""
+        """Acknowledge full windows, as many as ``rounds``."""
         for _ in range(rounds):
             for octets in self.acks():
                 self.acknowledge(octets)
 
     def acknowledge(self, octets: int, *, flight: int = 0, in_use: bool = True) -> None:
-        """Let one ACK arrive, with ``flight`` octets in flight before it; 0 stands for a full window."""
+        """Let an ACK arrive for ``octets``, with ``flight`` octets in flight before it (0: a full window)."""
         flight = flight or self.control.window
         self.now += max(1, ROUND_TRIP * octets // flight)
         self.deliver(octets, flight, in_use=in_use)
@@ -134,7 +135,7 @@ class Script:
             self.call("acknowledged", octets=octets)
 
     def deliver(self, octets: int, flight: int, *, in_use: bool) -> None:
-        """Fill in ``sample``: so many octets of ``flight`` arrived, and nothing else happened."""
+        """Fill in ``sample``: ``octets`` of ``flight`` have arrived, and nothing else happened."""
         sample = self.sample
         sample.acked = sample.delivered = octets
         sample.lost = sample.marked = 0
@@ -182,7 +183,7 @@ class Script:
         self.call("recovered", flight=self.control.threshold)
 
     def mark(self) -> None:
-        """Let an ACK tell of congestion (ECN)."""
+        """Let an ACK arrive that reports congestion (ECN)."""
         flight = self.control.window
         self.deliver(SMSS, flight, in_use=True)
         self.sample.marked = SMSS
@@ -190,7 +191,7 @@ class Script:
         self.call("marked", flight=flight)
 
     def time_out(self, *, again: bool) -> None:
-        """Let the retransmission timer expire, for the same octets ``again`` or for the first time."""
+        """Let the retransmission timer expire; ``again``: not for the first time for the same octets."""
         flight = self.control.window
         self.now += SECOND
         if not again:
@@ -198,7 +199,7 @@ class Script:
         self.call("timed_out", flight=flight, again=again)
 
     def undo(self, limit: int) -> None:
-        """Let the last reduction turn out to be needless."""
+        """Let the last reduction turn out to have been needless."""
         self.deliver(SMSS, max(SMSS, self.control.window), in_use=False)
         self.observe()
         self.call("undo", limit=limit)
@@ -209,13 +210,13 @@ class Script:
         self.call("resized", smss=smss)
 
     def idle(self) -> None:
-        """Let the connection send again after a rest."""
+        """Let the connection send again after a time without sending."""
         self.call("idled")
         self.call("started")
 
 
 def random_calls(script: Script, seed: int) -> None:
-    """Make 400 calls in an order that ACKs, timers and sends may bring.
+    """Make 400 calls in an order in which ACKs, timers and sends may cause them.
 
     The arguments are random, but don't contradict each other.
     """
@@ -247,7 +248,7 @@ def random_calls(script: Script, seed: int) -> None:
 def _random_ack(
     script: Script, dice: Random, flight: int, *, in_recovery: bool, may_undo: bool
 ) -> tuple[bool, bool]:
-    """Let a random ACK arrive. Returns whether recovery lasts after it, and whether it may be undone."""
+    """Let a random ACK arrive. Returns whether recovery goes on after it, and whether an undo may follow."""
     acked = dice.choice((0, min(flight, SMSS), flight, dice.randrange(flight + 1)))
     in_use = not in_recovery and dice.random() < 0.7
     _randomize(script, dice, acked, flight, in_use=in_use)

@@ -14,15 +14,15 @@ from postel.times import MILLISECOND, SECOND
 
 BANDWIDTH: Final = 10_000_000  # bits a second
 PATIENCE: Final = 120 * SECOND
-MOST_AGAIN: Final = 0.2  # share of all octets that may be retransmissions where the queue is too short
+MOST_AGAIN: Final = 0.2  # share of retransmissions in all octets that is allowed with too short a queue
 BLOCK: Final = bytes(64 * 1024)
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Path with 20 ms there and back, and the transfer over it.
+    """Path with a round-trip time of 20 ms, and the transfer over it.
 
-    With ``stalls`` the path takes 2 s for a while, so that timeouts are spurious.
+    With ``stalls`` the path's delay is 2 s for a while, so that timeouts are spurious.
     """
 
     name: str
@@ -45,7 +45,7 @@ PATHS: Final = (
 
 
 class Checked(Congestion):
-    """Base class that stands before a controller. It checks the controller after each call.
+    """Base class that comes before a controller's class. Its methods check the controller after each call.
 
     ``trace`` has window, threshold and pacing rate after each call.
     """
@@ -64,7 +64,7 @@ class Checked(Congestion):
         self.depth += 1
 
     def _end_call(self, call: str) -> None:
-        """Check the controller, unless one of its methods has called another."""
+        """Check the controller, unless the call came from another of the controller's own methods."""
         self.depth -= 1
         if not self.depth:
             check_figures(self, self.smallest, call)
@@ -139,7 +139,7 @@ class Checked(Congestion):
 
 
 class Transfer:
-    """Connection over one path, from the first octet to the last that arrives."""
+    """Transfer over one path by one connection, from the first octet sent to the last that arrives."""
 
     def __init__(self, controller: type[Congestion], conditions: Conditions, seed: int) -> None:
         """Make both hosts and the path."""
@@ -163,7 +163,7 @@ class Transfer:
         self.connection: Connection | None = None
 
     def run(self) -> None:
-        """Run until all has arrived, for two minutes of virtual time at the most."""
+        """Run until all octets have arrived, for two minutes of virtual time at the most."""
         self.far.listen(9, 0)
         self.connection = self.near.connect("10.0.0.2", 9, 0)
         if self.conditions.stalls:
@@ -192,7 +192,7 @@ class Transfer:
 
 
 def check_transfers(controller: type[Congestion], seed: int) -> None:
-    """Check a transfer over each path: it must end, and the sender mustn't flood the path."""
+    """Check a transfer over each path: it must end, and the sender must not flood the path."""
     for conditions in PATHS:
         transfer = _run(controller, conditions, seed)
         where = f"over {conditions.name}, seed {seed},"

@@ -14,7 +14,7 @@ from postel.view.flow import Flow
 from postel.view.trace import Trace
 
 _MOST_CONNECTIONS: Final = 3
-_MOST_ROWS: Final = 60  # rows of a ladder
+_MOST_ROWS: Final = 60  # limit of the rows of a ladder
 _FOLDER: Final = ".postel"
 
 
@@ -48,7 +48,7 @@ def again(simulation: Simulation, item: pytest.Item) -> str:
 
 
 def faults(simulation: Simulation) -> str:
-    """Lines with the faults that were active when the run ended, and with all that the test had scheduled."""
+    """Lines with the faults that were active when the run ended, and all that the test scheduled."""
     lines = [f"active: {fault}" for fault in simulation.faults_then]
     return "\n".join(
         lines
@@ -57,7 +57,7 @@ def faults(simulation: Simulation) -> str:
 
 
 def connections(trace: Trace) -> str:
-    """Ladders of up to three connections: those that weren't over first, and of these the latest."""
+    """Ladders of up to three connections: the open ones first, then the latest."""
     flows = sorted((flow for flow in trace.flows if flow.packets), key=_interest, reverse=True)
     drawn = [_cut(ladder.render(trace, connection=flow.number)) for flow in flows[:_MOST_CONNECTIONS]]
     if len(flows) > _MOST_CONNECTIONS:
@@ -68,8 +68,8 @@ def connections(trace: Trace) -> str:
 def capture(trace: Trace, simulation: Simulation, item: pytest.Item, *, is_searched: bool) -> Path | None:
     """Write the packets to a file, and return its path.
 
-    The file is that of ``--postel-pcapng``, else one in the folder ``.postel``; while a search runs there is
-    none without the option.
+    The file is that of the option ``--postel-pcapng``, else one in the folder ``.postel``. While a search
+    runs, only the option makes a file.
     """
     chosen = item.config.getoption("--postel-pcapng")
     if chosen is None and is_searched:
@@ -101,13 +101,13 @@ def _microseconds(epoch: datetime) -> int:
 
 
 def _interest(flow: Flow) -> tuple[bool, int]:
-    """Sort key of connections. One that isn't over is of more interest than one that is."""
+    """Sort key of connections: one that isn't closed is of more interest than one that is."""
     is_open = any(str(state) not in ("CLOSED", "TIME-WAIT") for state in flow.states.values())
     return is_open, flow.packets[-1].sent_at
 
 
 def _cut(drawing: str) -> str:
-    """First third and last two thirds of 60 rows, where the drawing has more."""
+    """Drawing of at most 60 rows: of a longer one, its first 20 and its last 40 rows."""
     rows = drawing.splitlines()
     if len(rows) <= _MOST_ROWS:
         return drawing

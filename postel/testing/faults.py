@@ -27,10 +27,10 @@ def faults(
     """Strategy for schedules of faults, for `Simulation.apply`.
 
     A schedule has up to ``count`` faults (1 to 100) of ``hosts``, which are names, and of these ``kinds``.
-    They begin ``within`` that time from the start of the world, and last ``longest`` at the most
-    (microseconds, or text such as "10s"). A failure shrinks to the fewest faults with which the test still
-    fails, of one direction rather than both, that begin as early and last as short as possible. Raises
-    ArgumentError.
+    They begin in the time ``within`` from the start of the world, and last ``longest`` at the most (both in
+    microseconds, or text such as "10s"). Hypothesis shrinks a failure to the fewest faults with which the
+    test still fails. It prefers one direction to both, early faults to late ones, and short ones to long
+    ones. Raises ArgumentError.
 
     ::
 
@@ -53,7 +53,7 @@ def faults(
 class _Place(NamedTuple):
     """Fault without its direction and its time.
 
-    It is one draw, because Hypothesis leaves out a fault as a whole only where the fault is made of few
+    It is drawn at once, because Hypothesis leaves out a fault as a whole only if the fault consists of few
     draws.
     """
 
@@ -64,7 +64,7 @@ class _Place(NamedTuple):
 
 
 def _places(kind: FaultKind, names: list[str]) -> Iterator[_Place]:
-    """Each fault of one kind, the mildest first."""
+    """All places of faults of one kind, the mildest first."""
     for settings in SETTINGS.get(kind, [{}]):
         if kind in BETWEEN:
             yield from (

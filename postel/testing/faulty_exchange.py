@@ -1,7 +1,7 @@
 """Exchange between hosts of a world under faults, for tests of what must be the same in every run.
 
-As a program it prints the digest of one such exchange, which is the same for every process and every version
-of Python.
+Run as a program, the module prints the digest of one such exchange, which is the same for every process and
+every version of Python.
 """
 
 import sys
@@ -32,7 +32,7 @@ FAULTS: Final = (
 
 
 class Chronicle(Witness):
-    """Observer that makes a digest of all that a world tells, and counts it."""
+    """Observer that counts all calls of a world, and computes a digest of them."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -44,7 +44,7 @@ class Chronicle(Witness):
         self._hash.update(repr(what).encode())
 
     def digest(self) -> str:
-        """SHA-256 of all so far."""
+        """SHA-256 of all calls so far."""
         return self._hash.hexdigest()
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
@@ -64,7 +64,7 @@ class Chronicle(Witness):
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
-        """Note a packet that was moved."""
+        """Note a packet that arrives at another time than first decided."""
         self._note("rescheduled", sender, receiver, delivered, sent_at, arrives_at)
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
@@ -118,7 +118,7 @@ class Side:
             connection.close(now)
 
     def acknowledged(self) -> int:
-        """Octets of the message that the other end has acknowledged."""
+        """Number of octets of the message that the other end has acknowledged."""
         if self.connection is None:
             return 0
         status = self.connection.status()

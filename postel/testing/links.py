@@ -26,28 +26,28 @@ Maker = Callable[[], tuple[Link, Link]]
 NEAR: Final = "10.0.0.1"
 FAR: Final = "10.0.0.2"
 _NEAR, _FAR = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
-_FLOOD: Final = 5000  # packets
+_FLOOD: Final = 5000  # number of packets sent at once
 _FEW: Final = 5
-_STUCK: Final = 10  # times at which a timer may be due at the same moment
+_STUCK: Final = 10  # number of timeouts that may follow each other at the same time
 _JUMPS: Final = 20_000
 _PATIENCE: Final = 0.25  # seconds of real time until a packet counts as lost
-_FIRST: Final = 1_000_000  # the clock's first time, microseconds
+_FIRST: Final = 1_000_000  # time of the clock at the start, in microseconds
 
 
 def check_link(make: Maker, *, counts_losses: bool = True) -> None:
     """Check a link of yours: round trips, sizes, a full queue, timers, wake-ups, the end, and parcels.
 
-    ``make()`` returns two new links that are joined: what is sent on one arrives at the other. It is called
-    once for each rule, and both links are closed after that. The first one is checked; the second may be of
-    another kind. They are attached to hosts with the addresses 10.0.0.1 and 10.0.0.2 of a network
-    10.0.0.0/24, and carry their packets. The clock is virtual and jumps to the links' timeouts. Where a link
-    has no timeout and nothing came, the check waits for a quarter of a second of real time.
+    ``make()`` returns two new links that are joined: packets sent on one arrive at the other. It is called
+    once for each rule, and both links are closed afterwards. The first link is checked; the second may be of
+    another kind. The links are attached to hosts with the addresses 10.0.0.1 and 10.0.0.2 in the network
+    10.0.0.0/24, and carry packets of these. The clock is virtual and jumps to the links' timeouts. If a link
+    has no timeout and no packet came, the check waits for a quarter of a second of real time.
 
-    A link that loses packets by chance can't be checked. With ``counts_losses=False`` losses may happen
+    A link that loses packets at random can't be checked. With ``counts_losses=False`` packets may be lost
     outside of both links, as in a kernel.
 
-    Raises AssertionError. Its message says which rules are broken, and how. Raises ArgumentError where
-    ``make`` makes something else.
+    Raises AssertionError. Its message says which rules the link breaks, and how. Raises ArgumentError if
+    ``make`` doesn't return two links.
     """
     rules: dict[str, Callable[[_Ends], None]] = {
         "packets arrive whole and in order, both ways": _round_trips,
@@ -67,7 +67,7 @@ def check_link(make: Maker, *, counts_losses: bool = True) -> None:
         try:
             with _ends_of(near, far) as ends:
                 check(ends)
-        except Exception as error:  # noqa: BLE001 - whatever a link raises is told
+        except Exception as error:  # noqa: BLE001 - any exception of a link is reported
             cause = cause or error
             told = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
             broken.append(f"{rule}: {told}")
@@ -87,7 +87,7 @@ def _made_by(make: Maker) -> tuple[Link, Link]:
 
 
 class _Side:
-    """One link, as a driver has it."""
+    """One link, with what a driver of a host keeps for it."""
 
     def __init__(self, link: Link, address: str) -> None:
         self.link = link
@@ -112,7 +112,7 @@ class _Side:
         return is_carried
 
     def lost(self) -> int:
-        """How many packets the link says it has lost."""
+        """Number of packets that the link says it has lost."""
         figures = self.link.statistics()
         assert isinstance(figures.get("lost"), int), (
             f"statistics() is {figures!r}; it must have an int as 'lost'"
@@ -120,7 +120,7 @@ class _Side:
         return figures["lost"]
 
     def is_told(self, patience: float) -> bool:
-        """Whether the link said that it has to be looked at, by its descriptor or by `notify`."""
+        """Whether the link asked to be looked at, by its descriptor or by `notify`."""
         descriptor = self.link.fileno()
         if descriptor is None or descriptor < 0:
             return self.called.wait(patience)
@@ -141,12 +141,12 @@ class _Ends:
         self._stuck = 0
 
     def due(self) -> int:
-        """When the first timer of both is due, in microseconds; NEVER if more than a minute ahead."""
+        """Time of both links' first timer, in microseconds; NEVER if that is more than a minute ahead."""
         first = min(side.link.next_timeout() for side in (self.near, self.far))
         return first if first <= _FIRST + MINUTE else NEVER
 
     def jump(self, due: int) -> None:
-        """Let the clock jump to the timer that is due."""
+        """Let the clock jump to the time ``due`` of a timer, and call the links."""
         self._jumps += 1
         self._stuck = self._stuck + 1 if due <= self.now else 0
         assert self._stuck < _STUCK, (
@@ -160,7 +160,7 @@ class _Ends:
     def arrived(self, receiver: _Side, count: int) -> list[bytes]:
         """Return up to ``count`` packets for ``receiver``.
 
-        Both links are read, because they may have more to say to each other before the packets come.
+        Both links are read, because they may have to exchange other packets before these can arrive.
         """
         other = self.near if receiver is self.far else self.far
         found: list[bytes] = []
@@ -197,9 +197,9 @@ def _ends_of(near: Link, far: Link) -> Iterator[_Ends]:
 
 
 def _resolve(ends: _Ends) -> None:
-    """Let both links find out where their neighbour is.
+    """Let both links find out the address of their neighbour on the medium.
 
-    A link may keep a single packet while it looks for the neighbour.
+    A link may keep no more than one packet while it looks for the neighbour.
     """
     for sender, receiver, back in ((ends.near, ends.far, False), (ends.far, ends.near, True)):
         sender.send(packet_of(28, back=back), ends.now)
@@ -271,9 +271,9 @@ def _wakes(ends: _Ends) -> None:
 
 
 def _bring(ends: _Ends) -> bool:
-    """Let time pass until the near link is told of something.
+    """Let time pass until the near link asks to be looked at, or has a timer.
 
-    Returns whether its own timer told the driver.
+    Returns whether the link has a timer, so that a driver would call it without being asked.
     """
     while not ends.near.is_told(0):
         if ends.near.link.next_timeout() != NEVER:
@@ -386,7 +386,7 @@ def _far_end(ends: _Ends) -> None:
     )
     may_hold = (
         type(ends.near.link).next_timeout is not Link.next_timeout
-    )  # what is held in a link has not arrived yet
+    )  # a packet that a link holds has not arrived yet
     ends.near.called.clear()
     ends.far.link.close()
     answers: list[bytes | None] = []
@@ -434,7 +434,7 @@ def _parcels(ends: _Ends) -> None:
 
 
 def _parcel(octets: int, stride: int) -> Parcel:
-    """TCP segment with 40 octets of headers, to be cut, without its checksum."""
+    """TCP segment with 40 octets of headers and no checksum, which the link has to cut."""
     envelope = ip.Envelope(_NEAR, _FAR, TCP)
     header = bytearray(encode_for(Segment(9, 9, 1, 1, 0x10, 1000), _NEAR, _FAR)[:20])
     pseudo = (

@@ -40,23 +40,23 @@ __all__ = ["PairMachine"]
 
 _SIDES = st.sampled_from([0, 1])
 _PICKS = st.integers(0, 1 << 30)
-# Only an abort ends a connection early
+# Configuration with which only an abort ends a connection early
 _PATIENT = replace(DEFAULT, msl=SECOND, user_timeout=8 * HOUR, syn_received_timeout=8 * HOUR)
-_ROUNDS = 200_000  # steps of healing: a pair that needs more never falls silent
+_ROUNDS = 200_000  # limit of the steps of healing: a pair that needs more never falls silent
 
 
 class PairMachine(RuleBasedStateMachine):
     """State machine of two connections and a path: Hypothesis chooses each step.
 
     A step is a call of a user, or decides what becomes of a packet. After each step the invariants of both
-    connections hold, and what was read is a prefix of what was sent. At the end the path heals and the users
-    close. Then everything that was accepted must have arrived, both ends must be closed, and no timer may be
-    left.
+    connections must hold, and the octets read must be a prefix of those sent. At the end the path delivers
+    everything and the users close. Then all octets that SEND accepted must have arrived, both ends must be
+    closed, and no timer may be left.
 
     A subclass chooses other configurations with `configs`, other connections with `connections`, adds rules
     and invariants of its own, and overrides a rule by decorating a method of the same name again. ``ends``
-    are the two connections, ``flying`` the packets towards each, ``sent`` and ``read`` the payload of each
-    side, ``now`` the time in microseconds.
+    are the two connections, ``flying`` the packets on their way to each, ``sent`` and ``read`` the payload of
+    each end, ``now`` the time in microseconds.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class PairMachine(RuleBasedStateMachine):
         together=st.booleans(),
     )
     def open(self, data: st.DataObject, iss: tuple[int, int], together: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-        """Open both ends, the far one passively unless ``together``."""
+        """Open both ends. The far end opens passively, or with ``together`` actively, too."""
         self.ends = self.connections(data.draw(self.configs()), iss)
         self.ends[0].open_active(0)
         if together:
@@ -110,7 +110,7 @@ class PairMachine(RuleBasedStateMachine):
     # The pump
 
     def drain(self) -> None:
-        """Put what both ends send on the path, and take their events."""
+        """Put the packets that both ends send on the path, and take their events."""
         for side, end in enumerate(self.ends):
             while (segment := end.next_segment(self.now)) is not None:
                 self.flying[1 - side].append(encoded(segment, end))
@@ -118,7 +118,7 @@ class PairMachine(RuleBasedStateMachine):
                 pass
 
     def arrives(self, side: int, octets: bytes, mark: int = NOT_ECT) -> None:
-        """Let a packet arrive at this side, with this ECN codepoint."""
+        """Let a packet arrive at the end ``side``, with the ECN codepoint ``mark``."""
         segment = decoded(octets, self.ends[side])
         if segment is not None:
             segment.ecn = mark
@@ -126,14 +126,14 @@ class PairMachine(RuleBasedStateMachine):
             self.drain()
 
     def is_synchronized(self, side: int) -> bool:
-        """Whether the connection of this side is in ESTABLISHED or a later state."""
+        """Whether the connection at ``side`` is in ESTABLISHED or a later state."""
         return self.ends[side].state not in (CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED)
 
     # The users
 
     @rule(side=_SIDES, size=st.integers(1, 6000))
     def send(self, side: int, size: int) -> None:
-        """Call SEND with so many octets. All that are taken must arrive."""
+        """Call SEND with ``size`` octets. All octets that the call accepts must arrive."""
         start = len(self.sent[side])
         data = bytes(number % 251 for number in range(start, start + size))
         try:
@@ -145,7 +145,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES, limit=st.integers(1, 6000))
     def receive(self, side: int, limit: int) -> None:
-        """Call RECEIVE for up to so many octets."""
+        """Call RECEIVE for up to ``limit`` octets."""
         try:
             self.read[side].extend(self.ends[side].receive(limit, self.now))
         except TcpError:
@@ -163,7 +163,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES, chance=st.integers(0, 9))
     def abort(self, side: int, chance: int) -> None:
-        """Call ABORT, in one of ten steps."""
+        """Call ABORT if ``chance`` is 0, which is one step of this kind in ten."""
         if chance == 0 and self.is_synchronized(side):
             self.aborted = True
             self.ends[side].abort(self.now)
@@ -173,31 +173,31 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES, pick=_PICKS)
     def deliver(self, side: int, pick: int) -> None:
-        """Let any packet towards this side arrive."""
+        """Let a packet on its way to the end ``side`` arrive: ``pick`` chooses which."""
         if self.flying[side]:
             self.arrives(side, self.flying[side].pop(pick % len(self.flying[side])))
 
     @rule(side=_SIDES, pick=_PICKS, mark=st.sampled_from([ECT_0, CE]))
     def deliver_marked(self, side: int, pick: int, mark: int) -> None:
-        """Let any packet arrive with an ECN codepoint, whether the sender set one or not."""
+        """Let a packet, chosen by ``pick``, arrive with the ECN codepoint ``mark``, whatever was sent."""
         if self.flying[side]:
             self.arrives(side, self.flying[side].pop(pick % len(self.flying[side])), mark)
 
     @rule(side=_SIDES, pick=_PICKS)
     def lose(self, side: int, pick: int) -> None:
-        """Lose any packet towards this side."""
+        """Lose a packet on its way to the end ``side``: ``pick`` chooses which."""
         if self.flying[side]:
             del self.flying[side][pick % len(self.flying[side])]
 
     @rule(side=_SIDES, pick=_PICKS)
     def duplicate(self, side: int, pick: int) -> None:
-        """Let a copy of any packet arrive; the packet stays under way."""
+        """Let a copy of a packet, chosen by ``pick``, arrive. The packet itself stays under way."""
         if self.flying[side]:
             self.arrives(side, self.flying[side][pick % len(self.flying[side])])
 
     @rule(side=_SIDES, pick=_PICKS, bit=_PICKS)
     def corrupt(self, side: int, pick: int, bit: int) -> None:
-        """Let any packet arrive with a bit turned over."""
+        """Let a packet, chosen by ``pick``, arrive with one bit inverted."""
         if self.flying[side]:
             octets = bytearray(self.flying[side].pop(pick % len(self.flying[side])))
             octets[bit // 8 % len(octets)] ^= 1 << bit % 8
@@ -205,7 +205,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(wait=st.sampled_from([MILLISECOND, 40 * MILLISECOND, SECOND, 30 * SECOND]))
     def pass_time(self, wait: int) -> None:
-        """Let so many microseconds pass."""
+        """Let ``wait`` microseconds pass."""
         self.now += wait
         for end in self.ends:
             end.handle_timeout(self.now)
@@ -215,18 +215,18 @@ class PairMachine(RuleBasedStateMachine):
 
     @invariant()
     def invariants_stand(self) -> None:
-        """Each connection is consistent in itself."""
+        """Check that each connection is consistent in itself."""
         for end in self.ends:
             check(end._tcb)
 
     @invariant()
     def what_was_read_was_sent(self) -> None:
-        """Each side read a prefix of what the other sent."""
+        """Check that each side has read a prefix of what the other sent."""
         for side in (0, 1):
             assert self.sent[1 - side].startswith(self.read[side])
 
     def teardown(self) -> None:
-        """Heal the path, let the users close, and judge."""
+        """Heal the path, let the users close, and check the result."""
         if not self.ends:
             return
         for _ in range(_ROUNDS):
@@ -241,9 +241,9 @@ class PairMachine(RuleBasedStateMachine):
                 assert self.read[side] == self.sent[1 - side]
 
     def is_half_open(self, side: int) -> bool:
-        """Whether the other end is gone and no segment told of it.
+        """Whether the other end is gone and no segment has said so.
 
-        The connection owes nothing then, and only a keep-alive would find out.
+        The connection then has nothing to send, and only a keep-alive would find out.
         """
         return self.ends[1 - side].state is CLOSED and (self.ends[1 - side].error is not None or self.aborted)
 

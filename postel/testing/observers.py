@@ -1,4 +1,4 @@
-"""Check of an observer: scenarios run with it and without it, and nothing may differ.
+"""Check of an observer: scenarios run with and without the observer, and must not differ.
 
 >>> from postel import Observer
 >>> from postel.testing import check_observer
@@ -29,8 +29,8 @@ from postel.wire.address import Endpoint
 from postel.wire.segment import SYN, Segment, encode_for
 
 Watched = Observer | PacketObserver
-MEMORY: Final = 1.05  # how much more of a host's memory there may be with an observer: 5 %
-MOST_FAULTS: Final = 10  # faults in one error message
+MEMORY: Final = 1.05  # limit of a host's memory with an observer, relative to that without: 5 % more
+MOST_FAULTS: Final = 10  # limit of the faults in one error message
 
 _NEAR, _FAR, _PORT = "10.0.0.1", "10.0.0.2", 80
 _HALF_OPEN: Final = 200
@@ -41,14 +41,14 @@ def check_observer(make: Callable[[], Watched]) -> None:
     """Check an observer of yours: that it raises nothing and changes nothing.
 
     ``make()`` returns a new `postel.Observer`, `postel.links.PacketObserver` or `postel.sim.Witness`, and is
-    called once for each scenario; a class will do. Each scenario runs with the observer and without it, in
-    virtual time and from the same seed. With it the hosts must send the same packets at the same times,
-    octet for octet, make the same parcels, deliver the same data, end in the same states, and use no more
-    than 5 % more memory. What the observer itself keeps isn't counted.
+    called once for each scenario; it may be a class. Each scenario runs with the observer and without it, in
+    virtual time and from the same seed. With the observer the hosts must send the same packets at the same
+    times, octet for octet, make the same parcels, deliver the same data, end in the same states, and use at
+    most 5 % more memory. The memory of the observer itself isn't counted.
 
     Raises AssertionError. Its message names each hook that raised or changed a segment, with its scenario,
-    the time and the exception, and each difference. The first exception that a hook raised is its
-    ``__cause__``. Raises ArgumentError where ``make`` makes something else.
+    the time and the exception, and each difference between runs. The ``__cause__`` is the first exception
+    that a hook raised. Raises ArgumentError if ``make`` returns another kind of object.
     """
     if not callable(make):
         raise ArgumentError("make", make, "a class of observers, or a function that returns a new one")
@@ -73,13 +73,13 @@ class Outcome:
     """Outcome of a scenario: packets and parcels with their times, data that was read, and memory."""
 
     packets: list[tuple[int, bytes]] = field(default_factory=list)
-    parcels: list[tuple[int, int, bytes]] = field(default_factory=list)  # time, stride, and octets
+    parcels: list[tuple[int, int, bytes]] = field(default_factory=list)  # time, stride, octets
     read: bytearray = field(default_factory=bytearray)
     ends: list[str] = field(default_factory=list)
     memory: int = 0
 
     def differences(self, observed: "Outcome") -> list[str]:
-        """Describe each difference to ``observed`` in a sentence."""
+        """Sentences that describe the differences between this outcome and ``observed``."""
         found = [
             _difference("packet", self.packets, observed.packets),
             _difference("parcel", self.parcels, observed.parcels),
@@ -108,9 +108,9 @@ def _difference(kind: str, plain: Departures, observed: Departures) -> str:
 
 
 class _Guard(Witness):
-    """Observer that passes everything to the one under test.
+    """Observer that passes every call to the observer under test.
 
-    It keeps what that observer raises and which arguments it changes.
+    It notes the exceptions that the other observer raises, and the arguments that it changes.
     """
 
     def __init__(self, observer: Watched) -> None:
@@ -122,7 +122,7 @@ class _Guard(Witness):
         self._witness = observer if isinstance(observer, Witness) else Witness()
 
     def _call(self, hook: Callable[..., None], *arguments: object, now: object = None) -> None:
-        """Call a hook of the observer under test, and look at what it did."""
+        """Call a hook of the observer under test. Note an exception, and arguments that the hook changed."""
         before = [_image(argument) for argument in arguments]
         name, now = f"{self._name}.{hook.__name__}", arguments[-1] if now is None else now
         try:
@@ -180,7 +180,7 @@ _FIELDS: Final = (*_HEADER, "mss", "window_scale", "sack_permitted", "sack", "ts
 
 
 def _image(argument: object) -> object:
-    """Fields of a segment, to be compared: a hook must leave them as they are."""
+    """Fields of a segment, for a comparison: a hook must not change them."""
     if not isinstance(argument, Segment):
         return argument
     return [getattr(argument, name) for name in _FIELDS]
@@ -190,9 +190,9 @@ def _image(argument: object) -> object:
 
 
 def held(hosts: Iterable[Host], *, beside: object) -> int:
-    """Octets of memory of all objects that the hosts lead to.
+    """Octets of memory of all objects that can be reached from the hosts.
 
-    ``beside`` isn't counted, nor what only ``beside`` leads to.
+    ``beside`` isn't counted, nor are objects that can be reached only by way of it.
     """
     seen = {id(beside)}
     waiting: list[object] = list(hosts)
@@ -211,7 +211,7 @@ def held(hosts: Iterable[Host], *, beside: object) -> int:
 
 
 class _Stage:
-    """Two hosts of a world and the path between them. ``outcome`` has whatever leaves a host."""
+    """Two hosts of a world and the path between them. ``outcome`` notes all packets and data of the hosts."""
 
     def __init__(
         self, guard: _Guard | None, *, config: Config = DEFAULT, application: Application | None = None
@@ -236,18 +236,18 @@ class _Stage:
         self.outcome.packets.append((now, octets))
 
     def connect(self, address: str, port: int = _PORT, config: Config | None = None) -> Connection:
-        """Open a connection from near to far, on which the message is to be sent."""
+        """Open a connection from the near host to the far one, on which the message is to be sent."""
         connection = self.near.connect(address, port, self.world.now, config=config)
         self.rests[connection] = _MESSAGE
         return connection
 
     def near_hears(self, subject: Subject, event: Event, now: int) -> None:
-        """Send the message, then close."""
+        """Handle an event of the near host: send the message, then close."""
         if isinstance(subject, Connection):
             self.serve(subject, now)
 
     def far_hears(self, subject: Subject, event: Event, now: int) -> None:
-        """Read everything, and answer with the message."""
+        """Handle an event of the far host: read everything, and answer with the message."""
         if isinstance(subject, Listener):
             while (accepted := subject.accept()) is not None:
                 self.rests[accepted] = _MESSAGE
@@ -272,14 +272,14 @@ class _Stage:
             connection.close(now)
 
     def done(self, until: int) -> Outcome:
-        """Run the world until ``until``, and return the outcome."""
+        """Run the world until the time ``until``, and return the outcome."""
         self.world.run(until)
         self.outcome.memory = held((self.near, self.far), beside=self.guard)
         return self.outcome
 
 
 def _transfer(guard: _Guard | None) -> Outcome:
-    """Transfers in both directions over IPv4 and IPv6, on a path that loses, doubles and damages."""
+    """Scenario: transfers in both directions over IPv4 and IPv6, on a path that loses and damages packets."""
     stage = _Stage(guard)
     for path in stage.paths:
         path.loss, path.duplicate, path.reorder, path.corrupt = 0.05, 0.02, 0.05, 0.02
@@ -289,7 +289,7 @@ def _transfer(guard: _Guard | None) -> Outcome:
 
 
 def _silence(guard: _Guard | None) -> Outcome:
-    """Peers that don't answer, refuse, or fall silent: retransmissions, keep-alives, and the end."""
+    """Scenario: peers that don't answer, refuse, or fall silent. Retransmissions and keep-alives follow."""
     stage = _Stage(guard, application=_ignores)
     stage.connect("10.9.9.9")
     stage.connect(_FAR, 81)
@@ -307,7 +307,7 @@ def _silence(guard: _Guard | None) -> Outcome:
 
 
 def _closed_window(guard: _Guard | None) -> Outcome:
-    """Program that doesn't read at first: the sender probes the closed window."""
+    """Scenario: a program that doesn't read at first, so that the sender probes the closed window."""
     stage = _Stage(guard, config=Config(receive_buffer=5000), application=_ignores)
     stage.connect(_FAR)
     stage.world.run(20 * SECOND)
@@ -319,18 +319,18 @@ def _closed_window(guard: _Guard | None) -> Outcome:
 
 
 def _ignores(subject: Subject, event: Event, now: int) -> None:
-    """Let everything wait."""
+    """Do nothing about an event."""
 
 
 def _flood(guard: _Guard | None) -> Outcome:
-    """Half-open connections of 200 clients that never answer: the SYN cache and its timers."""
+    """Scenario: half-open connections of 200 clients that never answer. SYN cache and its timers are used."""
     stage = _Stage(guard)
     listener = stage.far.listen(82, 0, backlog=2 * _HALF_OPEN)
     stage.world.run(SECOND)
     for number in range(_HALF_OPEN):
         _give_syn(stage, number)
     stage.world.run(2 * SECOND)
-    for number in range(0, _HALF_OPEN, 10):  # the same once more, and an old one
+    for number in range(0, _HALF_OPEN, 10):  # the same SYN once more, and one with an old sequence number
         _give_syn(stage, number)
         _give_syn(stage, number, seq=0xFFFFFFF0)
     outcome = stage.done(20 * SECOND)
@@ -351,7 +351,7 @@ def _give_syn(stage: _Stage, number: int, seq: int = 1) -> None:
 
 
 def _parcels(guard: _Guard | None) -> Outcome:
-    """Large segments, which a link would cut and join."""
+    """Scenario: large segments, which a link would cut and join."""
     outcome = Outcome()
     hosts = [Host(f"{address}/8", secret=address.encode(), observer=guard) for address in (_NEAR, _FAR)]
     for host in hosts:

@@ -1,4 +1,4 @@
-"""Two ends and a path that loses, duplicates, delays, damages and parts, in virtual time and from a seed.
+"""Two ends and a path that loses, duplicates, delays and damages packets, in virtual time, from a seed.
 
 >>> from postel.testing import HostilePath, pair
 >>> path = HostilePath(seed=7, loss=0.2, duplicate=0.1, reorder=0.3, corrupt=0.05)
@@ -32,19 +32,19 @@ from postel.wire.segment import Segment
 
 NEAR = Endpoint(b"\x0a\x00\x00\x01", 40000)
 FAR = Endpoint(b"\x0a\x00\x00\x02", 80)
-ALL = 1 << 30  # octets: more than any read has
-PORT = 7  # where the far host of `host_pair` listens
+ALL = 1 << 30  # octets: more than any read returns
+PORT = 7  # port on which the far host of `host_pair` listens
 NOT_ECT, ECT_0, CE = 0, 2, 3  # codepoints of the IP header (RFC 3168, 5)
 
 
 class End:
-    """Connection and its user, which sends ``outgoing``, reads into ``incoming``, and then closes.
+    """Connection with its user. The user sends ``outgoing``, reads into ``incoming``, and then closes.
 
-    A subclass with an `act` of its own is another user: one that never reads, for example.
+    A subclass with its own `act` is another kind of user: one that never reads, for example.
     """
 
     def __init__(self, connection: Connection, outgoing: bytes = b"", reads: int = ALL) -> None:
-        """Make the user of ``connection``, which reads up to ``reads`` octets at once."""
+        """Make the user of ``connection``. Each read takes up to ``reads`` octets."""
         self.connection = connection
         self.message = outgoing
         self.outgoing: bytes = outgoing
@@ -53,9 +53,9 @@ class End:
         self.has_closed: bool = False
 
     def act(self, now: int) -> None:
-        """Do what the user does when something may have changed.
+        """Do whatever the user does when the connection may have changed.
 
-        It is called at any time, and any number of times.
+        The method is called at any time, and any number of times.
         """
         connection = self.connection
         while connection.next_event() is not None:
@@ -79,13 +79,13 @@ _UNSYNCHRONIZED = frozenset({CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED})
 
 
 class HostilePath:
-    """Path between the ends of a `Pair`, both directions alike.
+    """Path between the ends of a `Pair`, with the same settings in both directions.
 
     ``loss``, ``duplicate``, ``reorder`` and ``corrupt`` are probabilities (0.0 to 1.0) for each packet;
-    ``marks`` is that of an ECN codepoint, ECT(0) or CE, on arrival. ``delay`` is in microseconds; a
-    reordered packet takes up to ``late`` microseconds more. All may be changed at any time. ``flying`` is a
-    heap of the packets under way: when each arrives, its number, which end it goes to (0: near, 1: far), and
-    its octets.
+    ``marks`` is the probability that a packet arrives with the ECN codepoint ECT(0) or CE. ``delay`` is in
+    microseconds; a reordered packet takes up to ``late`` microseconds more. All may be changed at any time.
+    ``flying`` is a heap of the packets under way. Its entries are the time of arrival, the packet's number,
+    the end that it goes to (0: near, 1: far), and its octets.
     """
 
     loss: float = chance()
@@ -108,9 +108,9 @@ class HostilePath:
         delay: int = 10 * MILLISECOND,
         late: int = 200 * MILLISECOND,
     ) -> None:
-        """Make a path. ``seed`` decides everything that chance decides.
+        """Make a path. ``seed`` decides everything that is random.
 
-        Raises ArgumentError for a wrong setting.
+        Raises ArgumentError for a setting that isn't allowed.
         """
         self.random: Random = Random(seed)
         self.loss = loss
@@ -125,7 +125,7 @@ class HostilePath:
         self._partitions: list[tuple[int, int]] = []
 
     def partition(self, start: int, end: int) -> None:
-        """Lose every packet that leaves from ``start`` until before ``end``, in virtual microseconds."""
+        """Lose all packets that leave from ``start`` until before ``end``, in virtual microseconds."""
         self._partitions.append((start, end))
 
     def is_parted(self, now: int) -> bool:
@@ -133,9 +133,9 @@ class HostilePath:
         return any(start <= now < end for start, end in self._partitions)
 
     def put(self, to: int, octets: bytes, now: int) -> None:
-        """Take a packet for end ``to``: a TCP segment with its checksum, without an IP header.
+        """Put a packet for the end ``to`` on the path: a TCP segment with its checksum, without an IP header.
 
-        A subclass may treat some packets otherwise.
+        A subclass may override this to treat some packets in another way.
         """
         chance = self.random.random
         if chance() < self.loss or self.is_parted(now):
@@ -157,7 +157,7 @@ class HostilePath:
         return self.random.choice((ECT_0, CE)) if self.random.random() < self.marks else NOT_ECT
 
     def next_arrival(self) -> int:
-        """When the next packet arrives, in microseconds; NEVER while none is under way."""
+        """Time at which the next packet arrives, in microseconds; NEVER if no packet is under way."""
         return self.flying[0][0] if self.flying else NEVER
 
 
@@ -168,7 +168,7 @@ class Pair:
     """
 
     def __init__(self, near: End, far: End, path: HostilePath | None = None) -> None:
-        """Join two ends by a path; without one, by a `HostilePath` with its default settings."""
+        """Join two ends by ``path``, or else by a `HostilePath` with its default settings."""
         self.near: End = near
         self.far: End = far
         self.path: HostilePath = path or HostilePath()
@@ -180,10 +180,10 @@ class Pair:
         return self.near, self.far
 
     def run(self, until: int = NEVER) -> int:
-        """Let the clock jump until nothing is left to happen or ``until`` is reached.
+        """Let the clock jump until nothing is left to happen, or until the time ``until``.
 
-        Returns the time then, in microseconds. An end without a peer may go on for ever, with keep-alives or
-        window probes: give an ``until`` where that can happen.
+        Returns the time then, in microseconds. An end without a peer may send keep-alives or window probes
+        for ever: pass ``until`` if that can happen.
         """
         while True:
             while self._act():
@@ -199,7 +199,7 @@ class Pair:
     def _act(self) -> bool:
         """Let both ends act, and put what they send on the path.
 
-        Returns whether there may be more to do at once.
+        Returns whether the ends may have more to do at the same time.
         """
         is_busy = False
         for side, end in enumerate(self.ends):
@@ -242,7 +242,7 @@ def encoded(segment: Segment, sender: Connection) -> bytes:
 def decoded(octets: bytes, receiver: Connection) -> Segment | None:
     """Segment in ``octets`` as it arrives at ``receiver``; None if its checksum is wrong.
 
-    Raises WireError where the header is wrong.
+    Raises WireError if the header isn't valid.
     """
     source, destination = receiver.remote.address, receiver.local.address
     if not segments.checksum_is_right(octets, 0, len(octets), source, destination):
@@ -251,7 +251,7 @@ def decoded(octets: bytes, receiver: Connection) -> Segment | None:
 
 
 def difference(arrived: bytes, sent: bytes) -> str:
-    """Words that say where two streams differ; "" if they are equal."""
+    """Text that says where two streams differ; "" if they are equal."""
     if arrived == sent:
         return ""
     common = next(
@@ -276,11 +276,11 @@ def pair(
 ) -> Pair:
     """Make two connections that open to each other at time 0.
 
-    `Pair.run` lets them talk, and `Pair.check` compares. ``there`` is what the near end sends, ``back`` what
-    the far end sends; each closes when all is sent. ``near`` and ``far`` are their configurations, ``iss``
-    their initial sequence numbers, ``reads`` the octets of one read, ``memory`` the account of their
-    buffers. The near end opens actively and the far end passively; with ``simultaneous`` both open actively
-    (RFC 9293, Figure 7).
+    `Pair.run` lets them talk, and `Pair.check` checks the result. ``there`` is sent by the near end and
+    ``back`` by the far end; each end closes when it has sent all. ``near`` and ``far`` are their
+    configurations, ``iss`` their initial sequence numbers, ``reads`` is the limit of one read in octets, and
+    ``memory`` the account for their buffers. The near end opens actively and the far end passively; with
+    ``simultaneous`` both open actively (RFC 9293, Figure 7).
     """
     ends = (
         End(Connection(NEAR, FAR, near, iss=iss[0], memory=memory), there, reads),
@@ -297,8 +297,8 @@ def pair(
 class HostPair:
     """Two hosts in a ``world``: ``near`` at 10.0.0.1 and fd00::1, ``far`` at 10.0.0.2 and fd00::2.
 
-    ``paths`` are the two directions between them. ``far`` listens. A connection that `connect` opens has an
-    `End` at either host.
+    ``paths`` are the two directions of the path between them. ``far`` listens. A connection that `connect`
+    opens has an `End` at each host.
     """
 
     def __init__(self, world: World, near: Host, far: Host, paths: Iterable[Path]) -> None:
@@ -308,7 +308,7 @@ class HostPair:
         self.far: Host = far
         self.paths: tuple[Path, ...] = tuple(paths)
         self.ends: dict[Connection, End] = {}
-        # What the far end sends to an endpoint, and how many octets it reads at once
+        # Octets that the far end sends to each endpoint, and the limit of one read
         self._backs: dict[Endpoint, tuple[bytes, int]] = {}
         self._parted_until = 0
         world.rules.append(self._parted)
@@ -329,11 +329,11 @@ class HostPair:
     def connect(
         self, there: bytes = b"", back: bytes = b"", *, address: str = "10.0.0.2", reads: int = ALL
     ) -> End:
-        """Open a connection from near to far, on which ``there`` and ``back`` are sent.
+        """Open a connection from near to far, on which near sends ``there`` and far sends ``back``.
 
         Returns the near `End`.
 
-        ``address`` may be "fd00::2"; ``reads`` is how many octets each end reads at once. Time passes in
+        ``address`` may be "fd00::2"; ``reads`` is the limit of one read in octets. No time passes until
         `run`.
         """
         end = End(self.near.connect(address, PORT, self.world.now), there, reads)
@@ -342,12 +342,12 @@ class HostPair:
         return end
 
     def other(self, end: End) -> End:
-        """End that ``end`` talks to. Raises KeyError until that side has accepted the connection."""
+        """Other end of the connection. Raises KeyError until that host has accepted the connection."""
         local, remote = end.connection.local, end.connection.remote
         return next(self.ends[other] for other in self.ends if (other.local, other.remote) == (remote, local))
 
     def partition(self, duration: int) -> None:
-        """Lose every packet that leaves within the next ``duration`` microseconds, in both directions."""
+        """Lose all packets that leave in the next ``duration`` microseconds, in both directions."""
         require_number("duration", duration, 0, NEVER, "0 microseconds or more")
         self._parted_until = max(self._parted_until, self.world.now + duration)
 
@@ -387,9 +387,9 @@ def host_pair(
 ) -> HostPair:
     """Make two hosts joined by a hostile path, in a world of their own.
 
-    ``seed`` decides everything that chance decides; ``near`` and ``far`` are the hosts' configurations; the
-    rest are the path's settings, as in `HostilePath`, and ``mtu`` is that of both links in octets. ``paths``
-    of the result has more, such as a bandwidth: see `Path`.
+    ``seed`` decides everything that is random; ``near`` and ``far`` are the hosts' configurations. The other
+    arguments are settings of the path, as in `HostilePath`, and ``mtu`` is that of both links in octets.
+    ``paths`` of the result has further settings, such as a bandwidth: see `Path`.
 
     >>> hosts = host_pair(3, loss=0.1)
     >>> near = hosts.connect(b"question", b"answer")

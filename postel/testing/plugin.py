@@ -1,4 +1,4 @@
-"""The inside of the pytest plugin: a world, a seed and a run for each test that asks for ``world``.
+"""Functions of the pytest plugin: a world, a seed and a run for each test that uses the fixture ``world``.
 
 `pytest_postel` calls these functions. A program that runs tests itself, as ``postel sim`` does, sets
 ``config.stash[RUN]`` between runs.
@@ -25,8 +25,8 @@ __all__ = ["RUN", "Run"]
 class Run:
     """How a test runs: its seed, its faults, and whether a trace is kept.
 
-    ``faults`` take the place of those that the seed would draw; None lets the seed draw. A trace is needed
-    for the ladders in the report of a failure.
+    ``faults`` replace those that the seed would draw; with None the seed draws. The ladders in the report of
+    a failure need a trace.
     """
 
     seed: int
@@ -35,14 +35,14 @@ class Run:
 
 
 RUN: Final = pytest.StashKey[Run]()
-"""Key of the `Run` in ``config.stash``. It is read whenever a world is made."""
+"""Key of the `Run` in ``config.stash``. It is read each time that a world is made."""
 
-_SIMULATION: Final = pytest.StashKey[Simulation]()  # in an item's stash: the last one
+_SIMULATION: Final = pytest.StashKey[Simulation]()  # the item's newest simulation, in its stash
 _SETTINGS: Final = ("seed", "runs", "time_limit", "real_time_limit", "tolerated", "trace", "sealed")
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Make one test for each seed of a mark with ``runs``, unless the command line has a seed.
+    """Make a test for each seed if the mark has ``runs``, unless the command line has a seed.
 
     Raises ArgumentError.
     """
@@ -58,7 +58,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def world(request: pytest.FixtureRequest) -> Iterator[Simulation]:
-    """Yield a new simulation, and end it with the test. It is the fixture ``world``."""
+    """Make the fixture ``world``: yield a new simulation, and close it at the end of the test."""
     simulation = _make(request.node, getattr(request, "param", None))
     yield simulation
     left = [] if simulation.failure is not None else simulation.left_open()
@@ -68,7 +68,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[Simulation]:
 
 
 def call(item: pytest.Function) -> object:
-    """Run the test if it is a coroutine function. Returns True then, and None where others have to run it."""
+    """Run the test if it is a coroutine function, and return True. Otherwise return None: pytest runs it."""
     __tracebackhide__ = True
     simulation = item.funcargs.get("world")
     if not isinstance(simulation, Simulation):
@@ -76,7 +76,7 @@ def call(item: pytest.Function) -> object:
     if hasattr(item.obj, "hypothesis"):
         _run_examples(item, item.obj.hypothesis)
         return None
-    function = inspect.unwrap(item.obj)  # pytest-asyncio wraps it in its automatic mode
+    function = inspect.unwrap(item.obj)  # pytest-asyncio wraps the function in its automatic mode
     if not inspect.iscoroutinefunction(function):
         return None
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
@@ -85,7 +85,7 @@ def call(item: pytest.Function) -> object:
 
 
 def allow_examples(item: Any) -> None:  # noqa: ANN401 - an item of a Hypothesis test
-    """Keep Hypothesis from warning of the fixture ``world``, which is new for each example."""
+    """Turn off Hypothesis's warning about the fixture ``world``, because each example has a new world."""
     from hypothesis import HealthCheck, settings  # noqa: PLC0415 - where its user has it
 
     function = inspect.unwrap(item.obj, stop=lambda one: hasattr(one, "_hypothesis_internal_use_settings"))
@@ -118,7 +118,7 @@ def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN4
 
 
 def complete(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Add to the report of a failure: how to run the test again, what waited, the faults, the ladders."""
+    """Add to the report of a failure: how to run it again, the waiting tasks, the faults, the ladders."""
     simulation = item.stash.get(_SIMULATION, None)
     if report.when != "call" or simulation is None:
         return
@@ -149,7 +149,7 @@ def _make(item: pytest.Item, seed: int | None) -> Simulation:
 
 
 def _marked(item: pytest.Item) -> dict[str, Any]:
-    """Settings of the mark; those of the nearest mark count. Raises ArgumentError."""
+    """Settings of the test's marks; the nearest mark wins. Raises ArgumentError."""
     found: dict[str, Any] = {}
     for mark in item.iter_markers("postel"):
         unknown = [name for name in mark.kwargs if name not in _SETTINGS]
@@ -162,7 +162,7 @@ def _marked(item: pytest.Item) -> dict[str, Any]:
 
 
 def _commanded(config: pytest.Config) -> Run | None:
-    """Run that the command line asks for, if it does."""
+    """`Run` for which the options of the command line ask; None if there are none."""
     seed, faults = config.getoption("--postel-seed"), config.getoption("--postel-faults")
     if seed is None and faults is None:
         return None

@@ -1,6 +1,6 @@
-"""Hosts of a world that send each other datagrams, and a record of what became of these.
+"""Hosts of a world that send each other datagrams, with a record of what became of these.
 
-For tests of faults.
+The module is for tests of faults.
 """
 
 from postel.host.datagrams import DatagramSocket
@@ -32,21 +32,22 @@ class Diary(Witness):
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
-        """Note when a packet will arrive that was moved."""
+        """Note the new time at which a packet will arrive."""
         self.moved.append(arrives_at)
 
 
 class Post:
     """Hosts "a", "b" and so on, with paths of 10 ms between any two.
 
-    `send` sends a datagram, and ``arrived`` lists the receiver, text and time of those that came.
+    `send` sends a datagram, and ``arrived`` lists receiver, text and time (in microseconds) of those that
+    arrived.
     """
 
     def __init__(self, names: str = "ab", **settings: float) -> None:
-        """Make a host of each letter in ``names``; ``settings`` are those of all paths."""
+        """Make a host for each letter in ``names``; ``settings`` are those of all paths."""
         self.diary: Diary = Diary()
         self.world: World = World(observer=self.diary)
-        self.arrived: list[tuple[str, str, int]] = []  # receiver, text, when
+        self.arrived: list[tuple[str, str, int]] = []  # receiver, text, and time in microseconds
         self._sockets: dict[str, DatagramSocket] = {}
         for name in names:
             self.world.host(name)
@@ -54,7 +55,7 @@ class Post:
         self.world.paths(**{"delay": 10 * MILLISECOND, **settings})  # type: ignore[arg-type]  # settings by name
 
     def open(self, name: str) -> None:
-        """Open the socket of a host: at first, and after a restart."""
+        """Open the socket of a host. It is called for a new host, and after each restart."""
         host = self.world.hosts()[name]
         self._sockets[name] = host.datagrams(PORT)
         self.world.application(host, lambda subject, event, now: self._arrives(name, subject, event, now))

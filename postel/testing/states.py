@@ -37,20 +37,20 @@ START = 1000 * SECOND
 MSS = 1000
 WINDOW = 60_000
 
-# No option but MSS, and buffers of a fixed size: segments are short to write down, and nothing is tuned
+# No option but MSS, and buffers of a fixed size, so that segments are short as text and no buffer is tuned
 PLAIN = replace(
     DEFAULT, timestamps=False, sack=False, window_scaling=False, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE
 )
 Field = int | tuple[tuple[int, int], ...] | tuple[tuple[int, bytes], ...] | None
-OPEN_ENDED = 1000  # segments: a connection that sends more at once never stops
+OPEN_ENDED = 1000  # limit of the segments sent at once: a connection that reaches it would never stop
 
 
 @dataclass
 class Peer:
-    """Choices of the other end: what its SYN offers, its window, and the clock of its timestamps.
+    """Settings of the peer: the options and the window of its segments, and its clock for timestamps.
 
-    ``mss`` and ``window`` are in octets, the window as its field has it (0 to 65,535). ``window_scale`` (0
-    to 14) and ``tsval`` are ``ABSENT`` where the peer doesn't offer that option.
+    ``mss`` and ``window`` are in octets, ``window`` as the header's field (0 to 65,535). ``window_scale`` (0
+    to 14) and ``tsval`` are ``ABSENT`` if the peer doesn't offer that option.
     """
 
     mss: int = MSS
@@ -61,7 +61,7 @@ class Peer:
 
 
 class Watch(Observer):
-    """Observer that keeps changes of state, timers that expired and errors of the peer, in their order."""
+    """Observer that keeps changes of state, expired timers and the peer's errors in lists, in their order."""
 
     def __init__(self) -> None:
         """Begin with empty lists."""
@@ -83,7 +83,7 @@ class Watch(Observer):
 
 
 class SceneOptions(TypedDict, total=False):
-    """Keyword arguments of each canonical state, beside the configuration and the peer: see `Scene`."""
+    """Keyword arguments of functions such as `established`, besides configuration and peer: see `Scene`."""
 
     iss: int
     irs: int
@@ -99,12 +99,12 @@ class Scene:
 
     Sequence numbers are relative in both directions, as Wireshark shows them: 0 is the SYN, 1 the first
     octet. `hears` lets a segment of the peer arrive and returns the answers of the connection, one line for
-    each segment; ``sent`` has the segments themselves. The clock, ``now`` in microseconds, stands still
-    until `passes` or `expires`. Every step asserts the connection's invariants.
+    each segment; ``sent`` has the segments themselves. The clock, ``now`` in microseconds, moves only in
+    `passes` and `expires`. Every step asserts the connection's invariants.
 
-    ``iss`` and ``irs`` are the initial sequence numbers of the connection and of the peer. Both are near
-    2**32 unless given, so that each test crosses the wrap. ``mtu`` is the path's, in octets; ``memory`` the
-    account that the buffers are charged to.
+    ``iss`` and ``irs`` are the initial sequence numbers of the connection and of the peer. By default both
+    are near 2**32, so that sequence numbers wrap in each test. ``mtu`` is that of the path, in octets;
+    ``memory`` is the account that the buffers are charged to.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Scene:
     def tcb(self) -> Tcb:
         """Variables of the connection, for Postel's own tests.
 
-        They aren't public, and may change with any version.
+        These variables aren't public, and may change with any version.
         """
         return self.connection._tcb
 
@@ -162,9 +162,9 @@ class Scene:
 
     @property
     def max(self) -> int:
-        """Number after the highest that was ever sent, relative.
+        """Number after the highest sequence number that was ever sent, relative.
 
-        It is SND.NXT, except during a retransmission.
+        Except during a retransmission this is SND.NXT.
         """
         return sequence.offset(self.tcb.snd.max, self.tcb.snd.iss)
 
@@ -187,9 +187,9 @@ class Scene:
     ) -> Segment:
         """Make a segment of the peer. ``flags`` are ``SYN | ACK`` and so on; ``data`` is the payload.
 
-        What isn't given fits: SEG.SEQ = RCV.NXT, SEG.ACK = `max`, the peer's window, the options as agreed.
-        ``seq``, ``ack`` and the blocks of ``sack`` are relative; ``window`` is the field as it stands in the
-        header; ``ecn`` is the codepoint of the IP header (0 to 3); ``other`` has options by kind and
+        Fields that aren't given fit: SEG.SEQ = RCV.NXT, SEG.ACK = `max`, the peer's window, the options as
+        agreed. ``seq``, ``ack`` and the blocks of ``sack`` are relative; ``window`` is the header's field,
+        unscaled; ``ecn`` is the codepoint of the IP header (0 to 3); ``other`` has options by kind and
         content.
         """
         if seq is None:
@@ -225,23 +225,23 @@ class Scene:
     def hears(self, flags: int, data: bytes = b"", **fields: Field) -> list[str]:
         """Let a segment of the peer arrive, with the fields of `segment`.
 
-        Returns what the connection sends for it, one line a segment.
+        Returns the segments that the connection sends in answer, one line each.
         """
         self.arrives(flags, data, **fields)
         return self.drain()
 
     def arrives(self, flags: int, data: bytes = b"", **fields: Field) -> None:
-        """Let a segment of the peer arrive, and take nothing from the connection yet.
+        """Let a segment of the peer arrive, and don't take the connection's answers yet.
 
-        It is for several segments that come at once.
+        Use it for several segments that arrive together.
         """
         self.connection.segment_arrives(self.segment(flags, data, **fields), self.now)  # type: ignore[arg-type]  # fields by name
         check(self.tcb)
 
     def ignores(self, flags: int, data: bytes = b"", **fields: Field) -> bool:
-        """Let a segment of the peer arrive. Returns whether it left no trace.
+        """Let a segment of the peer arrive. Returns whether the connection ignored it.
 
-        A trace is an answer, an event, or a change of state, numbers or timers.
+        An ignored segment causes no answer, no event, and no change of state, numbers or timers.
         """
         before = self.image()
         return self.hears(flags, data, **fields) == [] and self.image() == before
@@ -249,7 +249,7 @@ class Scene:
     # What the connection does
 
     def drain(self) -> list[str]:
-        """Take what the connection wants to send now, one line a segment; ``sent`` has the segments."""
+        """Take the segments that the connection sends now, one line each; `sent` has the segments."""
         self.sent = []
         while (segment := self.connection.next_segment(self.now)) is not None:
             self.sent.append(segment)
@@ -258,8 +258,9 @@ class Scene:
         return [self.text(segment) for segment in self.sent]
 
     def text(self, segment: Segment) -> str:
-        """Write a segment of the connection as a line: ``ACK seq=1 ack=1 len=5``."""
-        is_blind = segment.flags & (RST | ACK) == RST | ACK  # <SEQ=0>: the one number that isn't relative
+        """Text of a segment of the connection in one line: ``ACK seq=1 ack=1 len=5``."""
+        # A RST with <SEQ=0> has the only sequence number that isn't relative
+        is_blind = segment.flags & (RST | ACK) == RST | ACK
         line = (
             f"{flags_text(segment.flags)} "
             f"seq={segment.seq if is_blind else sequence.offset(segment.seq, self.tcb.snd.iss)}"
@@ -271,40 +272,40 @@ class Scene:
     def does(self, call: Callable[..., object], *arguments: object, **options: object) -> list[str]:
         """Call a method of the connection, with the time as its last argument.
 
-        Returns what is sent for it.
+        Returns the segments that the connection then sends, one line each.
         """
         call(*arguments, self.now, **options)
         check(self.tcb)
         return self.drain()
 
     def sends(self, data: bytes, *, urgent: bool = False) -> list[str]:
-        """Queue ``data`` with SEND (3.10.2). Returns what is sent for it."""
+        """Queue ``data`` with SEND (3.10.2). Returns the segments that are then sent."""
         return self.does(self.connection.send, data, urgent=urgent)
 
     def reads(self, limit: int = 1 << 30) -> bytes:
-        """Read up to ``limit`` octets with RECEIVE (3.10.3). `drain` has the window update, if one is due."""
+        """Read up to ``limit`` octets with RECEIVE (3.10.3). `drain` returns the window update, if any."""
         data = self.connection.receive(limit, self.now)
         check(self.tcb)
         return data
 
     def closes(self) -> list[str]:
-        """Call CLOSE (3.10.4). Returns what is sent for it."""
+        """Call CLOSE (3.10.4). Returns the segments that are then sent."""
         return self.does(self.connection.close)
 
     def releases(self) -> list[str]:
-        """Close, and read no more: `Connection.release`. Returns what is sent for it."""
+        """Close, and read no more: `Connection.release`. Returns the segments that are then sent."""
         return self.does(self.connection.release)
 
     def aborts(self) -> list[str]:
-        """Call ABORT (3.10.5). Returns what is sent for it."""
+        """Call ABORT (3.10.5). Returns the segments that are then sent."""
         return self.does(self.connection.abort)
 
     def events(self) -> list[str]:
-        """Take the events that the connection tells of. Returns their names."""
+        """Take the events of the connection. Returns their names."""
         return [type(event).__name__ for event in self.all_events()]
 
     def all_events(self) -> list[Event]:
-        """Take and return the events that the connection tells of."""
+        """Take the events of the connection. Returns the events themselves."""
         found: list[Event] = []
         while (event := self.connection.next_event()) is not None:
             found.append(event)
@@ -313,9 +314,9 @@ class Scene:
     # Time
 
     def passes(self, duration: int) -> list[str]:
-        """Let ``duration`` microseconds pass, and meet each deadline in them to the microsecond.
+        """Let ``duration`` microseconds pass, with each timeout handled at its exact microsecond.
 
-        Returns what is sent meanwhile.
+        Returns the segments that are sent meanwhile.
         """
         end = self.now + duration
         lines: list[str] = []
@@ -325,9 +326,9 @@ class Scene:
         return lines
 
     def expires(self) -> list[str]:
-        """Let time pass until the next deadline. Returns what is sent then.
+        """Let time pass until the next deadline. Returns the segments that are sent then.
 
-        Raises AssertionError if no timer runs.
+        Raises AssertionError if no timer is running.
         """
         assert self.connection.next_timeout() < NEVER, "no timer runs"
         self.now = max(self.now, self.connection.next_timeout())
@@ -337,9 +338,9 @@ class Scene:
     # Comparing
 
     def image(self) -> dict[str, object]:
-        """Return the whole state of the connection in plain values, to compare.
+        """Return the whole state of the connection in plain values, for comparisons.
 
-        What is only counted is left out.
+        Counters are left out.
         """
         return _image(self.tcb)
 
@@ -349,9 +350,9 @@ _APART = {
     *("config", "observer", "memory"),
     *("segments_sent", "segments_arrived", "throttled", "challenge_after", "keep_alives_until"),
     *("texts_sent", "texts_arrived", "last_data_at", "last_ack_at"),
-    *("wl1", "wl2"),  # which segment gave the window
-    *("controller", "recovery", "is_sender"),  # they are made when they are first needed
-    *("search", "proven", "tried", "tried_end"),  # what is known of the path MTU
+    *("wl1", "wl2"),  # the segment that gave the window
+    *("controller", "recovery", "is_sender"),  # made when first needed
+    *("search", "proven", "tried", "tried_end"),  # what the connection knows of the path MTU
 }
 
 
@@ -374,7 +375,7 @@ def _value(thing: object) -> object:
     return _image(thing) if is_record else thing
 
 
-# The eleven states. Each returns with nothing owed and no event waiting.
+# The eleven states. Each function returns a connection with no segment to send and no event to take
 
 
 class Maker(Protocol):
@@ -460,9 +461,9 @@ def fin_wait_1(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """Make a connection in FIN-WAIT-1: it closed first, and its FIN is on its way (SND.UNA = 1, SND.NXT = 2).
+    """Make a connection in FIN-WAIT-1: it closed first, and its FIN is in flight (SND.UNA = 1, SND.NXT = 2).
 
-    The arguments are those of `closed`. ``after`` makes the state in which the close came:
+    The arguments are those of `closed`. ``after`` makes the state from which the connection closes:
     `established_active` after an active open.
     """
     scene = after(config, peer, **options)
@@ -527,7 +528,7 @@ def close_wait(
 ) -> Scene:
     """Make a connection in CLOSE-WAIT: the peer closed first, and the connection may still send.
 
-    The arguments are those of `closed`. ``after`` makes the state in which the FIN came:
+    The arguments are those of `closed`. ``after`` makes the state in which the FIN arrives:
     `established_active` after an active open.
     """
     scene = after(config, peer, **options)
@@ -542,7 +543,7 @@ def last_ack(
     after: Maker = established,
     **options: Unpack[SceneOptions],
 ) -> Scene:
-    """Make a connection in LAST-ACK: the peer closed first, then the connection; its FIN is on its way.
+    """Make a connection in LAST-ACK: first the peer closed, then the connection; its FIN is in flight.
 
     The arguments are those of `close_wait`.
     """
@@ -557,7 +558,7 @@ def _still(scene: Scene) -> Scene:
     return scene
 
 
-# States in which both ends know the initial sequence number of the other, by name
+# States in which both ends know each other's initial sequence number, by name
 SYNCHRONIZED: dict[str, Maker] = {
     "ESTABLISHED": established,
     "FIN-WAIT-1": fin_wait_1,
@@ -567,7 +568,7 @@ SYNCHRONIZED: dict[str, Maker] = {
     "LAST-ACK": last_ack,
     "TIME-WAIT": time_wait,
 }
-# All eleven states by name, SYN-RECEIVED of both sides
+# All eleven states by name; SYN-RECEIVED is there for the passive and for the active side
 EVERY: dict[str, Maker] = {
     "CLOSED": closed,
     "LISTEN": listen,
