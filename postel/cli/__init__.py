@@ -26,7 +26,7 @@ FAILED: Final = 1
 MISTAKE: Final = 2
 NOT_ALLOWED: Final = 3
 INTERRUPTED: Final = 130
-PIPE_BROKEN: Final = 141  # 128 + SIGPIPE, as a shell reports it
+PIPE_BROKEN: Final = 141  # 128 + SIGPIPE: the status that a shell reports for a program ended by SIGPIPE
 
 
 class _Parser(argparse.ArgumentParser):

@@ -14,7 +14,7 @@ from typing import Final
 
 from postel.errors import ArgumentError
 
-_WIDTH: Final = 100  # columns of text
+_WIDTH: Final = 100  # width of a rule's text, in columns
 _INDENT: Final = " " * 4
 
 

@@ -1,7 +1,7 @@
 """Say what this machine lets Postel do, what is missing, and what would make it faster.
 
-The command changes nothing. To learn what a TUN device can do it makes one in a network namespace of its own,
-and removes it at once.
+The command changes nothing. To learn what a TUN device can do, it makes one in a new network namespace, and
+removes the device and the namespace at once.
 """
 
 import argparse
@@ -30,10 +30,10 @@ _PROBE = "postel-doctor"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined.
+    """One item of the machine that was examined, such as a permission or a program.
 
-    ``advice`` says what would make the thing better, or is empty. If a thing with ``needed`` is missing, no
-    TUN device can be used.
+    ``advice`` says how the user can improve it, or is empty. If an item with ``needed`` is missing, Postel
+    can't use a TUN device.
     """
 
     name: str
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine() -> Iterator[Finding]:
-    """Examine the machine, and yield a finding for each thing that was examined."""
+    """Examine the machine, and yield a finding for each item that was examined."""
     yield _core()
     yield from _device()
     yield _right()

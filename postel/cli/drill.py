@@ -9,7 +9,7 @@ needs root::
 
     postel drill --against kernel --profile linux script.pkt
 
-Exit status 1 where a script fails or can't be understood.
+Exit status 1 means that a script failed or couldn't be understood.
 """
 
 import argparse
@@ -53,7 +53,7 @@ class Result:
     line: int
     message: str
     detail: str  # text for people: the script's line with its caret, the rule, the state, the ladder
-    rule: str = ""  # rule of an RFC by which Postel acted, where it is known
+    rule: str = ""  # rule of an RFC by which Postel acted, or "" if the rule isn't known
 
 
 @dataclass(frozen=True, slots=True)

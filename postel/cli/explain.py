@@ -112,7 +112,7 @@ class _Explanation:
         )
 
     def look(self, seen: Seen) -> None:
-        """Pass a segment to the search for unusual things and to the drawing, as far as they are wanted."""
+        """Pass a segment to the search for unusual things and to the drawing, if they are wanted."""
         if self.unusual is not None:
             self.unusual.look(seen)
         if self.replay is not None:

@@ -46,7 +46,7 @@ from postel.view.svg import ladder as picture
 from postel.view.width import left, plain, width, wrap
 from postel.web import page
 
-_NARROWEST: Final = 60  # columns of text
+_NARROWEST: Final = 60  # smallest width of text, in columns
 _ALL: Final = "all"
 _VIEWS: Final = ("ladder", "states", "tcb", "bytes", "timeline")
 _INTERFERING: Final = ("drop", "dup", "delay", "corrupt", "reorder", "loss")
@@ -354,8 +354,8 @@ def _picture(scene: Scene, options: argparse.Namespace, languages: list[str]) ->
 def _paths(reports: list[Report], path: Path) -> Iterator[tuple[Path, Scene]]:
     """Path and scene of each run.
 
-    Each run gets a file of its own, because in one capture Wireshark would take the packets of the second run
-    for retransmissions of those of the first.
+    Each run gets its own file, because in a common capture Wireshark would show the packets of the second run
+    as retransmissions of packets of the first run.
     """
     for report in reports:
         stem = path.stem if len(reports) == 1 else f"{path.stem}-{report.claim.id}"

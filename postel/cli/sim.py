@@ -114,7 +114,7 @@ def _searched(
 
     Outcomes of an earlier search are taken from ``results``; each new outcome is added to ``results``.
     """
-    # A crash may have been the fault of the machine, so such seeds are run again.
+    # The machine may have caused a crash, so seeds that crashed are run again.
     known = {seed: outcome for seed, outcome in results.outcomes().items() if outcome.result != CRASHED}
     found = {seed: known[seed] for seed in wanted if seed in known}
     missing = [seed for seed in wanted if seed not in known]

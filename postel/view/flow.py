@@ -19,7 +19,8 @@ number from the wire is taken as the one nearest to the highest number sent so f
 segment that begins inside such a range is a retransmission, and the two packets name each other
 (``original``, ``again``). Probes of a zero window and keep-alive probes aren't retransmissions.
 
-*What a segment is for* (`Kind`). Flags tell SYN, FIN and RST. The rest needs the other direction:
+*What a segment is for* (`Kind`). SYN, FIN and RST are known by their flags. Other kinds depend on what the
+other direction has sent:
 
 - a segment of at most one octet with the number before SND.NXT, when everything sent is acknowledged:
   keep-alive probe;
@@ -61,7 +62,7 @@ class Change:
 
 @dataclass(slots=True)
 class Expiry:
-    """A timer that expired at one end, and the end's state then."""
+    """A timer that expired at one end, and the state of that end when the timer expired."""
 
     at: Endpoint
     timer: str

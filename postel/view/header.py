@@ -9,7 +9,7 @@ from postel.wire import ip, segment, udp
 from postel.wire.address import to_text
 from postel.wire.segment import flags_text
 
-_LINE: Final = 16  # octets of data in a line
+_LINE: Final = 16  # number of octets of data that one line shows
 _MOST_LINES: Final = 8
 _OPTIONS: Final = {
     2: "MSS",

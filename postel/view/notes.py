@@ -87,7 +87,7 @@ TEXTS: Final = {
     "dropped by hand": ("dropped by hand", "被手动丢弃"),
     "not carried": ("no path carried it", "没有路径传送它"),
     "under way": ("still under way when the recording ends", "记录结束时仍在途中"),
-    # timers
+    # timers that expired
     "retransmission timer": ("RTO: no acknowledgement came in time", "RTO 超时：没有按时收到确认"),
     "tail-probe timer": (
         "PTO: an acknowledgement is overdue, the tail is probed",

@@ -16,7 +16,7 @@ NOWHERE: Final = Endpoint(UNSPECIFIED_4, 0)  # source and destination of octets 
 
 
 class Kind(Enum):
-    """What a segment is for, as far as an onlooker can tell. The words for each kind are in `notes`."""
+    """What a segment is for, as far as its packet and those before it show. `notes` has a text for each."""
 
     PLAIN = "plain"
     SYN = "syn"
@@ -56,8 +56,8 @@ class Packet:
     copy: int = 0  # 0 for the packet itself, from 1 on for further copies that the network made
     sender: str = ""  # name of the sending host, as the network says
     receiver: str = ""  # name of the receiving host, as the network says
-    order: int = 0  # order number of the departure, among all that the trace recorded
-    arrival_order: int = UNKNOWN  # order number of the arrival
+    order: int = 0  # order number of the departure, among all events of the trace
+    arrival_order: int = UNKNOWN  # order number of the arrival, among all events of the trace
     arrived_at: int = NEVER
     due_at: int = NEVER  # time of arrival that the network has announced
     # Whether the packet left a host that the trace observes, will be delivered, and hasn't arrived yet
@@ -156,7 +156,7 @@ _STARTS = (
     b"HELO ",
 )
 _LONGEST_TEXT = 48
-_LONGEST_NAMES = 160  # characters: room for a name, its alias, and some addresses
+_LONGEST_NAMES = 160  # largest number of characters of a DNS text: a name, its alias, and some addresses
 
 
 def _dns_text(data: bytes) -> str:

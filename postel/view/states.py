@@ -1,9 +1,9 @@
-"""State diagram in text, with the way that each end took through it.
+"""State diagram in text, with marks at the states that each end passed.
 
 Each end has a letter, A or B, and its steps have numbers. The marks stand beside the states (``A1`` at the
 state that A entered with its first step), and below the diagram each step has a line that says what led to
-it. The words of the steps are those of `EDGES`, the table of legal transitions by which the state machine
-runs (RFC 9293, 3.3.2, figure 5).
+it. The words of the steps come from `EDGES`, the table of legal transitions by which the state machine runs
+(RFC 9293, 3.3.2, figure 5).
 """
 
 from typing import Final
@@ -91,7 +91,7 @@ def _put(row: str, middle: int, text: str) -> str:
 def step(change: Change) -> str:
     """Words of one step: ``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``.
 
-    The number of the segment that caused the step stands behind the event.
+    If a segment caused the step, the number of its packet follows the event.
     """
     _, event, action = edge(change)
     by = f" (#{change.cause.number})" if isinstance(change.cause, Packet) else ""

@@ -1,4 +1,4 @@
-"""Bars in text that show how long each end was in each state, and when its data was on its way.
+"""Bars in text that show how long each end was in each state, and when data of an end was under way.
 
 The bars stand below each other on one scale, which ends with the last packet. The bar of a state that lasts
 longer, such as TIME-WAIT, ends with an arrow at the right edge, and its duration stands beside the bar.

@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 
-Three sources call a trace. Each is optional; what no source tells stays blank in the views.
+Three sources call a trace. Each source is optional; what no source reports stays blank in the views.
 
 - A host, as its `Observer`: changes of state, expired timers, dropped packets.
 - The host's link, as its `PacketObserver`: a packet leaves (`packet_sent`) or arrives (`packet_arrived`).
@@ -56,7 +56,7 @@ from postel.wire.segment import ACK, SYN, Segment
 _BY_CALL = (State.FIN_WAIT_1, State.LAST_ACK, State.SYN_SENT)
 
 
-NOT_CARRIED = "not carried"  # `Packet.lost` of a packet that left a host while no path was there to carry it
+NOT_CARRIED = "not carried"  # value of `Packet.lost` for a packet that left a host without a path
 
 
 class Trace(Witness):
@@ -172,7 +172,7 @@ class Trace(Witness):
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
         """Record a change of state with its cause: a packet, a timer, a remark, or None for a user's call."""
         if after is State.LISTEN and before is State.CLOSED:
-            return  # the listener's peer isn't known yet
+            return  # a listener has no peer yet, so the change belongs to no flow
         flow = self._flow(local, remote, segment.PROTOCOL)
         cause = self._causes.get((local, remote))
         if after in _BY_CALL or (cause is not None and _when(cause) != now):

@@ -62,7 +62,7 @@ class Summary:
 
 
 class Alike:
-    """Connections without data that one host opened, and that ended the same way.
+    """Groups of connections without data that one host opened, and that ended in the same way.
 
     Such connections come from a port scan, or from many failed attempts to connect.
     """

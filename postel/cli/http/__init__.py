@@ -12,7 +12,7 @@ has the syntax of requests and responses, and `waterfall` draws the steps::
 A redirect leads to the next URL, which goes through all steps again on a new connection. A name with several
 addresses is tried in their order, each but the last for 10 seconds, until one connects.
 
-The length of a body is told by Transfer-Encoding: chunked, else by Content-Length, else by the end of the
+The length of a body is given by Transfer-Encoding: chunked, else by Content-Length, else by the end of the
 connection (RFC 9112, 6.3). A body that is shorter than its length says is an error.
 
 There are two servers. `application` and `site` put uvicorn and starlette on Postel's sockets for ``postel

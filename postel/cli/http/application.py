@@ -22,10 +22,10 @@ _CERTIFICATE: Final = "a certificate in PEM, with its key there or in --ssl-keyf
 
 
 class Server(uvicorn.Server):
-    """Server of uvicorn that tells when it listens and when it must end at once.
+    """Server of uvicorn that reports when it has begun to listen and when it must end at once.
 
-    ``began`` is called when it listens. The event ``urgent`` is set by a second signal, and by a signal for
-    which ``is_urgent`` is true.
+    ``began`` is called once the server listens. The event ``urgent`` is set by a second signal, and by a
+    signal that comes while ``is_urgent`` returns True.
     """
 
     def __init__(

@@ -15,8 +15,8 @@ from postel.wire import address
 
 LONGEST_HEAD: Final = 64 << 10
 _CHUNK: Final = 64 << 10
-_LONGEST_LINE: Final = 4096  # octets of the line with a chunk's size
-_MOST_INTERIM: Final = 100  # responses with status 1xx before the final one
+_LONGEST_LINE: Final = 4096  # largest length, in octets, of the line with a chunk's size
+_MOST_INTERIM: Final = 100  # largest number of responses with status 1xx before the final response
 _WITHOUT_BODY: Final = (204, 304)
 _MOST_DIGITS: Final = 18  # largest number of digits in a length; a longer number is larger than any file
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9]*)?")
@@ -97,7 +97,7 @@ _QUERY: Final = "/%:@!$&'()*+,;=~-._?"
 
 @dataclass(slots=True)
 class Head:
-    """Head of a response; ``octets`` has all of it, as it came."""
+    """Head of a response; ``octets`` has the whole head as the server sent it."""
 
     status: int
     octets: bytes
@@ -149,7 +149,7 @@ def _parse(octets: bytes) -> Head:
 
 
 async def read_body(reader: asyncio.StreamReader, head: Head, write: Callable[[bytes], object]) -> None:
-    """Read a body, and pass its pieces to ``write``. Raises BadResponse where the body isn't whole."""
+    """Read a body, and pass its octets to ``write`` as they come. Raises BadResponse if some are missing."""
     codings = [
         coding.strip().lower()
         for coding in head.headers.get("Transfer-Encoding", "").split(",")
@@ -189,7 +189,7 @@ async def _read_chunks(reader: asyncio.StreamReader, write: Callable[[bytes], ob
         if await _line(reader):
             raise BadResponse("the response has a chunk that is longer than its size says")
     left = LONGEST_HEAD
-    while line := await _line(reader):  # trailers
+    while line := await _line(reader):  # trailer fields follow the last chunk (RFC 9112, 7.1.2)
         left -= len(line)
         if left < 0:
             raise BadResponse(f"the response's trailers have more than {LONGEST_HEAD} octets")

@@ -86,7 +86,8 @@ class Server:
 async def _end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Close the connection, but first read what the client still sends.
 
-    To close with unread data would send a RST, which can destroy the response on its way (RFC 9112, 9.6).
+    Closing with unread data would send a RST, which can destroy a response that is still under way (RFC 9112,
+    9.6).
     """
     if writer.can_write_eof():  # TLS can't close one direction; it marks its end itself
         writer.write_eof()

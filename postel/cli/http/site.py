@@ -81,7 +81,7 @@ class Files(StaticFiles):
                 try:
                     # Starlette's paths are texts, so `Path` is no use
                     _, info = self.lookup_path(os.path.join(path, entry.name))  # noqa: PTH118
-                except OSError:  # a symbolic link into a directory that can't be read
+                except OSError:  # the entry is a symbolic link into a directory that can't be read
                     continue
                 if info is not None and stat.S_ISDIR(info.st_mode):
                     yield f"{entry.name}/"

@@ -122,7 +122,7 @@ class Attachment:
         """Attach a host for the time of the block, and show the recording after everything is closed.
 
         The device is opened unless ``link`` gives one of its queues. All hosts of one attachment have one
-        secret, so that a cookie from one process is good in the others.
+        secret, so that a cookie from one process is valid in the others.
         """
         try:
             host = self.host(mtu=self.mtu)

@@ -4,8 +4,8 @@ The kernel chooses a queue by a hash of addresses and ports, and an ICMP error h
 worker that its addresses choose. That worker passes it to all the others. A host drops an error about a
 connection that it doesn't have (RFC 5927, 4.1).
 
-A worker that has served its last connection stays until all workers have served theirs, to refuse new ones,
-because the kernel goes on to give it segments.
+A worker that has served its last connection stays until all workers have served their last ones. It refuses
+new connections, because the kernel still gives it segments.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Sharing(Link):
         self._inbox = inbox
         self._others = others
         self._until_mail = _EVERY
-        self._poll = select.epoll()  # readable when the device or the mailbox is
+        self._poll = select.epoll()  # its descriptor is readable when the device or the mailbox is
         self._poll.register(link.fileno(), select.EPOLLIN)
         self._poll.register(inbox.fileno(), select.EPOLLIN)
 

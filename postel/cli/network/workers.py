@@ -2,8 +2,9 @@
 
 All hosts have the same addresses and listeners. The kernel chooses the queue of a segment by a hash of its
 addresses and ports, which is the same for both directions, so a connection stays with the worker that got its
-SYN. In another process a segment would be answered with a RST; that can't happen while the number of queues
-stays. Therefore the parent keeps every queue open: packets for a worker that died wait for its successor.
+SYN. Another process would answer a segment of the connection with a RST; that can't happen while the number
+of queues stays the same. Therefore the parent keeps every queue open: packets for a worker that died wait for
+the worker that takes its place.
 """
 
 import ctypes
@@ -20,7 +21,7 @@ from postel import cli
 
 MOST: Final = 256  # most queues that a device can have: MAX_TAP_QUEUES of the kernel
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+_PR_SET_PDEATHSIG: Final = 1  # option of prctl(2): the signal to get when the parent ends
 # Seconds; a worker that lived for a shorter time isn't replaced, because the next one would die, too.
 _TOO_SOON: Final = 1.0
 
@@ -37,7 +38,7 @@ def run(works: Sequence[Callable[[], None]], dismissed: Callable[[], None] = lam
 
     A worker that dies is replaced. If it died within its first second, or lacks a permission, all workers are
     ended instead. SIGUSR1 and SIGHUP are passed on to the workers. Whatever ends the parent, its workers get
-    SIGTERM, and `is_orphan` tells them that it has ended. ``dismissed`` is called when no worker will be
+    SIGTERM, and `is_orphan` is true in each of them. ``dismissed`` is called when no worker will be
     started any more.
     """
     crew = Crew(works, dismissed)
@@ -104,7 +105,7 @@ class Crew:
         process = os.fork()
         if process == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            # The parent handles SIGINT. The worker installs handlers of the other two later, if at all.
+            # The parent handles SIGINT. The worker may install handlers of SIGUSR1 and SIGHUP later.
             for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             _end_with(parent)

@@ -1,7 +1,8 @@
 """TCP connection of a capture: what its packets have shown, and how it opened and closed.
 
 `Connection.take` gets each segment that changes more than counters. The options in force and how the
-connection closed are computed on request from what `take` has stored.
+connection closed are computed on request from what `take` has stored. `Table` explains the short way and the
+long way of a segment.
 """
 
 from contextlib import suppress
@@ -185,11 +186,11 @@ class Connection:
         self._phases: int = 0  # bits of `completeness`
         self.first_fin: End | None = None
         self.early: str | None = None  # what became of TCP Fast Open: asked, given, sent, accepted, refused
-        self.merged: bool = False  # the second FIN acknowledged the first
+        self.merged: bool = False  # whether the second FIN acknowledged the first
         self.fins_cross: bool = False
         self.reset_by: End | None = None
-        self.speaks_on: bool = False  # the end that sent the RST sent another segment after it
-        self.copies: int = 0  # packets that the capture has more than once
+        self.speaks_on: bool = False  # whether the end that sent the RST sent another segment after it
+        self.copies: int = 0  # number of packets that are copies of packets in the same capture
         self.zeek: Zeek = Zeek(flipped=flipped)
         self.is_watched: bool = False  # whether `Table.closer` gets the segments of this connection
         self.lingers: bool = False  # whether the connection is over, and kept only for late segments
@@ -217,7 +218,7 @@ class Connection:
         return sight
 
     def allow_short_way(self, end: End, flags: int) -> None:
-        """Decide whether the next segment of ``end`` may take the short way, and change counters alone."""
+        """Decide whether the next segment of ``end`` may take the short way, which only changes counters."""
         one, two = self.ends
         if self._is_special():
             one.plain_acks = one.plain_text = one.plain_cut = False
@@ -228,7 +229,7 @@ class Connection:
         end.plain_text = has_text and not end.is_cut
         end.plain_cut = has_text and end.is_cut
         end.plain_acks = is_plain and self.zeek.has_noted(end.side, "a")
-        if self.copies:  # an ACK may be a copy, which `Table` finds the long way
+        if self.copies:  # an ACK may be a copy of a packet, and `Table` finds copies only on the long way
             one.plain_acks = two.plain_acks = False
         one.is_uneven = one.is_cut or self.zeek.has_gap(0)
         two.is_uneven = two.is_cut or self.zeek.has_gap(1)

@@ -129,7 +129,7 @@ class Reader:
             return b""
 
     def _fill(self, needed: int) -> bool:
-        """Read until the chunk has ``needed`` octets. Returns whether the file has so many."""
+        """Read until the chunk has ``needed`` octets, or the file ends. Returns whether it has them."""
         parts = [self._octets]
         size = len(self._octets)
         while size < needed:
@@ -173,7 +173,7 @@ class Pcap:
         self._minor = minor
 
     def frames(self, octets: bytes) -> list[Frame]:
-        """Return all frames that are whole in the chunk; ``position`` is then where the rest begins.
+        """Return all complete frames of the chunk, and set ``position`` to the offset of the rest.
 
         The result is a list, because to resume a generator would take longer than to read a packet.
         """
@@ -229,7 +229,7 @@ class Pcapng:
     """
 
     def __init__(self) -> None:
-        """Begin before the first section, which tells the byte order."""
+        """Begin before the first section of the file, which has the byte order."""
         self.position: int = 0
         self.needed: int = 0
         self.broken: str = ""
@@ -246,7 +246,7 @@ class Pcapng:
         self._obsolete = Struct(f"{order}IIHHIIII")
 
     def frames(self, octets: bytes) -> list[Frame]:
-        """Return all frames that are whole in the chunk; ``position`` is then where the rest begins.
+        """Return all complete frames of the chunk, and set ``position`` to the offset of the rest.
 
         The inner loop reads sound enhanced packets, of which most files consist; `_other` reads any other
         block.
@@ -318,7 +318,7 @@ class Pcapng:
         return frame
 
     def _begin_section(self, octets: bytes) -> None:
-        """Take the byte order of a new section, and forget the interfaces of the last."""
+        """Take the byte order of a new section, and forget the interfaces of the previous section."""
         order = _BYTE_ORDERS.get(octets[self.position + 8 : self.position + 12])
         if order is None:
             raise _Broken("a section without a byte order")
@@ -369,7 +369,7 @@ class Pcapng:
     def _simple(self, octets: bytes, length: int) -> Frame:
         """Return the frame of a simple packet block.
 
-        Such a block has no time: the packet gets that of the packet before it.
+        Such a block has no time; the packet gets the time of the packet before it.
         """
         interface = self._interface(0)
         if length < 16:

@@ -80,7 +80,7 @@ _NAMES: Final = {
     112: "VRRP",
     132: "SCTP",
 }
-OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP))  # they hold no TCP
+OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP))  # names without TCP inside
 
 
 def segment(octets: bytes, ip: int, end: int, whole: int, tunnels: int = 0) -> Located | Other:
@@ -176,7 +176,7 @@ def _tunnelled(
 
 
 def _in_gre(octets: bytes, at: int, end: int) -> int:
-    """Return where IP begins behind a GRE header, NOWHERE if it isn't found."""
+    """Return where IP begins after a GRE header, or NOWHERE if it isn't found."""
     if at + 4 > end:
         return NOWHERE
     flags, version, kind = octets[at], octets[at + 1] & 7, octets[at + 2] << 8 | octets[at + 3]
@@ -212,7 +212,7 @@ def _in_udp(octets: bytes, at: int, end: int) -> int:
 
 
 def _in_gtp(octets: bytes, at: int, end: int) -> int:
-    """Return where IP begins behind a header of GTP-U.
+    """Return where IP begins after a header of GTP-U.
 
     The header has eight octets, or twelve if one of three flags is set. The last of the twelve octets is the
     type of the first extension header, 0 if there is none.

@@ -105,7 +105,7 @@ def _number(octets: bytes, at: int, end: int) -> int:
 
 
 def _labelled(octets: bytes, at: int, end: int, layers: int) -> int:
-    """Return where IP begins behind MPLS labels.
+    """Return where IP begins after MPLS labels.
 
     RFC 3032: each label has four octets, and a bit marks the last label. After the labels comes IP, or the
     Ethernet frame of a pseudowire (RFC 4448).
@@ -124,7 +124,7 @@ def _labelled(octets: bytes, at: int, end: int, layers: int) -> int:
 
 
 def _llc(octets: bytes, at: int, end: int) -> int:
-    """Return where IP begins behind an LLC header with SNAP, which ends in an Ethernet type (IEEE 802.2)."""
+    """Return where IP begins after an LLC header with SNAP, which ends in an Ethernet type (IEEE 802.2)."""
     if octets[at : at + 6] != _SNAP:
         return NOWHERE
     kind = _number(octets, at + 6, end)
@@ -132,7 +132,7 @@ def _llc(octets: bytes, at: int, end: int) -> int:
 
 
 def _ppp(octets: bytes, at: int, end: int) -> int:
-    """Return where IP begins behind a PPP header (RFC 1661).
+    """Return where IP begins after a PPP header (RFC 1661).
 
     The fields address and control of RFC 1662 may be there or not; the protocol has two octets, or one if it
     was compressed.
@@ -182,12 +182,12 @@ def _wifi(octets: bytes, start: int, end: int, *, is_padded: bool = False) -> in
     if start + 24 > end:
         return NOWHERE
     control, flags = octets[start], octets[start + 1]
-    is_data = control & 0x0F == 0x08  # of version 0
+    is_data = control & 0x0F == 0x08  # a data frame of version 0
     is_null, is_protected = control & 0x40, flags & 0x40
     if not is_data or is_null or is_protected:
         return NOWHERE
     at = start + 24 + 6 * (flags & 3 == 3)
-    if control & 0x80:  # with a field for quality of service
+    if control & 0x80:  # the header has a field for quality of service
         at += 2 + 4 * (flags & 0x80 != 0)
     if is_padded:
         at += -(at - start) % 4
@@ -215,13 +215,13 @@ def _has_padding(octets: bytes, start: int, end: int) -> bool:
     if not present & 2:  # there is no field of flags
         return False
     fields += 8 * (present & 1)
-    if present & 1:  # a timestamp of eight octets is before it, aligned
+    if present & 1:  # a timestamp of eight octets, aligned to eight, comes before the flags
         fields += -(fields - 8 - start) % 8
     return fields < end and octets[fields] & 0x20 != 0
 
 
 def _ppi(octets: bytes, start: int, end: int) -> int:
-    """Return where IP begins behind a PPI header, which names the link inside."""
+    """Return where IP begins after a PPI header, which has the type of the link inside."""
     if start + 8 > end:
         return NOWHERE
     link = int.from_bytes(octets[start + 4 : start + 8], "little")

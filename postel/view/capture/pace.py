@@ -1,7 +1,7 @@
-"""How long things took in a connection, and what it waited for: the wire, a program, or a window.
+"""Times of a connection's phases, and what the connection waited for: the wire, a program, or a window.
 
 A capture is made in one place, so a round trip here is the time from there to one end and back. What a
-connection waited for is told by what was outstanding when it fell silent, and by what ended the silence:
+connection waited for follows from what was outstanding when it fell silent, and from what ended the silence:
 
 | outstanding | ended by | waited for |
 |---|---|---|

@@ -10,10 +10,10 @@ from postel.view.capture.connection import End
 from postel.view.capture.sent import UNKNOWN
 from postel.view.capture.table import Seen
 
-_OF_THE_CAPTURE: Final = frozenset(  # findings that tell how the capture was made
+_OF_THE_CAPTURE: Final = frozenset(  # findings that say only how the capture was made
     ("cut", "offload: sender", "offload: receiver", "offload", "over the MSS")
 )
-# The capture was made at one end if the round trip to the other end takes more than so many times as long.
+# The capture was made at one end if the round trip to the other end takes more than 4 times as long.
 _NEARER: Final = 4
 _SURELY_AWAY: Final = 300  # µs; two shorter round trips don't show where the capture was made
 

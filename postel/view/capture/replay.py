@@ -34,7 +34,7 @@ from postel.wire import ip
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, parse_leniently
 
 MOST: Final = 100_000  # largest number of packets that are kept, the same as for a Trace
-_MOST_WAITING: Final = 4096  # largest number of an end's segments that wait for an ACK; older ones are lost
+_MOST_WAITING: Final = 4096  # segments of one end that may wait for an ACK; older ones count as lost
 _LARGEST: Final = 65_000  # largest segment, in octets, that is put into an IP packet
 
 
@@ -76,7 +76,7 @@ class Replay:
         self._notices: list[Notice] = []
 
     def notice(self, notice: Notice) -> None:
-        """Keep an ICMP error about a segment: for ``Table(over, notices=replay.notice)``."""
+        """Keep an ICMP error about a segment. Give this method to ``Table(over, notices=replay.notice)``."""
         if len(self._notices) < self._most:
             self._notices.append(notice)
 

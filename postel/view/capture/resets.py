@@ -1,4 +1,4 @@
-"""Why a RST was sent, as far as the segments before it tell (RFC 9293, 3.5.2)."""
+"""Reasons why a RST was sent, as far as the segments before it show them (RFC 9293, 3.5.2)."""
 
 from typing import Final
 

@@ -88,7 +88,7 @@ class Sent:
         self.is_known: bool = False
         self.ack: int = UNKNOWN
         self.ack_at: int = 0
-        self.duplicates: int = 0  # ACKs without payload that repeat `ack` and the window
+        self.duplicates: int = 0  # number of ACKs without payload that repeat `ack` and the window
         self.window: int = UNKNOWN  # window in this end's last segment, as on the wire
         # Sequence number of a window probe's octet, until an ACK shows whether the receiver had room for it
         self.probe: int = UNKNOWN
@@ -153,7 +153,7 @@ class Sent:
         was_late = self._is_late(seq, other, at_once, now)
         follows_a_probe = (
             length > 1 and offset == -1
-        )  # only the probe's octet is sent again; tshark doesn't count it
+        )  # a segment of which only a probe's octet was sent before; tshark doesn't count it
         counts = not follows_a_probe and (was_late or self._counts_at_once(seq, size, length, other))
         return self._see_again(seq, size, length, flags, now, was_late=was_late, counts=counts)
 

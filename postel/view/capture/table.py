@@ -9,8 +9,8 @@
                                                                      └──► closer: Unusual, Replay
 
 Most frames of a large capture are plain: an IP header without options, then a segment of an open connection
-that is the next in order. Such a segment changes counters alone (`Connection.allow_short_way` tells when
-that holds); all others take the long way. Both ways count the same, and tests compare them.
+that is the next in order. Such a segment changes counters alone (`Connection.allow_short_way` decides when
+that holds); all other segments take the long way. Both ways give the same counts, and tests compare them.
 
 A connection that is over is kept for 2MSL, because segments may come late; then the table calls ``over`` with
 it, and forgets it. At most `MOST_OVER` connections wait in this way, and at most ``most`` are kept in all.
@@ -47,7 +47,7 @@ _NO_IDENT: Final = 0xFFFF
 # A copy comes within this time. The shortest retransmission timeout of any system is longer.
 _COPY_WITHIN: Final = 10 * MILLISECOND
 _FRAGMENTS: Final = "fragments of TCP packets that aren't whole"
-_COPY_AT_ONCE: Final = 100  # µs; where there is no identification, a copy comes within this time
+_COPY_AT_ONCE: Final = 100  # µs within which a packet without identification counts as a copy
 
 
 class Seen(NamedTuple):

@@ -2,7 +2,7 @@
 
 A capture shows neither the ends' memories nor their timers, so a finding says what the segments show: "sent
 again" where the same numbers went by twice, "after a timeout" where fewer than three duplicate ACKs had
-asked for it. Where the capture can't tell (a window of unknown scale, for example), nothing is found.
+asked for it. If the capture doesn't show enough (a window of unknown scale, for example), nothing is found.
 
 For each segment, `Unusual.look` asks one function for each subject: its options and flags, its place in the
 stream, the window, the ACK, timestamps, and the marks of ECN. Each compares the segment with the `Eye` of
@@ -34,7 +34,8 @@ _ICMP_FINDINGS: Final = {
     icmp.UNREACHABLE: "ICMP: unreachable",
     icmp.TIME_EXCEEDED: "ICMP: time exceeded",
 }
-_PATIENCE: Final = 8  # ACKs without an echo after which a CE mark is unanswered; some may cross the mark
+# Number of ACKs without ECE after which a CE mark counts as unanswered. Fewer ACKs may have crossed the mark.
+_PATIENCE: Final = 8
 
 
 class Unusual:
@@ -83,7 +84,7 @@ class Unusual:
             case.compare_offers()
 
     def notice(self, notice: Notice) -> None:
-        """Take an ICMP error about a segment: for ``Table(over, notices=unusual.notice)``."""
+        """Add the finding for an ICMP error. Give this method to ``Table(over, notices=unusual.notice)``."""
         case = self._cases.get(notice.end.connection.number)
         if case is not None and notice.message.kind in _ICMP_FINDINGS:
             case.find(
@@ -194,7 +195,7 @@ def _look_at_retransmission(case: Case, seen: Seen) -> None:
 
 
 def _is_beyond_window(seen: Seen, window: int) -> bool:
-    """Return whether the segment ends beyond the other end's window. False where the capture can't tell."""
+    """Return whether the segment ends beyond the other end's window; False if the window isn't known."""
     other = seen.end.other
     shift = scale(other)
     if UNKNOWN in (other.ack, window, shift):
@@ -316,7 +317,7 @@ def _look_at_end(case: Case) -> None:
 
 
 def _remember(case: Case, seen: Seen) -> None:
-    """Keep what the next segments are compared with."""
+    """Keep the segment's fields with which later segments are compared."""
     located, eye = seen.located, case.eyes[seen.end.side]
     case.speaker = seen.end
     if case.connection.reset_by is None:

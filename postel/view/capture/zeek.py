@@ -53,11 +53,11 @@ LIKELY_SERVERS: Final = frozenset(  # the TCP ports in Zeek's list likely_server
 )
 _ONCE: Final = "adiq"
 _MOST_BLOCKS: Final = 64
-_RESET_DELAY: Final = 100 * MILLISECOND  # tcp_reset_delay
-_CLOSE_DELAY: Final = 5 * SECOND  # tcp_close_delay
-_PARTIAL_CLOSE_DELAY: Final = 3 * SECOND  # tcp_partial_close_delay
-_ATTEMPT_DELAY: Final = 5 * SECOND  # tcp_attempt_delay
-_INACTIVITY: Final = 5 * MINUTE  # tcp_inactivity_timeout
+_RESET_DELAY: Final = 100 * MILLISECOND  # Zeek's tcp_reset_delay
+_CLOSE_DELAY: Final = 5 * SECOND  # Zeek's tcp_close_delay
+_PARTIAL_CLOSE_DELAY: Final = 3 * SECOND  # Zeek's tcp_partial_close_delay
+_ATTEMPT_DELAY: Final = 5 * SECOND  # Zeek's tcp_attempt_delay
+_INACTIVITY: Final = 5 * MINUTE  # Zeek's tcp_inactivity_timeout
 _LARGE: Final = 1 << 20  # a SYN or RST farther than so many octets from the highest number replaces it
 
 

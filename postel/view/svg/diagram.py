@@ -1,4 +1,4 @@
-"""State diagram as SVG, laid out as figure 5 of RFC 9293, with the way that each end took.
+"""State diagram as SVG, laid out as figure 5 of RFC 9293, with the states that each end passed.
 
 Theory of operation
 -------------------
@@ -38,7 +38,7 @@ from postel.view.flow import Change, Flow
 from postel.view.svg import palette
 from postel.view.svg.element import document, element, escaped
 
-# Column and row of each state
+# Column and row of each state's box in the grid
 _PLACES: Final = {
     State.CLOSED: (1, 0),
     State.LISTEN: (1, 1),
