@@ -115,7 +115,7 @@ class Case:
         one, two = (end.offer for end in self.connection.ends)
         self.has_timestamps = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
         accurate = self.connection.ends[0].syn_flags & AE != 0
-        self.may_mark = accurate or "ecn" in self.connection.agreed()
+        self.may_mark = accurate or self.connection.has_agreed_on_ecn
         for end in self.connection.ends:
             eye, offer = self.eyes[end.side], end.other.offer
             eye.shift = scale(end)

@@ -31,7 +31,7 @@ from postel.view.capture.container import Frame
 from postel.view.capture.fragments import Fragments
 from postel.view.capture.frame import NO_IP, TCP, Located, Other, is_damaged, segment
 from postel.view.capture.layers import LINK_NAMES, NOWHERE, is_known, network
-from postel.view.capture.sent import UNKNOWN, Sight
+from postel.view.capture.sent import EMPTY, NEW, UNKNOWN, Sight
 from postel.view.capture.zeek import LIKELY_SERVERS
 from postel.wire import icmp, ip
 from postel.wire.address import Endpoint
@@ -42,6 +42,8 @@ MOST: Final = 1_000_000  # connections kept at once; for one more, the oldest is
 MOST_OVER: Final = 2048  # connections over and kept; for one more, the oldest is passed to ``over`` early
 _LINGER: Final = 4 * MINUTE  # 2MSL: time for which a connection that is over is kept for late segments
 _FLAGS: Final = 0x1FF
+_KINDS: Final = SYN | FIN | RST | ACK
+_VERSIONS: Final = (4, 6)
 _IDENTS: Final = (1 << 64) - 1  # mask for the identifications of an end's last four packets
 _NO_IDENT: Final = 0xFFFF
 # A copy comes within this time. The shortest retransmission timeout of any system is longer.
@@ -134,6 +136,8 @@ class Table:
         self._checksums = checksums
         self._shapes = {} if checksums or zeek_timers else plain_frame.SHAPES
         self._at_once = at_once
+        # Whether segments of the usual opening and close may be taken faster: not where ``closer`` needs all
+        self._is_fast = closer is None or brief is not None
         self._zeek_timers = zeek_timers
         self._most = most
         self.goes_back: bool = False  # whether a packet is older than one before it in the capture
@@ -149,12 +153,15 @@ class Table:
         left = self._fragments.left
         return {**self._others, **({_FRAGMENTS: left} if left else {})}
 
-    def take(self, octets: bytes, frames: Iterable[Frame]) -> None:
+    def take(  # noqa: C901 - most of the time is spent here, and calls take time
+        self, octets: bytes, frames: Iterable[Frame]
+    ) -> None:
         """Read all frames of a chunk."""
         end_of, header_of = self._ends.get, plain_frame.HEADERS.get
-        number, when, known, brief = self.packets, self.now, NOWHERE, self._brief
-        for when, start, captured, original, link in self._timed(frames):
-            number += 1
+        number, when, known, brief, is_fast = self.packets, self.now, NOWHERE, self._brief, self._is_fast
+        for number, (when, start, captured, original, link) in enumerate(
+            self._timed(frames), self.packets + 1
+        ):
             if link != known:
                 known, shape = link, self._shapes.get(link, plain_frame.NONE)
                 at, behind, least, least_6, unpack, unpack_6, kinds = shape
@@ -165,39 +172,39 @@ class Table:
             if first == plain_frame.IPV4:
                 length = size - 20 - header_of(bits, plain_frame.NEVER)
             elif first & 0xF0 == plain_frame.IPV6 and captured >= least_6:
-                ident = 0
                 size, way, pair, seq, ack, bits, window = unpack_6(octets, start + at)
-                length = size - header_of(bits, plain_frame.NEVER)
-                size += 40
+                ident, length, size = 0, size - header_of(bits, plain_frame.NEVER), size + 40
             else:
                 length = -1
             end, head, stop = end_of(pair), start + behind, start + captured
             is_cut = head + size > stop
+            is_shaped = window > 0 and kind in kinds and way & plain_frame.WAY == plain_frame.TCP
             if (
                 end is not None
                 and seq == end.next
                 and length >= 0
-                and window
-                and way & plain_frame.WAY == plain_frame.TCP
-                and kind in kinds
-                and (end.plain_acks if not length else end.plain_cut if is_cut else end.plain_text)
+                and is_shaped
+                and (
+                    (end.plain_acks if not length else end.plain_cut if is_cut else end.plain_text)
+                    or (is_fast and end.connection.begin_short_way(end, ack, when, stop - head, length, size))
+                )
                 and (brief is None or brief(end, number, when, octets, head, stop, length, ack, bits, window))
             ):
                 end.packets += 1
                 end.octets += original
                 end.ip_octets += size
-                end.last = when
-                end.idents = end.idents << 16 & _IDENTS | ident
+                end.last, end.idents = when, end.idents << 16 & _IDENTS | ident
                 if length:
                     end.data += length
-                    end.next = seq + length & MASK
-                    end.next_at = when
+                    end.next, end.next_at = seq + length & MASK, when
                 if ack != end.ack:
                     end.connection.acknowledge(end, ack, when)
                 elif not length and window == end.window:
                     end.duplicates += 1
                 end.window = window
-            else:
+            elif not (is_fast and is_shaped) or not self._take_shaped(
+                end, octets, number, when, head, stop, original, size, ident, pair, seq, ack, bits, window
+            ):
                 self._locate(octets, number, when, start, captured, original, link)
         self.packets = number
 
@@ -292,6 +299,84 @@ class Table:
         if connection.lingers and self._at_once:
             self._tell(connection)
 
+    def _take_shaped(
+        self,
+        end: End | None,
+        octets: bytes,
+        number: int,
+        when: int,
+        head: int,
+        stop: int,
+        original: int,
+        size: int,
+        ident: int,
+        pair: bytes,
+        seq: int,
+        ack: int,
+        bits: int,
+        window: int,
+    ) -> bool:
+        """Take a segment of a frame that is shaped as a plain one, but for its flags or its place.
+
+        ``size`` is the IP packet's, which begins at ``head``. Returns False, and changes nothing, where a
+        closer look at the headers is needed.
+        """
+        header, at_tcp = bits >> 10 & 0x3C, 20 if octets[head] == plain_frame.IPV4 else 40
+        length = size - at_tcp - header
+        if header < 20 or length < 0 or stop - head < at_tcp + 20 or octets[head] >> 4 not in _VERSIONS:
+            return False
+        located = Located(pair, head + at_tcp, head + size, seq, ack, bits, window, head)
+        self.now = max(self.now, when)
+        if self._lingering:
+            self._forget_old()
+        taken = None if length else self._take_usual(end, located, octets, stop, when)
+        if taken is None:
+            self._take(located, octets, stop, original, number, when)
+            return True
+        taken.packets += 1
+        taken.octets += original
+        taken.ip_octets += size
+        taken.idents = taken.idents << 16 & _IDENTS | ident
+        taken.last = when
+        connection = taken.connection
+        if connection.first_fin and not connection.lingers and connection.is_closed_by_fins:
+            connection.lingers = True
+            self._lingering.append((when, connection))
+        if connection.is_watched and self._closer is not None:
+            sight = NEW if bits & (SYN | FIN) else EMPTY
+            self._closer(Seen(taken, sight, number, when, octets, head, stop, located, 0))
+        if connection.lingers and self._at_once:
+            self._tell(connection)
+        return True
+
+    def _take_usual(
+        self, end: End | None, located: Located, octets: bytes, stop: int, when: int
+    ) -> End | None:
+        """Take a segment without data that opens or closes a connection in the usual way.
+
+        Returns its end, which has yet to count the packet. Returns None, and changes nothing, where it is
+        another segment: `_take` takes any.
+        """
+        pair, at, _, seq, ack, bits, window, _ = located
+        kind, flags = bits & _KINDS, bits & _FLAGS
+        if kind == SYN and end is None:
+            end = self._begin(pair, bits, when)
+            end.take_syn(octets, at + 20, min(at + (bits >> 10 & 0x3C), stop), flags)
+            end.connection.take_first_syn(end, seq, flags, window, when)
+            return end
+        if end is None or end.connection.is_forgotten:
+            return None
+        connection = end.connection
+        if kind == SYN | ACK and connection.expects_syn_ack(end, ack):
+            end.take_syn(octets, at + 20, min(at + (bits >> 10 & 0x3C), stop), flags)
+            connection.take_syn_ack(end, seq, ack, flags, window, when)
+            return end
+        if seq != end.next:
+            return None
+        if kind == FIN | ACK and connection.take_fin(end, seq, ack, window, when):
+            return end
+        return end if kind == ACK and connection.take_last_ack(end, seq, ack, window, when) else None
+
     def _is_copy(self, end: End, located: Located, flags: int, length: int, ident: int, when: int) -> bool:
         """Return whether the capture has this packet already, from a mirror port or another interface.
 
@@ -323,31 +408,30 @@ class Table:
         end = self._ends.get(located.pair)
         opens = located.bits & (SYN | ACK) == SYN
         if end is None:
-            return self._begin(located, when)
+            return self._begin(located.pair, located.bits, when)
         old = end.connection
         if self._zeek_timers and when > old.zeek.ends_at(old.began, old.last):
             self._forget(old)
-            return self._begin(located, when)
+            return self._begin(located.pair, located.bits, when)
         if (
             opens
             and end.first not in (UNKNOWN, located.seq)
             and (end.is_known or end.connection.opened != UNKNOWN or end.data)
         ):
             self._forget(old)
-            end = self._begin(located, when)
+            end = self._begin(located.pair, located.bits, when)
             end.connection.before = Before(old.last, old.closing)
         return end
 
-    def _begin(self, located: Located, when: int) -> End:
+    def _begin(self, pair: bytes, bits: int, when: int) -> End:
         """Begin a connection with its first segment."""
         while len(self._ends) >= 2 * self._most:
             self._forget(next(iter(self._ends.values())).connection)
-        pair = located.pair
         size = (len(pair) - 4) // 2
         source = Endpoint(pair[:size], pair[-4] << 8 | pair[-3])
         destination = Endpoint(pair[size:-4], pair[-2] << 8 | pair[-1])
-        flipped = located.bits & (SYN | ACK) == SYN | ACK or (
-            not located.bits & SYN and _is_likelier_server(source.port, destination.port)
+        flipped = bits & (SYN | ACK) == SYN | ACK or (
+            not bits & SYN and _is_likelier_server(source.port, destination.port)
         )
         opener, other = (destination, source) if flipped else (source, destination)
         self.connections += 1

@@ -264,7 +264,7 @@ def _look_at_marks(case: Case, seen: Seen) -> None:
     mark = seen.traffic & 3
     if not mark and not case.eyes[end.side].ce:
         return
-    agreed = "ecn" in case.connection.agreed()
+    agreed = case.connection.has_agreed_on_ecn
     accurate = case.connection.ends[0].syn_flags & AE
     if mark and not accurate:
         if bits & SYN:
