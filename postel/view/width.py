@@ -6,6 +6,7 @@ from typing import Final
 from unicodedata import combining, east_asian_width
 
 _PAINT: Final = re.compile("\033\\[[0-9;]*m")
+_NOT_ASCII: Final = re.compile("[^\0-\x7f]")
 _TO_ASCII: Final = str.maketrans(
     {"“": '"', "”": '"', "’": "'", "…": "...", "′": "'", "–": "-", "→": "->", "µ": "u"}
 )
@@ -19,7 +20,9 @@ def width(text: str) -> int:
     """
     if "\033" in text:
         text = _PAINT.sub("", text)
-    return len(text) if text.isascii() else sum(_columns(character) for character in text)
+    if text.isascii():
+        return len(text)
+    return len(text) + sum(_columns(character) - 1 for character in _NOT_ASCII.findall(text))
 
 
 @lru_cache(1024)

@@ -61,7 +61,7 @@ def to_text(octets: bytes) -> str:
     """
     if len(octets) not in (4, 16):
         raise ArgumentError("address", octets, "4 or 16 octets")
-    return str(ip_address(octets))
+    return f"{octets[0]}.{octets[1]}.{octets[2]}.{octets[3]}" if len(octets) == 4 else str(ip_address(octets))
 
 
 def _octets_in(text: str) -> bytes:

@@ -12,8 +12,9 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Final
 
 from postel.view.capture import report
+from postel.view.width import width
 
-_IN_MEMORY: Final = 1 << 22  # largest size of all rows, in octets, for which they stay in memory
+_IN_MEMORY: Final = 1 << 20  # largest size of all rows, in octets, for which they stay in memory
 _NOWHERE: Final = -1
 
 
@@ -47,7 +48,7 @@ class Rows:
 
     def keep(self, number: int, told: Told, key: int = 0) -> None:
         """Keep the row of a connection. Rows are sorted by ``key``; if that is 0, the number is the key."""
-        self.widths = [max(pair) for pair in zip(self.widths, report.widths([told.row]), strict=True)]
+        self.widths = list(map(max, self.widths, map(width, told.row)))
         self._places.extend([_NOWHERE] * (number - len(self._places)))
         self._places[number - 1] = self._file.seek(0, SEEK_END)
         if key not in (0, number):

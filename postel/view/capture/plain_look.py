@@ -18,13 +18,13 @@ from postel.wire.segment import ABSENT
 
 DUPLICATES: Final = 3  # number of duplicate ACKs that ask for a fast retransmission (RFC 5681, 3.2)
 CE: Final = 3  # ECN codepoint "congestion experienced" (RFC 3168, 5)
-_BARE: Final = 20  # octets of a TCP header without options
-_STAMPED: Final = 32  # octets of a TCP header with two NOPs and timestamps
+BARE: Final = 20  # octets of a TCP header without options
+STAMPED: Final = 32  # octets of a TCP header with two NOPs and timestamps
 _NONE: Final[tuple[tuple[int, int], ...]] = ()  # no SACK blocks
 _OTHERS: Final = -2  # value in place of a timestamp for a header with other options
 _TWO_WORDS: Final = Struct("!II").unpack_from
-_THREE_WORDS: Final = Struct("!III").unpack_from
-_TIMESTAMPS: Final = 0x0101080A  # two NOPs, then kind and length (RFC 7323, 3.2)
+THREE_WORDS: Final = Struct("!III").unpack_from
+TIMESTAMPS: Final = 0x0101080A  # two NOPs, then kind and length (RFC 7323, 3.2)
 _SACK: Final = 0x01010500  # two NOPs, then kind and length (RFC 2018, 3)
 _LEAST_SACK: Final = 12  # octets of two NOPs and a SACK option with one block
 
@@ -62,11 +62,11 @@ def look_at_plain(  # noqa: C901 - much of the time of `explain --why` is spent 
         if 0 < over < WIDEST:
             return False
     header, tsval, sacked = bits >> 10 & 0x3C, ABSENT, _NONE
-    if header > _BARE:
-        if header < _STAMPED or at + header > stop:
+    if header > BARE:
+        if header < STAMPED or at + header > stop:
             return False
-        kind, tsval = _TWO_WORDS(octets, at + _BARE)
-        if kind != _TIMESTAMPS or header > _STAMPED:
+        kind, tsval = _TWO_WORDS(octets, at + BARE)
+        if kind != TIMESTAMPS or header > STAMPED:
             tsval, sacked = _read_options(octets, at, header)
             if tsval == _OTHERS or (sacked and not length and ack - sacked[0][1] & MASK < HALF):
                 return False
@@ -121,19 +121,19 @@ def _acknowledges_fin(end: End, ack: int) -> bool:
 
 
 def _read_options(octets: bytes, at: int, header: int) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Timestamp and first SACK block of the TCP header at ``at``, which has at least `_STAMPED` octets.
+    """Timestamp and first SACK block of the TCP header at ``at``, which has at least `STAMPED` octets.
 
     `_OTHERS` stands in place of the timestamp where there are other options, or where they are arranged
     otherwise.
     """
-    kind, tsval = _TWO_WORDS(octets, at + _BARE)
-    blocks = at + _STAMPED
-    if kind != _TIMESTAMPS:
-        tsval, blocks = ABSENT, at + _BARE
+    kind, tsval = _TWO_WORDS(octets, at + BARE)
+    blocks = at + STAMPED
+    if kind != TIMESTAMPS:
+        tsval, blocks = ABSENT, at + BARE
     size = at + header - blocks
     if size < _LEAST_SACK:
         return _OTHERS, _NONE
-    kind, left, right = _THREE_WORDS(octets, blocks)
+    kind, left, right = THREE_WORDS(octets, blocks)
     if kind != _SACK | size - 2 or size % 8 != 4:
         return _OTHERS, _NONE
     return tsval, ((left, right),)

@@ -64,7 +64,7 @@ def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS, room: int = UNLIMITED)
         column: right(cell, size) if column in _TO_THE_RIGHT else left(cell, size)
         for cell, size, column in zip(cells, sizes, translations.COLUMNS, strict=True)
     }
-    if sum(map(width, padded.values())) + 2 * len(padded) <= room:
+    if room == UNLIMITED or sum(map(width, padded.values())) + 2 * len(padded) <= room:
         return "  ".join(padded.values()).rstrip()
     above = "  ".join(cell for column, cell in padded.items() if column not in _CAN_WAIT).rstrip()
     below = "  ".join(

@@ -21,7 +21,15 @@ from postel.view.capture.case import MOST_PACKETS, Case, Story
 from postel.view.capture.connection import Closing, Connection
 from postel.view.capture.measures import scale
 from postel.view.capture.opening import LEAST_MSS, look_at_opening
-from postel.view.capture.plain_look import CE, DUPLICATES, look_at_plain
+from postel.view.capture.plain_look import (
+    BARE,
+    CE,
+    DUPLICATES,
+    STAMPED,
+    THREE_WORDS,
+    TIMESTAMPS,
+    look_at_plain,
+)
 from postel.view.capture.quality import look_at_quality, look_at_snap_length
 from postel.view.capture.resets import look_at_reset
 from postel.view.capture.sent import UNKNOWN, WIDEST, Sight
@@ -109,9 +117,13 @@ class Unusual:
 
 def _options(seen: Seen) -> options.Bearer:
     """Return the options of a segment, as far as they were captured and can be read."""
-    bearer = options.Bearer()
     located = seen.located
     end = min(located.at + (located.bits >> 10 & 0x3C), seen.captured)
+    if end == located.at + STAMPED:
+        kind, tsval, tsecr = THREE_WORDS(seen.octets, located.at + BARE)
+        if kind == TIMESTAMPS:
+            return options.Bearer(tsval, tsecr)
+    bearer = options.Bearer()
     with suppress(WireError):
         options.read(seen.octets, located.at + 20, end, bearer, syn=located.bits & SYN != 0)
     return bearer
