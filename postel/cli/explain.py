@@ -126,6 +126,12 @@ class _Explanation:
             self.replay.notice(notice)
 
     def over(self, connection: Connection) -> None:
+        """Tell of a connection that is over, and let go of it, so that memory is free for the next."""
+        self.tell_of(connection)
+        if connection.is_forgotten and self.replay is None:
+            connection.release()
+
+    def tell_of(self, connection: Connection) -> None:
         """Print or keep a connection that is over."""
         self.summary.count(connection)
         story = self.unusual.of(connection) if self.unusual is not None else None

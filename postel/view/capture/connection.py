@@ -204,6 +204,14 @@ class Connection:
         self.is_told: bool = False
         self.is_forgotten: bool = False
 
+    def release(self) -> None:
+        """Let go of what keeps the connection in memory until the garbage collector runs.
+
+        Called once all is told of a connection that the table has forgotten. Its ends no longer know it.
+        """
+        for end in self.ends:
+            del end.connection, end.other
+
     def take(self, end: End, seq: int, ack: int, flags: int, window: int, length: int, now: int) -> Sight:
         """Process a segment that changes more than counters. Its options have been read before.
 

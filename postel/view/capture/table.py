@@ -329,6 +329,7 @@ class Table:
         self.now = max(self.now, when)
         if self._lingering:
             self._forget_old()
+            end = self._ends.get(pair)
         taken = None if length else self._take_usual(end, located, octets, stop, when)
         if taken is None:
             self._take(located, octets, stop, original, number, when)
@@ -364,7 +365,7 @@ class Table:
             end.take_syn(octets, at + 20, min(at + (bits >> 10 & 0x3C), stop), flags)
             end.connection.take_first_syn(end, seq, flags, window, when)
             return end
-        if end is None or end.connection.is_forgotten:
+        if end is None:
             return None
         connection = end.connection
         if kind == SYN | ACK and connection.expects_syn_ack(end, ack):
