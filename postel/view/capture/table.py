@@ -343,7 +343,13 @@ class Table:
         if connection.first_fin and not connection.lingers and connection.is_closed_by_fins:
             connection.lingers = True
             self._lingering.append((when, connection))
-        if connection.is_watched and self._closer is not None:
+        # The last ACK is plain for ``brief``, which then looks at nothing that the connection has changed.
+        is_told = (
+            bits in plain_frame.HEADERS
+            and self._brief is not None
+            and self._brief(taken, number, when, octets, head, stop, 0, ack, bits, window)
+        )
+        if not is_told and connection.is_watched and self._closer is not None:
             sight = NEW if bits & (SYN | FIN) else EMPTY
             self._closer(Seen(taken, sight, number, when, octets, head, stop, located, 0))
         if connection.lingers and self._at_once:
