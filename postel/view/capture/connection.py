@@ -280,7 +280,7 @@ class Connection:
         end.window = UNKNOWN  # this ACK repeats no other
         end.plain_acks = True
 
-    def begin_short_way(self, end: End, ack: int, now: int, captured: int, length: int, size: int) -> bool:
+    def begin_short_way(self, end: End, ack: int, captured: int, length: int, size: int, now: int) -> bool:
         """Take what the first segment with data, or the first ACK, of an end changes beside counters.
 
         Then it can take the short way, like the ones after it. The segment is the next in order, without

@@ -186,7 +186,7 @@ class Table:
                 and is_shaped
                 and (
                     (end.plain_acks if not length else end.plain_cut if is_cut else end.plain_text)
-                    or (is_fast and end.connection.begin_short_way(end, ack, when, stop - head, length, size))
+                    or (is_fast and end.connection.begin_short_way(end, ack, stop - head, length, size, when))
                 )
                 and (brief is None or brief(end, number, when, octets, head, stop, length, ack, bits, window))
             ):
