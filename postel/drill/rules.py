@@ -15,7 +15,7 @@ from postel.times import MILLISECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, RST, SYN, URG
 
-_PATIENCE: Final = 500 * MILLISECOND  # an ACK may not be delayed for longer: MUST-40
+_PATIENCE: Final = 500 * MILLISECOND  # an ACK may not be delayed for longer (RFC 9293, MUST-40)
 
 
 @dataclass(frozen=True, slots=True)

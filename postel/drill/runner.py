@@ -83,7 +83,7 @@ class Outcome:
 def run(script: Script, profile: Profile, *, witness: Witness | None = None) -> Outcome:
     """Run a script against Postel. The outcome is always the same, on any machine.
 
-    ``witness`` records packets, states and timers.
+    ``witness`` is an observer that learns of packets, states and timers.
     """
     return judge(script, lambda ends: Virtual(ends, profile, witness))
 

@@ -2,7 +2,7 @@
 
 The experiment of the claim ``three-way`` is the function ``three_way`` of one of the modules below. It takes
 a `Bench`, makes its runs there, and returns the `Verdict` of what was seen. Some experiments have keyword
-arguments: with these the tests make the claim false, and so show that the experiment would notice.
+arguments. The tests pass values with which the claim is false, and check that the experiment notices it.
 """
 
 from collections.abc import Callable
@@ -94,7 +94,7 @@ class Report:
         return self.verdict is self.claim.verdict
 
     def conclusion(self, language: str) -> str:
-        """Return the verdict as a sentence; where it isn't that of the table, with both."""
+        """Return the verdict as a sentence, which also has the table's verdict if that differs."""
         said, claim = words(), self.claim
         key = "conclusion" if self.agrees else "otherwise"
         found, verdict = (said[str(which)][language] for which in (self.verdict, claim.verdict))

@@ -27,13 +27,13 @@ from postel.wire.segment import ACK, FIN, RST, SYN, Segment
 
 ACTIVE = [FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT, CLOSED]
 PASSIVE = [CLOSE_WAIT, LAST_ACK, CLOSED]
-_BUSY = 50 * MILLISECOND  # the second user closes so long after it heard of the first FIN
+_BUSY = 50 * MILLISECOND  # time from the arrival of the first FIN to the second user's close
 
 
 def close_in_turn(scene: Scene, *, first: str = "client", pause: int = _BUSY) -> None:
     """Open a connection, and close it one side after the other.
 
-    The ``first`` side closes; the other one closes ``pause`` microseconds after it heard of that.
+    The ``first`` side closes; the other one closes ``pause`` microseconds after that FIN has arrived.
     """
     client, peer = scene.open()
     one, other = (client, peer) if first == "client" else (peer, client)
@@ -87,7 +87,7 @@ def half_close(bench: Bench, *, released: bool = False) -> Verdict:
 
 
 def always_four(bench: Bench, *, prompt: bool = True) -> Verdict:
-    """Close with a server that closes at once, and with one that is busy: three segments, and four."""
+    """Close with a server that closes at once, which takes three segments, and with a busy one: four."""
     three = bench.scene("nothing left")
     three.server.is_prompt = prompt
     close_in_turn(three, pause=0)
@@ -98,7 +98,7 @@ def always_four(bench: Bench, *, prompt: bool = True) -> Verdict:
 
 
 def why_not_three(bench: Bench, length: int = 8000) -> Verdict:
-    """Close while the server has data left to send, and while it has none: its FIN goes with the ACK then."""
+    """Close while the server has data left to send, and while it has none: then its ACK carries the FIN."""
     left = bench.scene("plain", config=DEFAULT, server=replace(DEFAULT, initial_window=2))
     left.server.is_prompt = True
     client, peer = left.open()
@@ -132,7 +132,7 @@ def ack_stops_fin(bench: Bench, losses: int = 1) -> Verdict:
         client, peer = scene.open()
         scene.treat(of_bare_ack, *[DROP] * lost, sender="server")
         client.close()
-        # The default binds this turn's end; mypy can't infer its type.
+        # The default is the end of this run of the loop; mypy can't infer its type.
         scene.wait(lambda end=peer: end.has_ended)  # type: ignore[misc]
         scene.run(10 * SECOND)
         peer.close()
@@ -191,7 +191,7 @@ def rst_aborts(bench: Bench, *, orderly: bool = False) -> Verdict:
 
 
 def fin_wait_2_waits(bench: Bench, orphan_timeout: int = MINUTE) -> Verdict:
-    """Never close the server's side: the client stays in FIN-WAIT-2, unless no program holds the socket."""
+    """Never close the server's side: the client stays in FIN-WAIT-2, unless its socket was released."""
     states: list[State] = []
     for title in ("plain", "not held"):
         scene = bench.scene(title, config=replace(DEFAULT, orphan_timeout=orphan_timeout))

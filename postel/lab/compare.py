@@ -105,7 +105,7 @@ def one_connection_many_requests(bench: Bench, requests: int = 3) -> Verdict:
         scene.server.serves = _serve
         for _ in range(requests // each):
             client = scene.client.connect(scene.server)
-            # The defaults bind this turn's values; mypy can't infer their types.
+            # The defaults are the values of this run of the loop; mypy can't infer their types.
             scene.wait(lambda end=client: end.is_open)  # type: ignore[misc]
             for number in range(1, each + 1):
                 client.send(_GET)

@@ -53,7 +53,7 @@ def congestion_avoidance(bench: Bench, losses: int = 1) -> Verdict:
         scene.run(SECOND)
         scene.treat(of_data, *[PASS] * 12, *[DROP] * losses)
         client.send(bytes(220 * _MSS))
-        scene.run(6 * scene.way)  # the loss, its repair, and the first round trip after both
+        scene.run(6 * scene.way)  # three round trips: before the loss, with the loss, with the retransmission
         windows = _pass_rounds(scene, client, 6)
         scene.run(SECOND)
         grows.append({after - before for before, after in pairwise(windows)})
@@ -61,7 +61,7 @@ def congestion_avoidance(bench: Bench, losses: int = 1) -> Verdict:
 
 
 def _pass_rounds(scene: Scene, end: End, count: int) -> list[int]:
-    """Let so many round trips pass, and return the congestion window in each; the ladder tells it, too."""
+    """Let ``count`` round trips pass. Return the congestion window in each, and write it to the ladder."""
     windows = []
     for _ in range(count):
         scene.run(scene.way)

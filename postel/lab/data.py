@@ -14,7 +14,7 @@ from postel.wire.address import Endpoint, parse
 from postel.wire.segment import PSH, URG, Segment
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: server\r\n\r\n"
-_IN_TEXT = 8 * 300  # number of a bit of the packet, which lies in its payload
+_IN_TEXT = 8 * 300  # number of a bit in the packet, one that lies in the payload
 
 
 def of_data(segment: Segment) -> bool:

@@ -18,7 +18,7 @@ _WORD: Final = re.compile(r"[0-9a-z][0-9a-z+]*(?:[-_/][0-9a-z+]+)*|[\u3400-\u9ff
 _EMPTY: Final = re.compile(
     "an?|and|are|does|do|for|how|in|is|it|of|on|or|that|the|to|what|when|which|why|with"
 )
-_PART: Final = 1 / 2  # of the pairs of characters of a Chinese word
+_PART: Final = 1 / 2  # share of a Chinese word's pairs of characters that a text must have
 _EMPTY_CHINESE: Final = re.compile(
     "为什么|为何|是什么|什么是|什么|怎么办|怎么|如何|多少|请问|原理|过程|作用|区别|[吗呢的了和与是]"
 )
@@ -78,13 +78,13 @@ def _everything(claim: Claim) -> str:
 
 
 def _share(wanted: list[str], text: str) -> float:
-    """Return how well a text has all the words: 1 for each of them as it is, 0 where one is missing."""
+    """Return how well a text matches: the mean of `_share_of` over the words, or 0 where one is missing."""
     shares = [_share_of(word, text) for word in wanted]
     return sum(shares) / len(shares) if all(shares) else 0
 
 
 def _share_of(word: str, text: str) -> float:
-    """Return 1 where a text has a word, less where it has a part of a Chinese one, else 0."""
+    """Return 1 where a text has the word, or the share of a Chinese word's pairs that it has, else 0."""
     if _is_in(word, text):
         return 1
     pairs = ["".join(pair) for pair in pairwise(word)] if word[0] >= "\u3400" else []

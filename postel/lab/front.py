@@ -61,10 +61,10 @@ class Front(StandIn):
         return super().next_packet(now)
 
     def opens(self, connection: Connection, now: int) -> None:
-        """Note that a user called connect and nothing was sent yet; subclasses change numbers here."""
+        """Do nothing. Called after a user's connect, before the SYN is sent; subclasses change the ISS."""
 
     def _note(self, octets: bytes, *, arrived: bool) -> None:
-        """Append the variables of the connection that a packet belongs to."""
+        """Append a `Note` with the variables of the connection that a packet belongs to."""
         connection = self.connection_of(octets, arrived=arrived)
         self._notes.append(Note(self.name, arrived, {} if connection is None else connection.variables()))
 
@@ -109,7 +109,7 @@ class OpensOnSyn(Front):
         if sent.tsval != ABSENT:
             answer.tsval, answer.tsecr = sent.tsecr, 0
         self.trace.remark(child.local, child.remote, remark("hasty"), now)
-        connections._give_to_child(entry, answer, b"", now)  # noqa: SLF001 - likewise
+        connections._give_to_child(entry, answer, b"", now)  # noqa: SLF001 - as above
 
 
 class TakesAnyAck(Front):
@@ -139,7 +139,7 @@ class CountsFromTheClock(Front):
 
 
 class NeverProbes(Front):
-    """Host without window probes: nothing leaves it while the peer's window is closed, but bare ACKs."""
+    """Host without window probes: nothing leaves it while the peer's window is closed, except bare ACKs."""
 
     def _next(self, now: int) -> bytes | None:
         """Return the host's next packet that doesn't probe a closed window."""

@@ -66,7 +66,7 @@ def stale_syn(bench: Bench) -> Verdict:
 def _late_syn(scene: Scene) -> int:
     """Delay the first SYN by three seconds, and return how many connections the server's user was given.
 
-    The connection ends before that, by the repeated SYN.
+    The client repeats its SYN, which opens the connection. That connection ends before the first SYN arrives.
     """
     scene.treat(of_syn, deliver_after(3 * SECOND))
     client, peer = scene.open()
@@ -80,7 +80,7 @@ def _late_syn(scene: Scene) -> int:
 
 
 def syn_lost(bench: Bench, config: Config = DEFAULT) -> Verdict:
-    """Lose two SYNs, then all of them, and check the times between them and the error."""
+    """Lose two SYNs, in a second run all of them, and check the times between SYNs and the final error."""
     scene = bench.scene(config=config)
     scene.treat(of_syn, DROP, DROP)
     client, _ = scene.open()
@@ -124,7 +124,7 @@ def third_ack_lost(bench: Bench, server: type[Front] = Front) -> Verdict:
         scene.treat(of_third, DROP, sender="client")
         scene.server.listen()
         client = scene.client.connect(scene.server)
-        # The defaults bind this turn's values; mypy can't infer their types.
+        # The defaults are the values of this run of the loop; mypy can't infer their types.
         scene.wait(lambda end=client: end.is_open)  # type: ignore[misc]
         scene.run(2 * scene.way)
         half = [state for _, _, state in scene.server.host.connections()] == [SYN_RECEIVED]

@@ -18,7 +18,7 @@ from postel.tcp.config import AUTOMATIC, DEFAULT, KIBIBYTE, MEBIBYTE, Config
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 
 DELAY: Final = 10 * MILLISECOND  # one way
-_HELD_BACK: Final = 3  # a packet that others are to overtake takes so many times as long
+_HELD_BACK: Final = 3  # a packet that others shall overtake takes this many times as long
 _UNITS: Final = {
     "": 1,
     "us": 1,
@@ -86,7 +86,7 @@ class Interference:
         return told
 
     def _decide(self, option: str, numbers: str, verdict: Verdict) -> None:
-        """Give packets their fate by number; raises `ArgumentError` where one has another fate already."""
+        """Set ``verdict`` for packets by their numbers; raises `ArgumentError` where one has another."""
         for number in _numbers(option, numbers):
             if self.verdicts.setdefault(number, verdict) != verdict:
                 raise ArgumentError(option, number, "numbers of packets that no other option names")

@@ -20,9 +20,9 @@ _APART = 1 << 20  # numbers of one moment that are so far apart don't come from 
 
 
 def random_isn(bench: Bench, client: type[Front] = Front) -> Verdict:
-    """Compare initial sequence numbers of three pairs at one moment, by the clock alone, and of one pair.
+    """Compare initial sequence numbers (ISNs) of three connections that are opened at the same moment.
 
-    That pair of sockets is used twice.
+    In the second run a clock alone gives the ISNs. In the third, one pair of sockets is connected twice.
     """
     plain, clock = (
         bench.scene(fronts=(client, Front)),

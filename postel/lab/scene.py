@@ -40,8 +40,8 @@ _REMARKED: Final = ("connect", "opened", "accept", "shutdown")  # calls that the
 class Call:
     """What a user did, or was told, at one moment.
 
-    ``name`` is the call. ``count`` is a number of octets, or a listener's backlog. ``order`` puts it between
-    the packets of the trace.
+    ``name`` is the call. ``count`` is a number of octets, or a listener's backlog. ``order`` is the
+    number of the trace's latest packet, after which the call was made.
     """
 
     when: int
@@ -57,13 +57,13 @@ class Call:
 class End:
     """User of one end of a connection; ``connection`` is None where connect raised an error.
 
-    ``received`` are the time and the data of each receive. The times are NEVER until what they tell has
-    happened: the connection was opened, the peer's FIN was heard of, the connection was closed, urgent data
-    was announced.
+    ``received`` are the time and the data of each receive. Four more times are NEVER until the event happens:
+    ``opened_at`` (the connection was opened), ``ended_at`` (the peer's FIN arrived), ``closed_at`` (the
+    connection was closed), ``urgent_at`` (urgent data was announced).
     """
 
     def __init__(self, machine: "Machine", connection: Connection | None) -> None:
-        """Take a connection of ``machine``."""
+        """Make the user of a connection of ``machine``."""
         self.machine = machine
         self.connection = connection
         self.received: list[tuple[int, bytes]] = []
@@ -174,7 +174,7 @@ class Postbox:
     """User of a UDP socket; ``received`` are time, data and sender of each datagram."""
 
     def __init__(self, machine: "Machine", socket: DatagramSocket) -> None:
-        """Take a socket of ``machine``."""
+        """Make the user of a UDP socket of ``machine``."""
         self.machine = machine
         self.socket = socket
         self.received: list[tuple[int, bytes, Endpoint]] = []
@@ -407,9 +407,9 @@ class Scene:
         self.world.run(self.world.now + length)
 
     def treat(self, which: Callable[[Segment], bool], *verdicts: Verdict, sender: str = "") -> None:
-        """Decide the fate of the first, second, … segment for which ``which(segment)`` is true.
+        """Apply the first verdict to the first segment for which ``which(segment)`` is true, and so on.
 
-        Of all senders, or of the host ``sender`` only.
+        Only segments from the host ``sender`` count; without ``sender``, those from all hosts.
         """
         left = list(verdicts)
 

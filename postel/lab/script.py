@@ -28,7 +28,7 @@ _SOCKET: Final = f"socket(..., SOCK_STREAM, IPPROTO_TCP) = {_FD}"
 
 
 def write(scene: Scene, host: str, title: str) -> str:
-    """Return the script of a host's side; raises `ArgumentError` where the run can't be told as one."""
+    """Return the script of a host's side; raises `ArgumentError` where the run can't be written as one."""
     machine = next((found for found in (scene.client, scene.server) if found.name == host), None)
     flows = [flow for flow in scene.trace.flows if any(packet.segment for packet in flow.packets)]
     if machine is None or len(flows) != 1 or len(flows) != len(scene.trace.flows):

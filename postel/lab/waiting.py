@@ -137,7 +137,10 @@ def _time_in_time_wait(scene: Scene) -> int:
 
 
 def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
-    """Open the same pair again during TIME-WAIT: of the client, of the server, and by RFC 793's rules."""
+    """Connect the same pair of endpoints again while one end is in TIME-WAIT.
+
+    It is the client's end in the first run and the server's in the others, the third by RFC 793's rules.
+    """
     as_in_793 = replace(DEFAULT, time_wait_reuse=False, time_wait_challenge=False)
     busy = bench.scene("client first")
     # Half a second: after a whole one, a larger timestamp would allow the connection (RFC 6191).
@@ -189,14 +192,14 @@ def why_two_msl(bench: Bench, msl: int = SECOND) -> Verdict:
 
 
 def _waiting(half: int) -> Config:
-    """Return a configuration of which TIME-WAIT lasts twice ``half``, with FIN repeated by RTO alone."""
+    """Return a configuration: TIME-WAIT lasts 2 × ``half``, and only the RTO timer repeats a FIN."""
     return replace(DEFAULT, msl=half, tail_probe=False)
 
 
 def _meets_late_fin(scene: Scene, msl: int, *, losses: int = 0) -> bool:
-    """Lose the last ACK, and delay the repeated FIN by nearly ``msl``, after ``losses`` more that are lost.
+    """Lose the last ACK and then ``losses`` repeated FINs, and delay the next FIN by nearly ``msl``.
 
-    Returns whether TIME-WAIT still acknowledged the FIN: without RST, in the end.
+    Returns whether the end in TIME-WAIT still acknowledged that FIN, and sent no RST.
     """
     client, peer = scene.open()
     scene.run(SECOND)

@@ -39,7 +39,10 @@ class Agenda:
         call: Callable[[], object] | None = None,
         sender: str = "",
     ) -> None:
-        """Put an arrival of ``packet`` from ``sender``, or a call, or without both a wake-up of ``node``."""
+        """Add an entry at the time ``when``.
+
+        It is the arrival of ``packet`` from ``sender``, or a ``call``, or else a wake-up of ``node``.
+        """
         self.order += 1
         heappush(self.heap, (when, self.order, node, packet, call, sender, self.now))
 

@@ -132,7 +132,7 @@ class Attachment(Nothing):
         self.turn()
 
     def _ready(self) -> None:
-        """Let the clock call `_look` soon. The link calls this, perhaps while another attachment turns."""
+        """Let the clock call `_look` soon. The link calls this, also during another attachment's `turn`."""
         if not self._is_called and self.error is None:
             self._is_called = True
             self._clock.at(self._clock.now, self._look)
@@ -142,10 +142,13 @@ class Attachment(Nothing):
         self.turn()
 
     def _end(self, error: LinkError) -> None:
-        """Stop, because the link has ended. Raises ``error``, unless ``ended`` was given, which is called."""
+        """Pass on the host's last events, and close the link, because it has ended.
+
+        Then calls ``ended(error)``; where no ``ended`` was given, raises ``error``.
+        """
         while self.host.next_packet(self._clock.now) is not None:
             pass  # the host gives events only after the packets that precede them were taken
-        self._tell_events(self._clock.now)  # such as a reset that arrived in the last packets
+        self._tell_events(self._clock.now)  # such as a peer's RST that arrived in the last packets
         self._junction.release()
         self.error = error
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Host of a world with its name and paths, and the object that the network finds in the host's place."""
+"""Node of a world: a host with its name and paths, and the object that gets the network's packets for it."""
 
 from collections import deque
 from collections.abc import Callable
@@ -47,10 +47,11 @@ class Node:
         number: int,
         rung: list[Bell],
     ) -> None:
-        """Make a node and its host.
+        """Make a node and its first host.
 
-        ``make`` makes a host with the given observer, now and after each crash. ``rung`` is the world's list
-        of bells of hosts that were called.
+        ``make`` makes a host with the given observer, now and at each `restart`. ``rung`` is a list of the
+        world. The host adds its `Bell` to the list when it may have packets to send or events to report, for
+        example after a user's call, so that the world needn't ask each host.
         """
         self.name = name
         self.number = number
@@ -61,7 +62,7 @@ class Node:
         self._on_crash: Callable[[], None] | None = None
         self.is_crashed = False
         self.pauses: dict[ActiveFault, None] = {}  # the faults that pause the host
-        # Microseconds for each packet, by fault: the last one counts
+        # Microseconds that the host takes for a packet, by the fault that slows it; the latest fault counts
         self.slowness: dict[ActiveFault, int] = {}
         self.takes_at_once = True
         self.waiting: deque[Undelivered] = deque()  # packets that came while it is paused
@@ -95,7 +96,10 @@ class Node:
         self.takes_at_once = not (self.is_crashed or self.pauses or self.slowness or self.free_at > now)
 
     def crash(self) -> None:
-        """Remove the host, so that the node has none and loses all packets."""
+        """Let the node lose all packets from now on, because its host has crashed.
+
+        The observer learns no more of the host, and the ``on_crash`` given to `front` is called.
+        """
         if self._voice is not None:
             self._voice.fall_silent()
         on_crash, self._on_crash = self._on_crash, None
@@ -117,10 +121,10 @@ class Node:
         self.takes_at_once = not self.slowness
 
     def front(self, stack: Stack, on_crash: Callable[[], None] | None, *, hears_later: bool) -> None:
-        """Let ``stack`` stand between the network and the host."""
+        """Let ``stack`` get the network's packets instead of the host. A crash calls ``on_crash()``."""
         self.stack = stack
         self.hears_later = hears_later
         self.rings = getattr(stack, "rings", False)
-        # A driver serves its host without being asked, so calls of the host need not ring the bell
+        # If `stack` itself asks the world to take its output, calls of the host need not ring the bell
         self.host.bell.is_rung, self.host.bell.rung = False, None if self.rings else self._rung
         self._on_crash = on_crash

@@ -22,23 +22,26 @@ PAUSED_QUEUE: Final = 500  # number of packets that wait for a paused host, as i
 
 
 class Running:
-    """Steps of a world. ``nodes`` are its hosts on paths, and ``attachments`` are its hosts on links.
+    """Steps of a world: they take entries from the agenda, and serve the hosts.
 
-    ``rung`` has the bells of the hosts that were called since the last `pump`.
+    ``nodes`` are the hosts that the world's own paths join (`World.path`). ``attachments`` are the hosts that
+    send over a `postel.links.Link` instead (`World.attach`). A host has a `Bell`, and adds it to ``rung``
+    when it may have packets to send or events to report. `pump` serves the hosts of these bells.
     """
 
     def __init__(self, agenda: Agenda, carrier: Carrier, witness: Witness | None) -> None:
         """Begin without hosts."""
         self.nodes: dict[Host, Node] = {}
         self.attachments: list[Attachment] = []
-        self.rung: list[Bell] = []  # bells of the hosts that were called since the last `pump`
-        self._watched: dict[Node, None] = {}  # hosts with an object in front that doesn't ring
+        self.rung: list[Bell] = []  # bells of the hosts that the next `pump` serves
+        # Hosts that each `pump` serves, because the object in front of the host adds no bell to `rung`
+        self._watched: dict[Node, None] = {}
         self._agenda = agenda
         self._carrier = carrier
         self._witness = witness
 
     def hears(self, octets: bytes) -> None:
-        """Tell the `Witness` that a host is about to be given this packet."""
+        """Tell the world's observer, a `Witness`, that a host is about to be given this packet."""
         if self._witness is not None:
             self._witness.packet_arrived(octets, self._agenda.now)
 
@@ -52,7 +55,7 @@ class Running:
         return self._agenda.due()
 
     def handle_timeout(self, now: int) -> None:
-        """Let everything happen that is due at ``now``."""
+        """Let everything happen that is due at ``now``, and set the clock to ``now``."""
         self.pump()
         while (entry := self._agenda.pop(now)) is not None:
             self._step(entry)
@@ -82,17 +85,17 @@ class Running:
         if self.rung or self._watched or node.pauses:
             return False
         self._carrier.send(node, octets)
-        if self.rung:  # a rule has called a host
+        if self.rung:  # a rule of `World.rules` has called a method of a host
             self.pump()
         return True
 
     def ask(self, node: Node) -> None:
-        """Take packets from the object in front of a host, once the packets of other hosts were taken."""
+        """Send the packets of the object in front of a host, and those of all other hosts that have some."""
         self.rung.append(node.host.bell)
         self.pump()
 
     def pump(self) -> None:
-        """Serve the hosts that were called: send their packets, and tell their applications of events."""
+        """Serve hosts that may have output: send their packets, and pass events to their applications."""
         if self._watched:
             for node in sorted(self._watched, key=_number):
                 self._pump(node)
@@ -105,7 +108,7 @@ class Running:
                 raise
 
     def _answer(self, owners: set[object]) -> None:
-        """Serve the hosts of bells that have rung, in the order of their creation, whichever rang first."""
+        """Serve these hosts: first those on paths, in the order of their creation, then those on links."""
         nodes = [owner for owner in owners if isinstance(owner, Node)]
         for node in sorted(nodes, key=_number) if len(nodes) > 1 else nodes:
             self._pump(node)
@@ -116,7 +119,7 @@ class Running:
                     attachment.host.bell.is_rung = False
 
     def watch(self, node: Node) -> None:
-        """Note that another object receives the packets of the host now."""
+        """Note that another object receives the packets of the host now, and let `pump` serve the host."""
         if node.stack is node.host or node.rings:
             self._watched.pop(node, None)
         else:
@@ -124,7 +127,7 @@ class Running:
         node.host.bell.ring()
 
     def attach(self, attachment: Attachment) -> None:
-        """Add a host on a link. When its bell rings, `pump` serves this host, too."""
+        """Add a host on a link, which `pump` then serves, and remove those that have ended."""
         self.attachments = [*(other for other in self.attachments if other.error is None), attachment]
         bell = attachment.host.bell
         bell.owner, bell.rung, bell.is_rung = attachment, self.rung, False
@@ -210,7 +213,7 @@ class Running:
             self._witness.intercepted(packet.sender, node.name, packet.octets, packet.sent_at, why)
 
     def _wake(self, node: Node, when: int) -> None:
-        """Let a host do what is due at the time ``when``.
+        """Let a host do what is due at the time ``when``, and then send its packets.
 
         A timer that was moved leaves its old entry in the heap. At such an entry nothing is due, and the
         clock keeps its time.

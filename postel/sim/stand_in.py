@@ -42,7 +42,7 @@ class StandIn:
     """
 
     def __init__(self, stack: Stack) -> None:
-        """Stand in front of ``stack``."""
+        """Make an object that passes everything on to ``stack``."""
         self.stack: Stack = stack
 
     @property

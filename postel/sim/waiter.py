@@ -60,7 +60,7 @@ class Waiter(BaseSelector):
         return key
 
     def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
-        """End to wait for a wire or a descriptor."""
+        """Stop waiting for a wire or a descriptor."""
         if _is_wire(fileobj):
             return self._keys.pop(fileobj)
         key = self._real.unregister(fileobj)
@@ -82,9 +82,9 @@ class Waiter(BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Let the world go on until the loop has something to do.
 
-        If nothing else is ready, pumps are called here: to look at their wires, or because their timer is
-        due. That costs less than a turn of the loop, and often makes no task ready. Raises NothingLeft,
-        TimeLimitReached, BusyLoop.
+        A pump is the callback by which `postel.aio` drives a host. If nothing else is ready, pumps are called
+        here: to look at their wires, or because their timer is due. That costs less than a turn of the loop,
+        and often makes no task ready. Raises NothingLeft, TimeLimitReached, BusyLoop.
         """
         self._count_turn()
         ready = self._ready()
@@ -130,7 +130,7 @@ class Waiter(BaseSelector):
         return ready + self._real.select(0) if self._descriptors > 1 else ready
 
     def _last_look(self) -> list[tuple[SelectorKey, int]]:
-        """Look whether another thread has woken the loop. Raises NothingLeft if not."""
+        """Return what another thread has made ready. Raises NothingLeft if nothing is ready."""
         found = self._real.select(0)
         if not found:
             raise NothingLeft(

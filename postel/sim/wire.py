@@ -37,7 +37,7 @@ class Wire(Link):
         self._running, self._node = world._running, world._one(host)  # noqa: SLF001 - of this package
 
     def attached(self, routes: Routes) -> None:
-        """Stand in front of the host, once the network uses the wire.
+        """Let the wire get the packets for the host, because a network uses the wire now.
 
         Raises ArgumentError for another host.
         """

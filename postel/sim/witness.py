@@ -53,32 +53,32 @@ class Voice(Observer):
         self._listener = None
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
-        """Pass a change of state on."""
+        """Pass on that a connection changed its state."""
         if self._listener is not None:
             self._listener.state_changed(local, remote, before, after, now)
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
-        """Pass a segment on that was sent."""
+        """Pass on that a segment was sent."""
         if self._listener is not None:
             self._listener.segment_sent(local, remote, segment, now)
 
     def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
-        """Pass a segment on that arrived."""
+        """Pass on that a segment arrived."""
         if self._listener is not None:
             self._listener.segment_arrived(local, remote, segment, now)
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
-        """Pass a timer on that expired."""
+        """Pass on that a timer expired."""
         if self._listener is not None:
             self._listener.timer_expired(local, remote, timer, now)
 
     def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
-        """Pass a decision on."""
+        """Pass on that a connection made a decision."""
         if self._listener is not None:
             self._listener.decided(local, remote, decision, now)
 
     def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
-        """Pass an error of the peer on."""
+        """Pass on that the peer made an error."""
         if self._listener is not None:
             self._listener.peer_erred(local, remote, error, now)
 

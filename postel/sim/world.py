@@ -25,8 +25,8 @@ next, and 2MSL take as long as a microsecond. `World.run` repeats this step::
                                      v
                the host's next deadline goes into the heap
 
-The application of one host may call another host. A host that was called rings (`Host.bell`). All hosts that
-rang are served before the next entry, in the order in which they were made, whichever rang first.
+The application of one host may call another host. A host that was called adds itself to a list, by its bell
+(`Host.bell`). All hosts on the list are served before the next entry, in the order in which they were made.
 
 Some details:
 

@@ -23,9 +23,9 @@ from postel.times import MINUTE
 
 __all__ = ["CheckFailed", "check_congestion"]
 
-# Share of the octets in flight: after a mark, RFC 8511 keeps as much as this of CUBIC's window
+# Part of CUBIC's window that RFC 8511 keeps after a congestion mark; also the default of ``share``
 LARGEST_SHARE: Final = 0.85
-ABC_LIMIT: Final = 8  # segments of one ACK that count without pacing (RFC 9406, 4.3); RFC 3465 has 2
+ABC_LIMIT: Final = 8  # limit in segments of the growth for one ACK without pacing (L in RFC 9406, 4.3)
 ROUNDS: Final = 30
 
 

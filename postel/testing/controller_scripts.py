@@ -191,7 +191,7 @@ class Script:
         self.call("marked", flight=flight)
 
     def time_out(self, *, again: bool) -> None:
-        """Let the retransmission timer expire; ``again``: not for the first time for the same octets."""
+        """Let the retransmission timer expire. ``again`` says that it expired for the same octets before."""
         flight = self.control.window
         self.now += SECOND
         if not again:
@@ -199,7 +199,7 @@ class Script:
         self.call("timed_out", flight=flight, again=again)
 
     def undo(self, limit: int) -> None:
-        """Let the last reduction turn out to have been needless."""
+        """Tell the controller that the last reduction was needless."""
         self.deliver(SMSS, max(SMSS, self.control.window), in_use=False)
         self.observe()
         self.call("undo", limit=limit)

@@ -279,17 +279,20 @@ class Scene:
         return self.drain()
 
     def sends(self, data: bytes, *, urgent: bool = False) -> list[str]:
-        """Queue ``data`` with SEND (3.10.2). Returns the segments that are then sent."""
+        """Queue ``data`` with SEND (RFC 9293, 3.10.2). Returns the segments that are then sent."""
         return self.does(self.connection.send, data, urgent=urgent)
 
     def reads(self, limit: int = 1 << 30) -> bytes:
-        """Read up to ``limit`` octets with RECEIVE (3.10.3). `drain` returns the window update, if any."""
+        """Read up to ``limit`` octets with RECEIVE (RFC 9293, 3.10.3).
+
+        `drain` then returns the window update, if any.
+        """
         data = self.connection.receive(limit, self.now)
         check(self.tcb)
         return data
 
     def closes(self) -> list[str]:
-        """Call CLOSE (3.10.4). Returns the segments that are then sent."""
+        """Call CLOSE (RFC 9293, 3.10.4). Returns the segments that are then sent."""
         return self.does(self.connection.close)
 
     def releases(self) -> list[str]:
@@ -297,7 +300,7 @@ class Scene:
         return self.does(self.connection.release)
 
     def aborts(self) -> list[str]:
-        """Call ABORT (3.10.5). Returns the segments that are then sent."""
+        """Call ABORT (RFC 9293, 3.10.5). Returns the segments that are then sent."""
         return self.does(self.connection.abort)
 
     def events(self) -> list[str]:
