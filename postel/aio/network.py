@@ -504,7 +504,7 @@ class Network:
         """Forget a transport that has ended."""
         self._transports.discard(transport)
         if self._error is not None and self._running is not None:
-            self._running.wake()  # `close` checks after each turn of the pump whether transports are left
+            self._running.wake()  # `close` checks whether transports are left each time the pump has run
 
     def forget_server(self, server: Server) -> None:
         """Forget a server that has closed."""

@@ -244,7 +244,7 @@ class Pump:
             self.loop.call_soon_threadsafe(self._look_at_link, context=self._context)
 
     def _look_at_link(self) -> None:
-        """Read a link that has called `Link.notify`."""
+        """Read a link that has called `Link.notify`, and make a turn (send packets, deliver events)."""
         # Set before the link is read: a later `notify` must schedule another reading
         self._is_notified = False
         if self._stopped:
@@ -256,7 +256,7 @@ class Pump:
         self.turn()
 
     def _link_is_readable(self) -> None:
-        """Read a link that has a readable descriptor. The loop calls this."""
+        """Read a link that has a readable descriptor, and make a turn. The loop calls this."""
         try:
             self._exchange.read_link()
         except LinkError as error:

@@ -175,7 +175,7 @@ class Server(asyncio.AbstractServer):
         self._pump.wake()
 
     def _serve(self, connection: Connection) -> None:
-        """Make protocol and transport for a connection."""
+        """Make protocol and transport for a connection. Reset it if the program's factory fails."""
         context = self._context.copy()
         try:
             protocol = context.run(self._factory)

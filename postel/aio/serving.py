@@ -51,7 +51,7 @@ class Served:
         self._network.orphan(connection)
 
     def forget(self, transport: Transport) -> None:
-        """Forget a transport that has ended."""
+        """Let the network forget a transport that has ended, and the server subtract it from its count."""
         self._network.forget(transport)
         self._server._detach(*self._told(transport))
 

@@ -289,7 +289,10 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pause_protocol_if_high()
 
     def _flush(self) -> None:
-        """Send the backlog, as far as there is room, and let the protocol write again."""
+        """Send the backlog, as far as there is room. At the low-water mark, let the protocol write again.
+
+        Resets the connection if it takes no data because of an error.
+        """
         if not self._backlog.size:
             return
         try:
@@ -305,7 +308,10 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._finish_writing()
 
     def _finish_writing(self) -> None:
-        """Send the FIN if the program asked for it, because the connection has all data now."""
+        """End the sending if the program asked for it, because the connection has all data now.
+
+        After `write_eof` a FIN is sent; after `close` TCP gets the connection, without this transport.
+        """
         if self._closing:
             self._release()
         elif self._eof_written:
@@ -388,7 +394,10 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._pump.wake()
 
     def end(self, error: OSError | None) -> None:
-        """End the transport, because the connection has ended. The protocol gets all received data first."""
+        """End the transport, because its connection or the link has ended. Received data is delivered first.
+
+        A connection that is still open, at the end of the link, is aborted.
+        """
         if self._lost or self._end is not _NOT_ENDED:
             return
         self._end = None if error is None else renewed(error)
@@ -427,7 +436,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         return self._connection.has_peer_ended and not self._connection.readable and not self._eof_told
 
     def _lose(self, error: BaseException | None) -> None:
-        """End the transport. TCP still delivers the data that the connection has."""
+        """End the transport, and schedule ``connection_lost``. TCP still delivers the data that it has."""
         if self._lost:
             return
         self._lost = self._closing = True
@@ -440,7 +449,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.loop.call_soon(self._tell_lost, error, context=self._context)
 
     def _tell_lost(self, error: BaseException | None) -> None:
-        """Call ``connection_lost``, and forget the transport."""
+        """Call the protocol's ``connection_lost``, and let the network forget this transport."""
         protocol, self._protocol = self._protocol, _NOBODY
         try:
             protocol.connection_lost(cast(Exception | None, error))

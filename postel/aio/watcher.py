@@ -30,7 +30,7 @@ class Watcher:
         self._is_scheduled = False
 
     def look(self) -> None:
-        """Schedule the handle where the socket has become ready."""
+        """Schedule the handle for the loop's next round, if the socket is ready."""
         if (
             not self._is_scheduled
             and self.handle is not None
@@ -40,7 +40,7 @@ class Watcher:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        """Run the handle, where the socket is still ready."""
+        """Run the handle if the socket is still ready, and schedule it again for as long as it stays so."""
         self._is_scheduled = False
         if self.handle is None or not self._sock.is_ready(to_write=self._to_write):
             return

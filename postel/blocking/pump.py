@@ -92,7 +92,7 @@ class Channel(ABC):
         """End the socket: the network has ended, and the program's calls raise ``error`` from now on."""
 
     def look(self) -> None:
-        """Find out whether the socket has ended.
+        """Find out whether the socket has ended, and act on that, as the subclass says.
 
         Called when a copy of the program's descriptor was closed, and after each turn while the channel is in
         `PumpThread.lingering`.
@@ -301,12 +301,13 @@ class PumpThread:
             channel.look()
 
     def _answer(self, ready: list[tuple[int, int]]) -> None:
-        """Look at each descriptor that is ready, and make the calls of other threads."""
+        """Let each channel with a ready descriptor move its data, and make the calls of other threads."""
         for descriptor, mask in ready:
             if descriptor == self._exchange.descriptor:
                 self._is_link_ready = True
             elif descriptor == self._bell_descriptor:
-                # Silence comes before the calls are made, so that a call which is added later rings again
+                # Another thread wrote to this descriptor to wake the pump. It is made unreadable before the
+                # calls are made, so that a call which is added later wakes the pump again
                 self._bell.silence()
             elif (channel := self._watched.get(descriptor)) is not None:
                 channel.ready(mask)
@@ -322,7 +323,7 @@ class PumpThread:
     # The link
 
     def _link_is_ready(self) -> None:
-        """Let the pump look at the link.
+        """Wake the pump's thread, if need be, to read the link.
 
         The link calls this as the function given to `Link.notify`, in any thread, perhaps during a turn.
         """
@@ -347,7 +348,10 @@ class PumpThread:
             channel.network_closes(aborted)
 
     def _finish(self, failure: OSError) -> None:
-        """End everything: afterwards no thread waits for ever, and no descriptor is left open."""
+        """End all sockets, connections and calls with ``failure``, and close the pump's descriptors.
+
+        Afterwards no thread waits for ever, and no descriptor is left open.
+        """
         failure.__traceback__ = None
         with self._gate:
             self._end = failure

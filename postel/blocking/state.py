@@ -115,7 +115,7 @@ class SocketState:
         return channel, theirs
 
     def closed(self) -> None:
-        """Look whether the socket has ended, after a copy of the descriptor was closed.
+        """End the socket, after a copy of its descriptor was closed, if nothing can use the socket any more.
 
         The channel would also learn that the last copy was closed, but not at once.
         """

@@ -64,7 +64,7 @@ class StreamChannel(Channel):
         pump.watch(self._number, 0, self)
 
     def ready(self, mask: int) -> None:
-        """Move data in the directions that are ready. Begin to close if the program has done so."""
+        """Move data in the directions that are ready. Begin to close if the program closed its descriptor."""
         if mask & HUP and not self._program_is_gone:
             self._program_has_gone()
         else:
@@ -75,7 +75,7 @@ class StreamChannel(Channel):
         self._watch()
 
     def begin(self) -> None:
-        """Look at a connection that may be open already."""
+        """Handle what happened to the connection before this channel was made: it may be open already."""
         self._changed()
 
     @property
@@ -99,7 +99,11 @@ class StreamChannel(Channel):
         self._watch()
 
     def _settle(self) -> bool:
-        """Look whether the handshake has ended. Returns whether the connection is open."""
+        """Report the outcome of the handshake to the program, if it has ended. Returns whether it succeeded.
+
+        Sets ``settled``. Then the program's descriptor becomes writable, or its calls raise the error.
+        Returns False while the handshake goes on.
+        """
         if not self.calls.is_writable:
             return False
         connection = self.calls.connection
@@ -137,14 +141,14 @@ class StreamChannel(Channel):
         except BlockingIOError:
             return False
         except OSError:
-            if is_hung_up(self._number):  # closed: `_program_has_gone` decides what becomes of this data
+            if is_hung_up(self._number):  # the program closed its end: `_program_has_gone` will send a RST
                 return False
             self._program_reads = False  # shut down for reading: received data is dropped from now on
             self._to_program = _NONE
         return not self._to_program
 
     def _tell_end(self, end: socket.socket) -> None:
-        """Show the program the end of data: the peer's FIN ends this direction, an error ends both."""
+        """Let the program see the end: after the peer's FIN at reading only, after an error in each call."""
         if self._has_failed:
             self._break_off()
         elif not self._end_is_told:
@@ -160,7 +164,7 @@ class StreamChannel(Channel):
         self._forget()
 
     def _fail(self, error: OSError) -> None:
-        """Note the error that ended the connection."""
+        """Keep the error that ended the connection, and drop the program's data that wasn't sent."""
         self._has_failed = True
         self.error = renewed(error)
         self._to_peer = _NONE
@@ -199,14 +203,17 @@ class StreamChannel(Channel):
                     self._deliver()
 
     def _flush(self) -> None:
-        """Continue to send, because the connection may have room again."""
+        """Send the program's data that waits, because the connection may have room again."""
         if self._to_peer:
             self._send()
             if self._program_is_gone:
                 self._take_the_rest()
 
     def _program_ended(self) -> None:
-        """Send a FIN, because the connection has got all data that the program will write."""
+        """Send a FIN, because the connection has all data that the program will write.
+
+        If the program has closed its descriptor, the connection is closed for reading as well.
+        """
         self._program_has_ended = True
         if self._program_is_gone or is_hung_up(self._number):
             self._close()
@@ -215,7 +222,10 @@ class StreamChannel(Channel):
                 self.calls.shutdown(socket.SHUT_WR)
 
     def _program_has_gone(self) -> None:
-        """Begin to close, because the program closed its descriptor. Data written before is still sent."""
+        """Begin to close, because the program closed its descriptor. Data written before is still sent.
+
+        But if the program left data unread, the handshake goes on, or SO_LINGER is 0 seconds, a RST is sent.
+        """
         has_unread = bool(self._to_program)
         self._program_is_gone = True
         self._program_reads = False
@@ -229,7 +239,7 @@ class StreamChannel(Channel):
             self._take_the_rest()
 
     def _take_the_rest(self) -> None:
-        """Read what the program wrote before it closed the descriptor, as far as the connection has room."""
+        """Send what the program wrote before it closed the descriptor, as far as the connection has room."""
         while self._end is not None and not (self._to_peer or self._program_has_ended):
             self._take_from_program()
 
@@ -246,7 +256,7 @@ class StreamChannel(Channel):
         self._close()
 
     def _close(self) -> None:
-        """Close the connection. TCP still delivers the data that it has."""
+        """Close the connection and the pump's descriptor. TCP still delivers the data that it has."""
         end = self._let_go()
         if end is not None:
             end.close()
@@ -290,7 +300,7 @@ class StreamChannel(Channel):
         return end
 
     def _forget(self) -> None:
-        """Drop the data that waits, and remove the channel: no more data passes."""
+        """Drop the data that waits, set ``settled``, and remove the channel: no more data passes."""
         self._program_has_ended = True
         self._to_program = self._to_peer = _NONE
         self.settled.set()

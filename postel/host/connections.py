@@ -261,9 +261,10 @@ class Connections(PassiveOpens):
             self.relief.attend(now)
 
     def _stays(self, connection: Connection, now: int) -> bool:
-        """Whether a connection in another state than ESTABLISHED stays in its table.
+        """Move a connection to the table of its state. Returns whether it stays a connection with a deadline.
 
-        A connection that doesn't stay is forgotten, becomes a record of TIME-WAIT, or goes to the SYN cache.
+        A released connection that stays is added to `orphans`. One that doesn't stay was forgotten, or has
+        become a record of TIME-WAIT or of the SYN cache.
         """
         state = connection.state
         if state is CLOSED or state is LISTEN:
@@ -318,7 +319,7 @@ class Connections(PassiveOpens):
             self._routes.learn(remote, mtu, now)
 
     def resize(self, mtu: int, now: int) -> None:
-        """Tell all connections that the link's MTU has changed."""
+        """Report the link's new MTU, in octets, to all connections."""
         for connection in self.table.values():
             connection.link_mtu(mtu, now)
         for entry in self.passive.half_open.values():
@@ -327,7 +328,10 @@ class Connections(PassiveOpens):
     # Ends
 
     def leave(self, address: bytes, now: int) -> None:
-        """End all connections from an address that the host has lost, without sending anything."""
+        """End all connections from an address that the host has lost, without sending anything.
+
+        Packets from the address that wait to be sent are dropped, and pairs in TIME-WAIT are forgotten.
+        """
         self._outbound.forget(address)
         for connection in list(self.table.values()):
             if connection.local.address == address:
@@ -346,7 +350,10 @@ class Connections(PassiveOpens):
                 self._end_time_wait(old, now)
 
     def _forget(self, connection: Connection, now: int) -> None:
-        """Take a connection in CLOSED, or a half-open one back in LISTEN, out of all tables."""
+        """Take a connection in CLOSED, or a half-open one back in LISTEN, out of all tables.
+
+        If the SYN of a half-open connection had ended a TIME-WAIT, the record of TIME-WAIT comes back.
+        """
         self._timers.forget(connection)
         self.orphans.forget(connection)
         key = key_of(connection.local, connection.remote)

@@ -271,7 +271,7 @@ class _SocketSearch(Search):
     __slots__ = ("_datagrams", "_remote")
 
     def __init__(self, datagrams: Datagrams, address: bytes, remote: Endpoint | None) -> None:
-        """Search a port for a socket at ``address`` (b"" for all) with this remote endpoint."""
+        """Describe a search for a free port at ``address`` (b"" for all), with this remote endpoint."""
         remote_address, remote_port = remote or Endpoint(b"", 0)
         super().__init__(_destination(address, remote), address, remote_address, remote_port)
         self._datagrams = datagrams

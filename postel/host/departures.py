@@ -136,9 +136,9 @@ class Departures(Settings):
         )
 
     def _next_sender(self, now: int) -> Connection | None:
-        """Connection that sends now: the one that was sending, else the next on the agenda.
+        """Connection that sends now: the one that was sending, else the next in the queue of connections.
 
-        If the agenda is empty, the host's packets to itself become due, and the agenda is read once more.
+        If that queue is empty, the host's packets to itself become due, and the queue is read once more.
         Returns None if it is still empty.
         """
         if self._draining is None:

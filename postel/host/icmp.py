@@ -137,7 +137,7 @@ class Icmp:
     def _segment_too_big(
         self, connection: Connection, message: IcmpMessage, quoted: Quoted, now: int
     ) -> None:
-        """Report a smaller path MTU to a connection. Others get it when this connection is settled."""
+        """Report a smaller path MTU to a connection. `Connections.settle` then stores it for others."""
         mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
         if mtu:
             connection.packet_too_big(mtu, quoted.seq, now)

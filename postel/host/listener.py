@@ -283,9 +283,9 @@ class Passive:
         self._listeners: dict[tuple[bytes, int], Listener] = {}
         self._numbered: dict[int, Listener] = {}
         self._serial = 0
-        self._catching = 0  # number of listeners to every port
+        self._catching = 0  # number of ANY_PORT listeners
         self._ports: dict[int, int] = {}  # number of listeners at each port
-        # Half-open or ready connections: the program doesn't get their events yet
+        # Half-open or ready connections: their events wait until the program accepts them
         self._silent: set[Connection] = set()
 
     def open(

@@ -34,7 +34,7 @@ class Relief:
     __slots__ = ("_heeded", "_memory", "_orphans", "_table", "_unvisited", "_waits_heeded")
 
     def __init__(self, memory: Memory, table: dict[bytes, Connection], orphans: Orphans) -> None:
-        """Look after this memory, with the connections in ``table`` and the released ones in ``orphans``."""
+        """Make the relief of ``memory`` for the connections in ``table``. ``orphans`` are the released."""
         self._memory = memory
         self._table = table
         self._orphans = orphans

@@ -1,6 +1,6 @@
 """Pairs of endpoints as octets: the key of a connection in every table.
 
-Arriving packets have the same octets at a fixed place (`postel.host.host`): remote address, local address,
+Arriving packets have the same octets at a fixed offset (`postel.host.host`): remote address, local address,
 remote port, local port.
 """
 

@@ -66,8 +66,10 @@ class PassiveOpens(ABC):
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
         self._timers = Deadlines()
+        # Connections with work to do, in the order in which they wait: those to other hosts, and those to
+        # this host itself
         self._agenda = Turns(outbound.bell)
-        self._looped = Turns(outbound.bell)  # agenda of connections to the host itself
+        self._looped = Turns(outbound.bell)
 
     @abstractmethod
     def _forget(self, connection: Connection, now: int) -> None:
@@ -125,7 +127,7 @@ class PassiveOpens(ABC):
     def _has_room(self, listener: Listener, octets: bytes, now: int) -> bool:
         """EP-LIS-5: whether there is room for one more connection.
 
-        If there is no room, the segment is dropped, and not refused with RST.
+        If there is no room, the segment is counted as dropped, and not refused with RST.
         """
         if listener.is_full:
             self._counters.drop("accept_queue_full", octets, now)
@@ -141,7 +143,7 @@ class PassiveOpens(ABC):
         """Whether a SYN, in the packet ``octets``, may go on at once.
 
         The SYN may go on if the listener doesn't ask first, or if the program has answered "accept".
-        Otherwise the SYN becomes a request.
+        Otherwise the SYN becomes a request, with the event Asked; or it is counted as dropped.
         """
         waiting = listener.requests
         if waiting is None:
@@ -269,11 +271,12 @@ class PassiveOpens(ABC):
         self._give_to_child(entry, segment, octets, now)
 
     def _brings_earlier_cookie(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> bool:
-        """Whether an ACK for a half-open connection returns a cookie. The cookie's connection is then opened.
+        """Whether an ACK for a half-open connection returns a cookie.
 
-        The first answer to the SYN was a cookie. Then the SYN came again while the queue had room, before the
-        ACK of the first answer came. The client is in ESTABLISHED with the numbers of the cookie, and the
-        half-open connection would reset it.
+        If there is room, the cookie's connection then replaces the half-open one. The case is this: the first
+        answer to the SYN was a cookie. Then the SYN came again while the queue had room, before the ACK of
+        the first answer came. The client is in ESTABLISHED with the numbers of the cookie, and the half-open
+        connection would reset it.
         """
         child, listener = entry.child, entry.listener
         if now >= listener.cookies_until:
@@ -295,7 +298,7 @@ class PassiveOpens(ABC):
     # Half-open connections
 
     def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
-        """Give a segment to a half-open connection, and see whether it is ready or has ended."""
+        """Give a segment to a half-open connection. Then make it ready, or forget it if it has ended."""
         if entry.must_wait(segment):  # BAD-FLOOD-4
             self._counters.drop("accept_queue_full", octets, now)
             return
@@ -310,12 +313,12 @@ class PassiveOpens(ABC):
             self._make_ready(entry)
 
     def _half_open(self, key: bytes) -> HalfOpen | None:
-        """Half-open connection of a pair, made from its record if need be; None where there is none."""
+        """Half-open connection of a pair, made from its record in the SYN cache if need be; None for none."""
         entry = self.passive.half_open.get(key)
         return self._revive(key) if entry is None and key in self.passive.cache else entry
 
     def _revive(self, key: bytes) -> HalfOpen:
-        """Make a half-open connection of its record in the SYN cache."""
+        """Replace a record in the SYN cache by the half-open connection that is made from it."""
         listener, remains = self.passive.claim(key)
         local, remote = ends_of(key)
         iss = self._numbers.iss(local, remote, remains.arrived)

@@ -43,7 +43,7 @@ class Search(ABC):
     def __init__(
         self, destination: bytes, local_address: bytes, remote_address: bytes, remote_port: int
     ) -> None:
-        """Search a port from ``local_address`` to this remote endpoint."""
+        """Describe the search for a free port of ``local_address``, for use with this remote endpoint."""
         self.destination: bytes = destination
         self.local_address: bytes = local_address
         self.remote_address: bytes = remote_address
@@ -72,7 +72,10 @@ class Search(ABC):
 
 
 class _Crowd:
-    """Sets of ports toward a destination to which many are taken, as the bits of integers (`_set`)."""
+    """Sets of ports of a destination to which many ports are taken, as the bits of integers (`_set`).
+
+    ``free`` are the free ports. ``waiting`` are taken ports that may become free as time passes.
+    """
 
     __slots__ = ("free", "waiting")
 
@@ -106,7 +109,10 @@ class Ports:
             yield port
 
     def find(self, search: Search) -> int:
-        """First free port in the order of `candidates`; 0 where none is free (RFC6056-3.3c)."""
+        """First free port in the order of `candidates`; 0 where none is free (RFC6056-3.3c).
+
+        If the first 16 ports are taken, makes the destination's set of free ports, and searches that.
+        """
         candidates = self.candidates(search.local_address, search.remote_address, search.remote_port)
         for port in islice(candidates, _TRIES):
             if search.is_free(port):

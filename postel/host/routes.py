@@ -261,7 +261,10 @@ class Routes:
         self._have(tuple([interface for interface in self.interfaces if interface.address != address]))
 
     def _have(self, interfaces: tuple[Interface, ...]) -> None:
-        """Set the host's addresses, and what follows from them."""
+        """Set the host's addresses, and from these its networks, broadcast addresses and multicast groups.
+
+        The cache of next hops is emptied.
+        """
         self.interfaces = interfaces
         self.own = frozenset([interface.address for interface in interfaces])
         self.broadcasts = frozenset([interface.broadcast for interface in interfaces]) - {b""}

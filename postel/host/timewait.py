@@ -129,7 +129,11 @@ class TimeWait(Keeper):
         return iter(self._records)
 
     def put(self, record: TimeWaitRecord) -> None:
-        """Insert or replace the record of a pair, until its 2MSL have passed."""
+        """Insert the record of a pair of endpoints, or replace the pair's older one.
+
+        The record is kept until its 2MSL have passed. If more than MOST records exist, the one that expires
+        first is removed earlier.
+        """
         key = record.key
         self._thawed.discard(key)
         if record.authentication is not None:
@@ -140,11 +144,11 @@ class TimeWait(Keeper):
             self._remove(first)
 
     def get(self, key: bytes) -> TimeWaitRecord | None:
-        """Record of a pair, or None. The record stays."""
+        """Record of the pair with this key; None where there is none. The record stays in the table."""
         return self._read(key) if key in self._records else None
 
     def thaw(self, key: bytes) -> TimeWaitRecord | None:
-        """Record of a pair, or None. The record counts as thawed until `put` replaces it."""
+        """Record of the pair with this key, which counts as thawed until `put` replaces it; None for none."""
         if key not in self._records:
             return None
         self._thawed.add(key)

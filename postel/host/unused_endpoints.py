@@ -16,7 +16,7 @@ class _PairSearch(Search):
     __slots__ = ("_config", "_now", "_remote", "_unused")
 
     def __init__(self, unused: "Unused", address: bytes, remote: Endpoint, config: Config, now: int) -> None:
-        """Search a port from ``address`` for a connection with this ``config``, at time ``now``."""
+        """Describe the search for a free port of ``address``, for a connection with this ``config``."""
         super().__init__(destination_of(address, remote), address, remote.address, remote.port)
         self._unused = unused
         self._remote = remote
@@ -26,7 +26,7 @@ class _PairSearch(Search):
     def is_free(self, port: int) -> bool:
         """Whether the connection may have this port."""
         if port == self.remote_port and self.local_address == self.remote_address:
-            # Otherwise the connection would open with itself (simultaneous open), without the program's wish
+            # The connection would be one with itself (simultaneous open), which the program didn't ask for
             return False
         return not self._unused.is_taken(
             Endpoint(self.local_address, port), self._remote, self._config, self._now
@@ -51,7 +51,7 @@ class _ListenerSearch(Search):
     __slots__ = ("_passive",)
 
     def __init__(self, passive: Passive, address: bytes) -> None:
-        """Search a port for a listener at ``address``, b"" for all addresses."""
+        """Describe the search for a free port for a listener at ``address``, b"" for all addresses."""
         super().__init__(b"listen" + address, address, b"", 0)
         self._passive = passive
 
@@ -72,7 +72,7 @@ class Unused:
     def __init__(
         self, table: dict[bytes, Connection], passive: Passive, time_wait: TimeWait, ports: Ports
     ) -> None:
-        """Look into these tables."""
+        """Make a finder that looks up in these tables what is in use."""
         self._table = table
         self._passive = passive
         self._time_wait = time_wait
@@ -81,9 +81,9 @@ class Unused:
     def endpoint(self, address: bytes, port: int, remote: Endpoint, config: Config, now: int) -> Endpoint:
         """Local endpoint for a connection to ``remote``: no other connection has the pair (RFC6056-3.3c).
 
-        A pair in TIME-WAIT is allowed if it may be reused. Port 0 takes an ephemeral port that has no
-        listener, and with which the connection wouldn't be with itself. For a ``port`` that the program
-        names, these two rules don't hold. Raises AddressInUse.
+        A pair in TIME-WAIT is allowed if it may be reused. Port 0 takes an ephemeral port. That port has no
+        listener, and the local endpoint with it isn't ``remote`` itself. A ``port`` that the program names
+        needn't meet these two conditions. Raises AddressInUse.
         """
         if port:
             local = Endpoint(address, port)

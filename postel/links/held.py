@@ -118,7 +118,7 @@ class Held(Around):
             heappush(held, (due, self._order, octets, next_hop))
 
     def _let_go(self, now: int) -> LinkDown | None:
-        """Send the outgoing packets that are due.
+        """Send the outgoing packets that are due, while ``inner`` has room. Sets ``has_room``.
 
         Returns the error if the device is switched off, and has lost a packet; else None.
         """

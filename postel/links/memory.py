@@ -133,7 +133,7 @@ class MemoryLink(Link):
         except IndexError:
             if not self.peer._is_closed:  # noqa: SLF001 - the other end of the same wire
                 return None
-            bell.ring()  # the descriptor stays readable: only so the driver learns of the end
+            bell.ring()  # the driver reads only a readable descriptor, and must learn of the end by reading
             return self._pop_last()
         bell.ring()
         return parcel
@@ -141,7 +141,7 @@ class MemoryLink(Link):
     def _pop_last(self) -> Parcel:
         """Return a parcel that was sent before the other end was closed; raise LinkClosed after the last."""
         try:
-            # Another thread may have added a parcel after the last look, and closed the other end then
+            # After the queue was found empty, another thread may have added a parcel and closed the other end
             return self._parcels.popleft()
         except IndexError:
             raise LinkClosed(errno.ENOTCONN, "the other end of the memory link is closed") from None
@@ -160,7 +160,8 @@ class MemoryLink(Link):
         if len(self._parcels) >= self._limit or self._is_closed:
             return False
         self._parcels.append(parcel)
-        bell = self._bell  # read after the append: a later bell's reader finds the parcel in the queue
+        # Read after the append: if the descriptor is made later, its reader finds the parcel in the queue
+        bell = self._bell
         if bell is None:
             self.notify()
         elif not bell.rung:

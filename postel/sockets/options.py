@@ -60,10 +60,10 @@ class SocketOptions:
         self.kind: int = kind
         self.linger: int = NO_LINGER
         self._kept: dict[str, int] | None = None  # values of options without a field, once one was set
-        self._told: TcpError | None = None  # the error that was returned already: each is returned once
+        self._told: TcpError | None = None  # the error that `claim_error` returned last, and won't again
 
     def current(self) -> Config:
-        """Return the config that holds now: the connection's, else the listener's, else the socket's."""
+        """Return the config in use: that of the connection, else of the listener, else of the socket."""
         if self.connection is not None:
             return self.connection.config
         return self.config if self.listener is None else self.listener.config

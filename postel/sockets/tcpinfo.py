@@ -15,7 +15,8 @@ STATES: Final = (
     State.CLOSE_WAIT, State.LAST_ACK, State.LISTEN, State.CLOSING,
 )  # fmt: skip
 
-# In the order of the struct, to tcpi_snd_wnd (Linux 5.4), by size
+# The fields in the order of the struct, up to tcpi_snd_wnd (Linux 5.4). Each row has
+# the size of its fields, as a letter of the module `struct`, and their names
 _PARTS: Final = (
     ("B", "state ca_state retransmits probes backoff options wscales app_limited"),
     (

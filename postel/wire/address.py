@@ -152,7 +152,7 @@ class Interface(NamedTuple):
 
     @property
     def network(self) -> bytes:
-        """Address of the network itself; ``b""`` where `broadcast` is.
+        """Address of the network itself; ``b""`` where `broadcast` is ``b""`` too.
 
         This address was once used for broadcasts, and isn't the address of a host (RFC 1122, 3.3.6).
         """

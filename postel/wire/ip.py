@@ -34,7 +34,8 @@ _PAYLOAD_LENGTH: Final = 4  # offset of this field in IPv6's header
 _NEXT_HEADER: Final = 6  # offset of this field in IPv6's header
 _PROTOCOL: Final = 9  # offset of this field in IPv4's header
 
-_UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 8}  # least octets of a header by protocol: TCP, UDP, ICMPv6
+# Octets of the shortest header, by protocol number: TCP, UDP, ICMPv6
+_UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 8}
 _TCP: Final = 6
 
 _END_OF_OPTIONS: Final = 0
