@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def commands() -> list[str]:
-    """Names of all commands, in order."""
+    """Names of all commands, in alphabetical order."""
     return sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
 
 
@@ -129,7 +129,7 @@ def _version() -> str:
 
 
 def core() -> str:
-    """Whether the core runs as C extensions ("compiled core") or as source ("plain Python")."""
+    """Text that says how the core runs: as C extensions ("compiled core") or as source ("plain Python")."""
     return (
         "plain Python" if str(import_module("postel.host.host").__file__).endswith(".py") else "compiled core"
     )

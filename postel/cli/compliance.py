@@ -20,7 +20,7 @@ _INDENT: Final = " " * 4
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Row of the table: one rule of an RFC, and where it is met.
+    """Row of the table: one rule of an RFC, and the code and tests that show how it is met.
 
     ``code`` has functions as ``file:name``, and ``tests`` has tests as pytest names them; ``more_tests``
     counts the tests that aren't named.

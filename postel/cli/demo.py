@@ -140,7 +140,7 @@ def _headline(text: str) -> None:
     )
 
 
-# In virtual time
+# The first part: in virtual time
 
 
 def connection_seen(seed: int, losses: Rule) -> Trace:
@@ -250,7 +250,7 @@ class _Server:
             self.world.at(now + 80 * MILLISECOND, lambda: subject.close(self.world.now))
 
 
-# With the kernel
+# The second part: with the kernel
 
 
 def _show_kernel(language: str) -> None:
@@ -268,7 +268,7 @@ def _show_kernel(language: str) -> None:
 
 
 def why_not() -> str:
-    """Reason why the second part can't run; empty where it can."""
+    """Reason why the second part of the demonstration can't run; empty where it can."""
     if os.geteuid() != 0:
         return "it needs root"
     if not Path("/dev/net/tun").exists():

@@ -213,7 +213,7 @@ def _programs() -> Iterator[Finding]:
 
 
 def _drops() -> Iterator[Finding]:
-    """Say how many packets the TUN devices of this network namespace have dropped.
+    """Finding about how many packets the TUN devices of this network namespace have dropped.
 
     The kernel drops packets when the program behind a device doesn't read it fast enough.
     """

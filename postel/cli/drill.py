@@ -41,7 +41,8 @@ _LADDER: Final = 104  # width of a ladder, in columns
 _DEFAULT_PROFILE: Final = "rfc"
 _STACKS: Final = ("postel", "kernel")
 _DEVICE: Final = "drill0"
-_FEW: Final = 20  # number of scripts for which starting one more process saves time
+# Scripts for each further worker process: 1 process below 20 scripts, 2 from 20 on, 3 from 40 on
+_FEW: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def run(options: argparse.Namespace) -> int:
     if options.pcapng:
         Path(options.pcapng).mkdir(parents=True, exist_ok=True)
     choices = Choices(options.profile, tuple(options.define), options.pcapng, options.against)
-    jobs = options.jobs or int(options.against == "kernel")  # scripts in real time would disturb one another
+    # One process by default against the kernel, because scripts in real time would disturb one another.
+    jobs = options.jobs or int(options.against == "kernel")
     results = list(_all(scripts, choices, jobs, shows_progress=not options.json and sys.stderr.isatty()))
     if options.junit:
         _write_junit(results, Path(options.junit))
@@ -186,7 +188,7 @@ def _performed(script: Script, choices: Choices, trace: Trace) -> Outcome:
 
 
 def _folder(path: str) -> str:
-    """Profile after which the script's folder is named, or the default."""
+    """Name of the profile: that of the script's folder if there is such a profile, else the default."""
     name = Path(path).resolve().parent.name
     return name if name in Profile.names() else _DEFAULT_PROFILE
 

@@ -126,13 +126,13 @@ class _Explanation:
             self.replay.notice(notice)
 
     def over(self, connection: Connection) -> None:
-        """Tell of a connection that is over, and let go of it, so that memory is free for the next."""
+        """Print or keep the row of a connection that is over, and free the connection's memory."""
         self.tell_of(connection)
         if connection.is_forgotten and self.replay is None:
             connection.release()
 
     def tell_of(self, connection: Connection) -> None:
-        """Print or keep a connection that is over."""
+        """Count a connection that is over, and print its row or keep it for later."""
         self.summary.count(connection)
         story = self.unusual.of(connection) if self.unusual is not None else None
         if self.options.conn not in (0, connection.number) or not self.selection.wants(connection, story):
@@ -146,7 +146,7 @@ class _Explanation:
             self.rows.keep(connection.number, self.told(connection, story), self.selection.key(connection))
 
     def told(self, connection: Connection, story: Story | None) -> Told:
-        """Make a connection's row, with findings and JSON where they are wanted."""
+        """Make the texts of a connection: its row, and findings and JSON where they are wanted."""
         told = Told(report.row(connection, self.language), "", [])
         if self.options.json:
             told.json = json_text(report.record(connection, story, self.language), sys.stdout)
@@ -208,7 +208,7 @@ class _Explanation:
             show(self.replay.finish(), self.language, sys.stdout, unfold=self.options.unfold)
 
     def print(self, all_told: Iterable[Told], widths: Sequence[int]) -> None:
-        """Print rows; connections that are alike share one line."""
+        """Print rows, and one line for each large group of connections that are alike."""
         folded: set[str] = set()
         for told in all_told:
             if told.group and not told.json and self.alike.is_many(told.group):
@@ -222,7 +222,7 @@ class _Explanation:
         sys.stdout.flush()
 
     def print_summary(self) -> None:
-        """Print the summary of the whole capture."""
+        """Print the summary of the whole capture, except with ``--json``."""
         if self.options.json:
             return
         for line in self.summary.lines(self.table.packets, self.language):

@@ -144,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _narrowed(report: Report, only: int) -> Report:
-    """Report with only one of its runs, where that is wanted."""
+    """Report with only the run that the options name, or the report as it is."""
     if not only:
         return report
     if not 1 <= only <= len(report.scenes):
@@ -171,7 +171,7 @@ def _room() -> int:
     return max(columns(sys.stdout), _NARROWEST)
 
 
-# The list
+# The list of claims
 
 
 def _list(languages: list[str]) -> None:
@@ -267,7 +267,7 @@ def _tell_absent(report: Report, told: lab.Interference, language: str) -> None:
 
 
 def _paragraph(key: str, texts: list[str], language: str) -> None:
-    """Print a heading with lines beside it."""
+    """Print a heading, and lines of text to the right of it."""
     column = (
         max(width(_say(heading, language)) for heading in ("claim", "look", "verdict", "rfc", "again")) + 2
     )
@@ -352,7 +352,7 @@ def _picture(scene: Scene, options: argparse.Namespace, languages: list[str]) ->
 
 
 def _paths(reports: list[Report], path: Path) -> Iterator[tuple[Path, Scene]]:
-    """Path and scene of each run.
+    """Path of a file, and scene, for each run of a report.
 
     Each run gets its own file, because in a common capture Wireshark would show the packets of the second run
     as retransmissions of packets of the first run.

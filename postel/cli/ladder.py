@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw the ladders. Returns 0, or another status where the capture couldn't be read as a whole."""
+    """Draw the ladders. Returns 0, or another status where a part of the capture couldn't be read."""
     if options.conn < 0:
         raise ArgumentError("--conn", options.conn, "1 or more")
     replay = Replay()

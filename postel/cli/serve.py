@@ -189,7 +189,7 @@ def _listening(network: Network, options: argparse.Namespace) -> list[Any]:
 
 
 def _told_otherwise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle exceptions of the loop, except for a removed device, which is reported at the end."""
+    """Report exceptions in the loop, except for that of a removed device, which is reported at the end."""
     if not isinstance(context.get("exception"), LinkError):
         loop.default_exception_handler(context)
 

@@ -110,7 +110,7 @@ def _require(options: argparse.Namespace) -> None:
 def _searched(
     options: argparse.Namespace, runner: Runner, results: Results, wanted: list[int]
 ) -> list[Outcome]:
-    """Find the outcomes of all seeds, in the order of the seeds.
+    """Return the outcomes of all seeds, in the order of the seeds; run the test where there is none.
 
     Outcomes of an earlier search are taken from ``results``; each new outcome is added to ``results``.
     """
@@ -145,7 +145,7 @@ def _tell(test: str, outcomes: list[Outcome], failures: list[Outcome]) -> None:
 
 
 def _tell_failure(failure: Outcome, runner: Runner, options: argparse.Namespace) -> None:
-    """Print the first failing seed with as few faults as possible, its drawing, and how to run it again."""
+    """Shrink the first failure, and print its seed, faults and drawing, and how to run it again."""
     lines = failure.message.splitlines() or [""]
     print(f"\nseed {failure.seed}: {printable(lines[0])}")
     if failure.result == CRASHED:

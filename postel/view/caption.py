@@ -45,7 +45,7 @@ def _options(segment: Segment) -> list[str]:
 
 
 def clock(when: int) -> str:
-    """Text of a time (microseconds) since the first packet: in milliseconds, or in seconds from 1 s on.
+    """Text of a time (microseconds) since the first packet: in milliseconds below 1 s, else in seconds.
 
     Both forms have three decimals and three characters after them, so that in texts that are aligned right
     the decimal points stand below each other.

@@ -1,4 +1,4 @@
-"""One connection or exchange of datagrams in a trace (`Flow`), with what its packets show about it.
+"""One connection, or one exchange of datagrams, in a trace (`Flow`), and what its packets show about it.
 
 Theory of operation
 -------------------
@@ -41,7 +41,7 @@ from postel.view.packet import UNKNOWN, Kind, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment
 
-# Number of unanswered packets kept for each direction. One that arrived is enough to recognise an answer.
+# Number of unanswered packets kept for each direction. To recognise an answer, one that arrived is enough.
 _REMEMBERED = 64
 
 
@@ -125,10 +125,7 @@ class _Direction:
         return None
 
     def have_arrived(self) -> bool:
-        """Say whether any unanswered packet has arrived, as far as the trace can tell.
-
-        Only packets still under way stay in ``unanswered``.
-        """
+        """Return whether an unanswered packet has arrived; ``unanswered`` keeps only packets under way."""
         arrived = any(not packet.lost and not packet.is_under_way for packet in self.unanswered)
         under_way = [packet for packet in self.unanswered if packet.is_under_way]
         self.unanswered.clear()

@@ -57,7 +57,7 @@ class Run:
 
 
 def runs(flow: Flow) -> list[Run]:
-    """Find the runs of a flow that have `FEWEST` data segments or more."""
+    """Return the runs of a flow that have `FEWEST` data segments or more."""
     others: list[Expiry | Remark | Change] = [*flow.expiries, *flow.remarks, *flow.changes]
     breaks = sorted(other.order for other in others)
     return [run for run in _all(flow, breaks) if len(run.data) >= FEWEST]

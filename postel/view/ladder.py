@@ -152,7 +152,7 @@ class _Pen:
         return f"\033[{';'.join(codes)}m{text}\033[0m" if self.colour and codes and text else text
 
     def plain(self, text: str) -> str:
-        """Turn a text into ASCII, if that is wanted.
+        """Replace the characters of a text that ASCII lacks, if the ladder is to be in ASCII.
 
         This comes before the text is measured, because three dots take more columns than an ellipsis.
         """
@@ -164,7 +164,7 @@ class _Pen:
         """Make a whole line; ``ends`` are the two characters on the lifelines."""
         one, other = ends or (self.glyphs.life, self.glyphs.life)
         before = right(left_state, _STATE)
-        if width(when) > _TIME:  # hours: the space with which a text in seconds ends has no room
+        if width(when) > _TIME:  # a time of hours is too wide: drop the space at the end of a text in seconds
             when = when.rstrip()
         between = f"{one}{left(inner, self.inner)}{other}"
         return f"{self.paint(right(when, _TIME), DIM)} {before} {between} {right_state}".rstrip()
@@ -201,7 +201,7 @@ class _Ladder:
         return "\n".join(self.lines)
 
     def moments(self) -> list[Moment]:
-        """List what has a row, in order.
+        """List the moments that have a row, in order.
 
         These are packets, runs, timers, remarks, late arrivals, and calls that no other row shows.
         """
@@ -222,7 +222,7 @@ class _Ladder:
         )
 
     def is_answered(self, packet: Packet) -> bool:
-        """Whether another row of the receiver stands at the time of the arrival, and shows its new state."""
+        """Whether the receiver's next row has the time of the arrival, and shows the receiver's new state."""
         following = next(
             (
                 moment
@@ -255,7 +255,7 @@ class _Ladder:
         return f"{self.flow.names.get(end, '')} {end}".strip()
 
     def pause(self, when: int) -> None:
-        """Draw a row for a long silence, because without it 2MSL would look as short as a round trip."""
+        """Draw a row if there was a long silence before ``when``; store ``when`` for the next row."""
         if self.last != NEVER and when - self.last >= fold.PAUSE:
             text = self.pen.plain(
                 notes.say(
@@ -271,7 +271,7 @@ class _Ladder:
         self.last = when
 
     def news(self, end: Endpoint, state: State | None) -> str:
-        """Text of a state that differs from the one printed last at this end; empty otherwise."""
+        """Text of a state to print at an end, and store it as printed; "" if it is printed there already."""
         if state is None or state is self.shown.get(end):
             return ""
         self.shown[end] = state
@@ -294,7 +294,7 @@ class _Ladder:
             self.below(said, DIM)
 
     def run(self, run: fold.Run) -> None:
-        """Draw one thick arrow for a run of packets; the time of its row is that of the first."""
+        """Draw one thick arrow for a run of packets; its row has the time of the first packet."""
         glyphs, room = self.pen.glyphs, self.pen.inner
         text = f" {self.pen.plain(run.text(self.pen.language))} "
         shaft = glyphs.heavy * (room - width(text) - 3)
@@ -306,10 +306,11 @@ class _Ladder:
         self.last = run.packets[-1].sent_at
 
     def landing(self, packet: Packet) -> str:
-        """Text in the receiver's margin: a new state, or the time of arrival of a crossing packet."""
+        """Text beside the receiver's lifeline: a new state, or the time of arrival of a crossing packet."""
         if packet.arrived_at == NEVER:
             return ""
-        if packet.receiver_changed:  # a state of a later time is printed by the row of that time
+        # If the arrival is later than this row, a row of that time prints the state
+        if packet.receiver_changed:
             is_now = packet.arrived_at == packet.sent_at
             return self.news(packet.destination, packet.receiver_state) if is_now else ""
         if packet.number not in self.crossing:
@@ -369,7 +370,7 @@ class _Ladder:
         return " " * missing + self.pen.paint(f"{head}{line} {label} {line * shaft}", *_colours(packet))
 
     def fit(self, pieces: list[str]) -> tuple[str, str]:
-        """Split the pieces into those with room on the arrow and those for the line below."""
+        """Split the packet's fields into those that fit on the arrow and those for the line below."""
         room = self.pen.inner - 6
         taken = 1
         while taken < len(pieces) and width(" ".join(pieces[: taken + 1])) <= room:
@@ -426,9 +427,9 @@ def _shown_state(moment: Moment) -> State | None:
 def _crossing(flow: Flow) -> set[int]:
     """Numbers of the packets for which something happens at the receiver while they are on their way.
 
-    These are packets that pass one of the other direction, because each left before the other arrived;
-    packets that a later one overtakes; and packets that find their receiver in a state to which a call or a
-    timer brought it meanwhile.
+    These are packets that pass one of the other direction, because each of the two left before the other
+    arrived; packets that a later one overtakes; and packets of which the receiver changed its state
+    meanwhile, after a call or a timer.
     """
     found: set[int] = set()
     under_way: list[Packet] = []
@@ -465,7 +466,7 @@ def _is_passed(packet: Packet, flow: Flow) -> bool:
 def _is_seen(change: Change, flow: Flow) -> bool:
     """Whether the row of a packet, a timer or a remark shows the change.
 
-    That is the row of its cause, or of a segment that the same end sends next, at the same time.
+    That is the row of the change's cause, or of a segment that the same end sends next, at the same time.
     """
     if change.cause is not None:
         return True

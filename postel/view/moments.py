@@ -64,7 +64,7 @@ def in_order(flow: Flow, runs: list[Run], arrives_apart: Callable[[Packet], bool
 
 
 def look_of(packet: Packet) -> Look:
-    """Most important property of a packet, by which its colour is chosen."""
+    """Most important property of a packet, such as lost or retransmitted, by which its colour is chosen."""
     if packet.lost or packet.dropped or packet.damaged:
         return "lost"
     if packet.original:

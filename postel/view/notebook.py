@@ -18,7 +18,7 @@ __all__ = ["Portrait", "StateDiagram", "load_ipython_extension"]
 
 
 class StateDiagram:
-    """State diagram (RFC 9293, figure 5) that marks the states which each end of a connection passed."""
+    """State diagram (RFC 9293, figure 5) with marks at the states that each end of a connection passed."""
 
     def __init__(self, trace: Trace | None = None) -> None:
         """Show the connections of ``trace``; without a trace, the diagram has no marks."""

@@ -124,7 +124,7 @@ TEXTS: Final = {
     "run acknowledged": (", acknowledged", "，均已确认"),
     "run acknowledged in part": (", acknowledged up to {ack}", "，已确认到 {ack}"),
     "2msl starts": ("waits 2MSL, in case this ACK is lost", "等待 2MSL，以防这个 ACK 丢失"),
-    # comments
+    # comments on packets
     "carries": ("carries {length} octets", "携带 {length} 字节"),
     "acknowledges": ("acknowledges up to {ack}", "确认到 {ack}"),
     "connection": ("connection", "连接"),
@@ -164,7 +164,7 @@ def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
 
 
 def _fate(packet: Packet, language: str) -> list[str]:
-    """Note what happened to a packet that wasn't delivered as usual."""
+    """Notes on a packet that is lost, under way, damaged or dropped."""
     notes = []
     if packet.lost:
         key = "lost, sent again" if packet.again else "lost"
@@ -192,7 +192,7 @@ def sack_text(packet: Packet) -> str:
 
 
 def _starts_waiting(packet: Packet, flow: Flow) -> bool:
-    """Whether the packet is the first from its sender in TIME-WAIT; that one acknowledges the peer's FIN."""
+    """Whether the packet is its sender's first one in TIME-WAIT, which acknowledges the peer's FIN."""
     if packet.sender_state is not State.TIME_WAIT:
         return False
     return not any(

@@ -53,7 +53,7 @@ class Packet:
     text: str = ""  # first line of the payload where it is text, or the names that a DNS message is about
     # For an ICMP error: source, destination and protocol of the packet that the error quotes
     about: tuple[Endpoint, Endpoint, int] | None = None
-    copy: int = 0  # 0 for the packet itself, from 1 on for further copies that the network made
+    copy: int = 0  # 0 for the packet itself; 1, 2, … for duplicates of it that the network made
     sender: str = ""  # name of the sending host, as the network says
     receiver: str = ""  # name of the receiving host, as the network says
     order: int = 0  # order number of the departure, among all events of the trace

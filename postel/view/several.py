@@ -1,4 +1,4 @@
-"""Several observers in the place of one."""
+"""Several observers that act as one."""
 
 from postel.errors import require_kind
 from postel.links.observer import PacketObserver
@@ -12,9 +12,9 @@ from postel.wire.segment import Segment
 class Observers(Witness):
     """Observer that passes each call that it gets to several observers, in their order.
 
-    ``observers`` may be observers of connections (`Observer`), of packets (`PacketObserver`), and witnesses
-    of a world (`Witness`); each gets the calls that its class has methods for. An `Observers` can be given
-    where one observer is asked for::
+    ``observers`` may be observers of connections (`Observer`), of packets (`PacketObserver`), and observers
+    of a world's network (`Witness`); each gets the calls that its class has methods for. An `Observers` can
+    be given where one observer is asked for::
 
         Host("10.0.0.1/24", secret=secret, observer=Observers(trace, LoggingObserver()))
     """
@@ -80,23 +80,23 @@ class Observers(Witness):
     def carried(
         self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
     ) -> None:
-        """Tell each witness that the network carries a packet."""
+        """Tell each observer of a world's network that the network carries a packet."""
         for witness in self._witnesses:
             witness.carried(sender, receiver, octets, sent_at, arrives_at, delivered)
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
-        """Tell each witness that the network loses a packet."""
+        """Tell each observer of a world's network that the network loses a packet."""
         for witness in self._witnesses:
             witness.lost(sender, receiver, octets, sent_at, why)
 
     def rescheduled(
         self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
     ) -> None:
-        """Tell each witness the new time of arrival, in microseconds, of a packet that is under way."""
+        """Tell each observer of a world's network a packet's new time of arrival, in microseconds."""
         for witness in self._witnesses:
             witness.rescheduled(sender, receiver, delivered, sent_at, arrives_at)
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
-        """Tell each witness that a packet which the network carried is lost after all."""
+        """Tell each observer of a world's network that a packet which was carried is lost after all."""
         for witness in self._witnesses:
             witness.intercepted(sender, receiver, delivered, sent_at, why)

@@ -15,8 +15,8 @@ from postel.view.packet import Packet
 from postel.view.trace import Trace
 from postel.view.width import left, width
 
-# Line of each state, and the column of its middle. CLOSED stands twice, at the beginning and at the end, as
-# in figure 5 of RFC 9293.
+# Line of each state's name, and the column of the name's middle. CLOSED stands twice, at the top and at the
+# bottom, as in figure 5 of RFC 9293.
 _PLACES: Final = {
     State.CLOSED: (0, 38),
     State.LISTEN: (2, 26),
@@ -89,7 +89,7 @@ def _put(row: str, middle: int, text: str) -> str:
 
 
 def step(change: Change) -> str:
-    """Words of one step: ``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``.
+    """Text of one step, such as ``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``.
 
     If a segment caused the step, the number of its packet follows the event.
     """
@@ -99,7 +99,7 @@ def step(change: Change) -> str:
 
 
 def edge(change: Change) -> tuple[str, str, str]:
-    """Id, event and action that `EDGES` has for a change of state.
+    """Id, event and action of the transition in `EDGES` that a change of state took.
 
     Where several edges join the same two states, the one that fits the change's cause is taken. Where no edge
     joins them, the three texts are empty.

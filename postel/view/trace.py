@@ -92,13 +92,14 @@ class Trace(Witness):
         self.packets: list[Packet] = []
         self.flows: list[Flow] = []
         self.forgotten: int = 0
-        self._forgotten = b""  # octets of the latest packet that wasn't kept
+        # Octets of the latest packet that wasn't kept, so that the network's report of it isn't counted again
+        self._forgotten = b""
         self._order = 0
         self._number = 0
         self._fresh: Packet | None = None  # latest packet that left, until the next one leaves
         self._flying: dict[bytes, deque[Packet]] = {}
         self._current: dict[tuple[Endpoint, Endpoint, int], Flow] = {}
-        # What happened last at each end, by (local, remote)
+        # Packet, timer or remark that came last at each end, by (local, remote)
         self._causes: dict[tuple[Endpoint, Endpoint], Packet | Expiry | Remark] = {}
         self._arriving: Packet | None = None
         self._sees_both_ends = False
@@ -131,10 +132,13 @@ class Trace(Witness):
         """
         self._begin(opener, other, segment.PROTOCOL).is_captured = True
 
-    # Calls from a host and its link
+    # Methods that a host and its link call
 
     def packet_sent(self, octets: bytes, now: int) -> None:
-        """Record a packet that a host sends. If a network reports, too, it counts as lost until `carried`."""
+        """Record a packet that a host sends.
+
+        If a network reports, too, the packet counts as lost until the network calls `carried`.
+        """
         self._fresh = packet = self._depart(octets, now)
         if packet is not None:
             if self._sees_both_ends:
@@ -165,7 +169,7 @@ class Trace(Witness):
         self._causes[packet.destination, packet.source] = packet
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
-        """Note on the packet that arrived last, if it arrived just now, why the host dropped it."""
+        """Record why the host dropped the packet that arrived last, if that packet arrived at this time."""
         if self._arriving is not None and self._arriving.arrived_at == now:
             self._arriving.dropped = reason
 
@@ -194,9 +198,10 @@ class Trace(Witness):
         self._causes[local, remote] = expiry
         last = flow.changes[-1] if flow.changes else None
         if last is not None and last.at == local and last.when == now and last.cause is None:
-            last.cause = expiry  # the change was reported before its timer
+            # The host reported the change of state before it reported the timer that caused it
+            last.cause = expiry
 
-    # Call from the program that makes the trace
+    # Method that the program calls
 
     def remark(self, local: Endpoint, remote: Endpoint, texts: tuple[str, ...], now: int) -> None:
         """Add a row about the end ``local`` of its connection with ``remote``, such as a call or a restart.
@@ -209,7 +214,7 @@ class Trace(Witness):
         flow.remarks.append(remark)
         self._causes[local, remote] = remark
 
-    # Calls from a world or a relay
+    # Methods that a world or a relay calls
 
     def carried(
         self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
@@ -252,14 +257,14 @@ class Trace(Witness):
             self._land(delivered, packet)
 
     def _under_way(self, sender: str, delivered: bytes, sent_at: int) -> Packet | None:
-        """Find the record of a packet that was carried and hasn't arrived."""
+        """Return the record of a packet that was carried and hasn't arrived; None if there is none."""
         waiting = self._flying.get(delivered, ())
         return next(
             (packet for packet in waiting if packet.sent_at == sent_at and packet.sender == sender), None
         )
 
     def _told(self, sender: str, receiver: str, octets: bytes, sent_at: int) -> Packet | None:
-        """Find or make the record of a packet that the network reports.
+        """Find or make the record of a packet that the network reports, and set its sender and receiver.
 
         The packet is the one that left just now, a further copy of it, or one that only the network saw.
         """
@@ -357,7 +362,7 @@ class Trace(Witness):
         return flow
 
     def _succeed(self, old: Flow, source: Endpoint, destination: Endpoint) -> Flow:
-        """Begin a new connection between the same ends, and move to it what was recorded of its opening."""
+        """Begin a flow between the same ends, and move the change to SYN-SENT from ``old`` into it."""
         flow = self._begin(source, destination, old.protocol)
         flow.names.update(old.names)
         flow.states.update(old.states)

@@ -68,7 +68,7 @@ class TraceFile(Trace):
         super().packet_arrived(octets, now)
 
     def finish(self) -> None:
-        """Write the last packet, and how many were left out. The caller closes the file."""
+        """Write the last packet, and how many packets were left out. The caller closes the file."""
         self._settle(self._now)
         self._capture.finish(self._now + self._epoch)
 
@@ -87,7 +87,7 @@ class TraceFile(Trace):
             self._forget_flows()
 
     def _forget_flows(self) -> None:
-        """Forget up to half of the connections: those that have ended, or the oldest where none has.
+        """Forget up to half of the connections: those that have ended, or the oldest if none has ended.
 
         If a forgotten connection goes on, its relative numbers begin anew.
         """

@@ -1,4 +1,4 @@
-"""Data of a connection that the page's script shows, moment by moment.
+"""Data of one connection, which the page's script shows step by step, one moment after another.
 
 The script only shows these data; it has no rules of TCP.
 """
@@ -30,7 +30,7 @@ class Story:
     def __init__(
         self, flow: Flow, found: Sequence[Moment], noted: Iterable[tuple[Note, Packet]], start: int
     ) -> None:
-        """Take a flow, its moments, notes of variables with their packets, and the first packet's time."""
+        """Take a flow, its moments, its variables at each packet, and the first packet's time."""
         self.flow = flow
         self.moments = found
         self.start = start
@@ -84,7 +84,7 @@ class Story:
             yield {"time": time, "said": said, "steps": [*steps], "variables": [*known], "packet": packet}
 
     def _known(self, side: int, before: int, following: int | None) -> int:
-        """Index of the variables that an end's TCB held last, before the next moment."""
+        """Add an end's last variables before the next moment to ``variables``, and return their index."""
         end = self.flow.ends[side]
         found = [
             noted

@@ -20,7 +20,7 @@ def say(key: str, **values: object) -> dict[str, str]:
 
 
 def both(text: Text) -> dict[str, str]:
-    """Text of a claim as a plain dict, by language."""
+    """Texts of a claim as a plain dict with languages as keys."""
     return {language: text[language] for language in LANGUAGES}
 
 

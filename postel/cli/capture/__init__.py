@@ -1,1 +1,1 @@
-"""Code that the commands which read captures share."""
+"""Code shared by the commands that read captures: ``explain`` and ``ladder``."""

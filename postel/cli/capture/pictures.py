@@ -1,4 +1,4 @@
-"""Ladders and curves for a page: of unusual connections first, and of as many as a browser can show."""
+"""Ladders and curves for a page, of as many connections as a browser can show, unusual connections first."""
 
 import argparse
 import shutil
@@ -26,7 +26,7 @@ class Choice:
         self._candidates: list[tuple[bool, int, int]] = []
 
     def offer(self, connection: Connection, *, is_unusual: bool) -> None:
-        """Add a connection that has a row on the page."""
+        """Add a connection to those that may be drawn; it has a row on the page already."""
         packets = sum(end.packets for end in connection.ends)
         self._candidates.append((not is_unusual, connection.number, min(packets, _LARGEST)))
 
@@ -43,7 +43,7 @@ class Choice:
 
 @contextmanager
 def readable_twice(paths: list[str]) -> Iterator[list[str]]:
-    """Provide the files, with a copy in place of standard input.
+    """Provide the files for the time of a block; standard input is replaced by a temporary copy of it.
 
     The files are read twice, because it is known only at the end which connections are drawn.
     """
@@ -58,7 +58,7 @@ def readable_twice(paths: list[str]) -> Iterator[list[str]]:
 
 
 def drawn(paths: list[str], numbers: frozenset[int], options: argparse.Namespace) -> list[Drawn]:
-    """Read the files once more, for the pictures of the connections with these numbers."""
+    """Return the connections with these numbers and what their pictures need; reads the files once more."""
     if not numbers:
         return []
     replay = Replay(most_of_each=_LARGEST)

@@ -20,7 +20,7 @@ _NOWHERE: Final = -1
 
 @dataclass(slots=True)
 class Told:
-    """Texts of one connection: row, JSON, findings, and the group of connections that are alike."""
+    """Texts to print about one connection: row, JSON, findings, and the name of its group (`Alike`)."""
 
     row: report.Row
     json: str

@@ -17,7 +17,7 @@ _KEYS: Final[dict[str, Callable[[Connection], int]]] = {
     "began": lambda connection: connection.began,
     "duration": lambda connection: (
         connection.began - connection.last
-    ),  # negative, so that the longest is first
+    ),  # negative, so that the largest is first
     "octets": lambda connection: -sum(end.data for end in connection.ends),
     "packets": lambda connection: -sum(end.packets for end in connection.ends),
     "again": lambda connection: -sum(end.retransmissions for end in connection.ends),

@@ -56,7 +56,7 @@ def read(reader: Merged, table: Table) -> None:
 
 
 def tell_of_whole(reader: Merged, table: Table) -> int:
-    """Say on stderr what holds for the capture as a whole. Returns the exit status.
+    """Print on stderr where the file is damaged and what was left out. Returns the exit status.
 
     The status is 1 if the file is damaged, 3 if packets were left out that may hold TCP, and else 0.
     """

@@ -11,7 +11,7 @@ from postel.view.capture import Connection, report, translations
 from postel.view.capture.connection import Closing
 from postel.wire.address import to_text
 
-LEAST_ALIKE: Final = 10  # smallest number of connections that are alike for which one line stands
+LEAST_ALIKE: Final = 10  # smallest number of connections in a group that is printed as one line
 _MOST_PORTS: Final = 65_536
 _OF_SCANS: Final = (Closing.UNANSWERED, Closing.REFUSED, Closing.HALF_OPEN, Closing.RESET_BY_OPENER)
 
@@ -30,7 +30,7 @@ class Summary:
         self.ended: int = 0
 
     def count(self, connection: Connection) -> None:
-        """Count a connection."""
+        """Add a connection to the sums."""
         self.began = min(self.began, connection.began) if self.connections else connection.began
         self.ended = max(self.ended, connection.last)
         self.connections += 1
@@ -41,7 +41,7 @@ class Summary:
             self.sent_again += end.retransmissions
 
     def lines(self, packets: int, language: str) -> list[str]:
-        """Return the lines of the summary. ``packets`` counts all packets of the capture, not only TCP's."""
+        """Return the lines of the summary; ``packets`` is the number of all packets in the capture."""
         share = f"{self.sent_again / self.packets:.2%}" if self.packets else "0%"
         closings = ", ".join(
             f"{translations.say(translations.CLOSINGS[closing], language)} {count:,}"
@@ -74,7 +74,7 @@ class Alike:
         self._ports: dict[str, set[int]] = {}
 
     def group(self, connection: Connection) -> str:
-        """Count a connection. Returns the name of its group, or "" if it can't be in a group."""
+        """Add a connection to its group. Returns the group's name, or "" if there is no group for it."""
         one, two = connection.ends
         if connection.closing not in _OF_SCANS or one.data or two.data:
             return ""
@@ -87,11 +87,11 @@ class Alike:
         return group
 
     def is_many(self, group: str) -> bool:
-        """Return whether one line stands for the connections of a group."""
+        """Return whether a group is large enough to be printed as one line."""
         return self._counts[group] >= LEAST_ALIKE
 
     def line(self, group: str, language: str) -> str:
-        """Return the line of a group."""
+        """Return the line that is printed in place of the rows of a group."""
         opener, _, value = group.partition(" ")
         return translations.say(
             translations.SENTENCES["alike"],

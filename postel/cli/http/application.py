@@ -107,7 +107,7 @@ def configured(app: Any, options: Namespace) -> uvicorn.Config:  # noqa: ANN401 
 
 
 def _logging(file: str | None) -> dict[str, Any]:
-    """Configuration of uvicorn's log, without its remarks on beginning and end.
+    """Configuration of uvicorn's log, without its messages about its start and end.
 
     With ``file``, requests are logged into it; a file that was moved away is opened anew.
     """

@@ -24,7 +24,7 @@ LARGEST: Final = 10**_MOST_DIGITS
 
 
 class BadResponse(Exception):
-    """Response that isn't HTTP, breaks its rules, or stopped halfway."""
+    """Response that can't be used: not HTTP, against its rules, over a limit of ours, or incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _target(url: str) -> Target:
     if parts.scheme not in _PORTS or parts.username is not None or not name or parts.port == 0:
         raise ValueError(url)
     if ":" in name:
-        address.parse(name)  # an IPv6 address must be without a zone
+        address.parse(name)  # raises ValueError for an IPv6 address with a zone
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
     if not _HOST.fullmatch(host):  # RFC 9110, 7.2
         raise ValueError(url)

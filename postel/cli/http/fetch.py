@@ -91,7 +91,7 @@ class Fetch:
     async def _visit(
         self, visit: Visit, output: BinaryIO, *, includes_head: bool, follows: bool
     ) -> Target | None:
-        """Fetch one URL. Returns the target of a redirect, if redirects are followed."""
+        """Fetch one URL. Returns the target of a redirect, or None if the content was written."""
         reader, writer = await self._connected(visit)
         try:
             if visit.where.is_secure:
@@ -114,7 +114,7 @@ class Fetch:
         return onward
 
     async def _connected(self, visit: Visit) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the first of the name's addresses that answers."""
+        """Connect to the first of the name's addresses that answers, each recorded as a step."""
         *others, last = await self._addresses(visit)
         for text in others:
             with suppress(OSError), visit.step(CONNECT):

@@ -16,7 +16,8 @@ from http import HTTPStatus
 from typing import Final
 
 LONGEST_HEAD: Final = 16 << 10  # largest head of a request in octets, for ``limit`` of `start_server`
-_FAREWELL: Final = 2.0  # seconds for which the server reads on after its response, before it closes
+# Longest time, in seconds, for which the server reads on after its response before it closes
+_FAREWELL: Final = 2.0
 _CHUNK: Final = 64 << 10
 _GET: Final = re.compile(rb"GET (/[!-~]*) HTTP/1\.[01]\r\n")
 _HOST: Final = re.compile(rb"\r\nHost:[ \t]*([!-~]*)[ \t]*\r\n", re.IGNORECASE)

@@ -64,7 +64,7 @@ def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None
 
 
 class Attached(Protocol):
-    """Source of a command's network: an `Attachment`, or a laboratory."""
+    """Source of a command's network: an `Attachment` (TUN device) or a `Laboratory` (simulation)."""
 
     def network(self) -> AbstractAsyncContextManager[aio.Network]:
         """Attach the host for the time of a block, and return its network."""

@@ -66,7 +66,7 @@ def _attached(name: str, kernel: list[Interface], *, mtu: int, offload: bool, se
 
 
 def _advice(name: str, kernel: list[Interface], mtu: int, *, several: bool) -> str:
-    """Commands that give the right to use the device; root must set its addresses, too."""
+    """Text with the commands that give this user the right to use the device, to be run as root."""
     kind = " multi_queue" if several else ""
     addresses = "".join(f" && ip address add {interface} dev {name}" for interface in kernel)
     made = f"ip tuntap add dev {name} mode tun user {os.geteuid()}{kind}{addresses}"

@@ -12,7 +12,7 @@ from postel.errors import WireError
 from postel.wire import address, dns
 from postel.wire.dns import DnsMessage, Question, ResourceRecord
 
-Answer = tuple[int, Sequence[ResourceRecord]]  # response code (RCODE), and the records of the answer
+Answer = tuple[int, Sequence[ResourceRecord]]  # response code (RCODE), and the records of the answer section
 _TTL = 60
 
 

@@ -53,7 +53,7 @@ class Siblings:
         self.done()
 
     def done(self) -> None:
-        """Say that this process has no more to do.
+        """Close this process's writing end, which reports that the process has no more to do.
 
         A worker calls this when it has no connections left, the parent when it starts no more workers.
         """
@@ -100,7 +100,10 @@ class Sharing(Link):
         return -1 if self._poll.closed else self._poll.fileno()
 
     def receive(self, now: int) -> bytes | None:
-        """Return the next packet of the device or the mailbox, and pass an ICMP error to the others."""
+        """Return the next packet of the device or the mailbox.
+
+        An ICMP error from the device is also passed to the other workers.
+        """
         if self._mail_is_due() and (mail := self._mail()):
             return mail
         packet = self.link.receive(now)
@@ -132,7 +135,7 @@ class Sharing(Link):
         return True
 
     def _mail(self) -> bytes | None:
-        """Return an error that another worker got, or None."""
+        """Return an ICMP error that another worker passed on, or None if there is none."""
         try:
             return self._inbox.recv(_LARGEST)
         except BlockingIOError:
@@ -159,7 +162,10 @@ class SharingOffloading(Sharing, Offloading):
         self.largest: int = link.largest
 
     def receive_parcel(self, now: int) -> Parcel | None:
-        """Return the next parcel of the device or the mailbox, and pass ICMP errors to the others."""
+        """Return the next parcel of the device or the mailbox.
+
+        ICMP errors from the device are also passed to the other workers.
+        """
         if self._mail_is_due() and (mail := self._mail()):
             return Parcel(mail)
         parcel = self.link.receive_parcel(now)

@@ -22,7 +22,7 @@ from postel import cli
 MOST: Final = 256  # most queues that a device can have: MAX_TAP_QUEUES of the kernel
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1  # option of prctl(2): the signal to get when the parent ends
-# Seconds; a worker that lived for a shorter time isn't replaced, because the next one would die, too.
+# Seconds. A worker that died sooner isn't replaced, because the next worker would die, too.
 _TOO_SOON: Final = 1.0
 
 

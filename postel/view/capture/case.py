@@ -32,7 +32,7 @@ class Finding:
 
 
 class Eye:
-    """State of one end, besides that in `End`, which is needed to judge the next segments."""
+    """State of one end that later segments are compared with, in addition to the state in `End`."""
 
     __slots__ = (
         "ack",
@@ -63,8 +63,9 @@ class Eye:
         self.ack: int = UNKNOWN
         self.number: int = 0  # number of the packet with this end's last segment
         self.window: int = UNKNOWN  # window in this end's last segment, as on the wire
-        self.shift: int = UNKNOWN  # number of bits by which the window is shifted (`measures.scale`)
-        self.room: int = UNKNOWN  # window in octets; UNKNOWN if the capture doesn't show by how much to shift
+        self.shift: int = UNKNOWN  # number of bits by which this end's windows are shifted (`measures.scale`)
+        # Last window in octets; UNKNOWN if the capture doesn't show by how much to shift
+        self.room: int = UNKNOWN
         self.most: int = ANY  # largest payload, in octets, that the other end's MSS allows
         self.widest: int = 0
         self.duplicates: int = 0
@@ -87,7 +88,7 @@ class Eye:
 
 @dataclass(slots=True)
 class Story:
-    """Result of the closer look at a connection; ``pace`` is None if no segment was looked at."""
+    """Findings about a connection, and its times; ``pace`` is None if no segment was examined."""
 
     findings: list[Finding]
     pace: Pace | None
@@ -111,7 +112,7 @@ class Case:
         self._longest: dict[tuple[str, int], int] = {}
 
     def compare_offers(self) -> None:
-        """Compute what the options of both SYNs mean for later segments. Called after each SYN."""
+        """Set the fields that follow from both SYNs: scale, MSS, timestamps, ECN. Called after each SYN."""
         one, two = (end.offer for end in self.connection.ends)
         self.has_timestamps = one is not None is not two and ABSENT not in (one.tsval, two.tsval)
         accurate = self.connection.ends[0].syn_flags & AE != 0
@@ -123,7 +124,7 @@ class Case:
             eye.most = offer.mss if offer is not None and offer.mss > 0 else ANY
 
     def find(self, kind: str, end: End, number: int, **values: object) -> None:
-        """Count one more packet of a finding. The finding keeps the ``values`` of its first packet."""
+        """Add a packet to a finding, which begins with its first packet and keeps the ``values`` of that."""
         finding = self.findings.get((kind, end.side))
         if finding is None:
             finding = self.findings[kind, end.side] = Finding(kind, end, values=values)
@@ -132,7 +133,7 @@ class Case:
             finding.packets.append(number)
 
     def find_longest(self, kind: str, end: End, number: int, length: int) -> None:
-        """Count one more packet of a finding about a duration, here ``length`` microseconds.
+        """Add a packet to a finding about a duration, which is ``length`` microseconds for this packet.
 
         The text of the finding gives the longest of the durations.
         """
@@ -143,7 +144,7 @@ class Case:
             finding.values = {"seconds": f"{length / SECOND:.3f}"}
 
     def wait_beyond(self, end: End, behind: int, number: int) -> None:
-        """Keep a segment of ``end`` that seems to be beyond the window, in case it is never acknowledged.
+        """Store a segment of ``end`` that seems to be beyond the window, in case it is never acknowledged.
 
         ``behind`` is the sequence number after the segment, ``number`` the number of its packet.
         """

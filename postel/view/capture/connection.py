@@ -32,7 +32,7 @@ class Closing(Enum):
 
     UNANSWERED = "unanswered"
     REFUSED = "refused"
-    HALF_OPEN = "half-open"  # the SYN,ACK was never acknowledged
+    HALF_OPEN = "half-open"  # the opener never acknowledged the SYN,ACK
     OPEN = "open"
     HALF_CLOSED = "half-closed"
     UNCONFIRMED = "last ACK missing"
@@ -50,7 +50,7 @@ _OVER: Final = (
     *(Closing.RESET_BY_OPENER, Closing.RESET_BY_OTHER),
 )
 
-# How far the usual handshake has come; `_OTHERWISE` where it is another one, or after any other segment
+# Stage of the usual handshake; `_OTHERWISE` after it, and where other segments come
 _OTHERWISE: Final = 0
 _SYN_SENT: Final = 1
 _SYN_ACKED: Final = 2
@@ -197,7 +197,8 @@ class Connection:
         self.fins_cross: bool = False
         self.reset_by: End | None = None
         self.speaks_on: bool = False  # whether the end that sent the RST sent another segment after it
-        self.copies: int = 0  # number of packets that are copies of packets in the same capture
+        # Number of packets that the capture recorded a second time, such as at a mirror port
+        self.copies: int = 0
         self.zeek: Zeek = Zeek(flipped=flipped)
         self.is_watched: bool = False  # whether `Table.closer` gets the segments of this connection
         self.lingers: bool = False  # whether the connection is over, and kept only for late segments
@@ -205,9 +206,10 @@ class Connection:
         self.is_forgotten: bool = False
 
     def release(self) -> None:
-        """Let go of what keeps the connection in memory until the garbage collector runs.
+        """Remove the references that would keep the connection in memory until the garbage collector runs.
 
-        Called once all is told of a connection that the table has forgotten. Its ends no longer know it.
+        Called when the table no longer has the connection, and everything about it was printed or kept.
+        Afterwards its ends have neither ``connection`` nor ``other``.
         """
         for end in self.ends:
             del end.connection, end.other
@@ -232,8 +234,9 @@ class Connection:
             end.zero_windows += 1
         return sight
 
-    # The usual segments that open and close a connection. Each is taken as `take` and `Zeek.take` do, but
-    # faster, since what came before is known. Where a method returns False, nothing was changed.
+    # Methods for the usual segments that open and close a connection. They do what `take` and `Zeek.take` do,
+    # but faster, because the segments before are known. A method that returns False has called `catch_up` at
+    # most, which the long way calls, too.
 
     def take_first_syn(self, end: End, seq: int, flags: int, window: int, now: int) -> None:
         """Take a SYN without data that is the first segment of all. Its options have been read before."""
@@ -250,7 +253,7 @@ class Connection:
         self._stage = _SYN_SENT
 
     def expects_syn_ack(self, end: End, ack: int) -> bool:
-        """Return whether `take_syn_ack` may take a SYN,ACK: the opener's SYN alone came before."""
+        """Return whether `take_syn_ack` may process a SYN,ACK, because only the opener's SYN came before."""
         return self._stage == _SYN_SENT and end.side == 1 and ack == end.other.next
 
     def take_syn_ack(self, end: End, seq: int, ack: int, flags: int, window: int, now: int) -> None:
@@ -269,7 +272,7 @@ class Connection:
         self._stage = _SYN_ACKED
 
     def _take_opening_ack(self, end: End, ack: int, now: int) -> None:
-        """Take the ACK that completes the handshake. `Table` counts it as any plain segment afterwards."""
+        """Take the ACK that completes the handshake. `Table` counts the packet and its octets afterwards."""
         self._stage = _OTHERWISE
         self.opened = now
         self.round_trip = now - self.syn_last
@@ -277,15 +280,17 @@ class Connection:
         self.zeek.take_next(end.side, has_text=False)
         end.ack = ack
         end.ack_at = now
-        end.window = UNKNOWN  # this ACK repeats no other
+        # Unlike any real window, so that the next ACK doesn't count as a duplicate of this one
+        end.window = UNKNOWN
         end.plain_acks = True
 
     def begin_short_way(self, end: End, ack: int, captured: int, length: int, size: int, now: int) -> bool:
-        """Take what the first segment with data, or the first ACK, of an end changes beside counters.
+        """Process what the first segment with data, or the first ACK, of an end changes beside counters.
 
-        Then it can take the short way, like the ones after it. The segment is the next in order, without
-        SYN, FIN or RST. ``length`` is that of its data, ``size`` that of its IP packet, of which ``captured``
-        octets are in the capture. Returns False, and changes nothing, where it has to go the long way.
+        Afterwards `Table` counts this segment, and the ones after it, on the short way. The segment is the
+        next in order, without SYN, FIN or RST. ``length`` is that of its data, ``size`` that of its IP
+        packet, of which ``captured`` octets are in the capture. Returns False where the segment has to go the
+        long way.
         """
         other, has_text, is_cut = end.other, length > 0, size > captured
         if captured < (_LEAST if len(end.endpoint.address) == 4 else _LEAST_6):
@@ -298,7 +303,8 @@ class Connection:
             or self.copies
             or end.ack == UNKNOWN
             or other.next - ack & MASK > WIDEST
-            or (is_cut and has_text and self.is_watched and not end.is_cut)  # a finding
+            # The first cut segment of an end is a finding
+            or (is_cut and has_text and self.is_watched and not end.is_cut)
             or not (has_text or sequence.gt(ack, end.ack))  # it may be a copy
             or not self.zeek.is_open()
         ):
@@ -314,7 +320,10 @@ class Connection:
         return True
 
     def take_fin(self, end: End, seq: int, ack: int, window: int, now: int) -> bool:
-        """Take the first FIN of an end: it is the next in order, and has no data."""
+        """Process the first FIN of an end. Returns False where `take` has to process it instead.
+
+        The FIN is the next in order, and has no data.
+        """
         other = end.other
         if (
             self.opened == UNKNOWN
@@ -341,7 +350,10 @@ class Connection:
         return True
 
     def take_last_ack(self, end: End, seq: int, ack: int, window: int, now: int) -> bool:
-        """Take an ACK without data after both FINs, which is the next in order and acknowledges more."""
+        """Process an ACK after both FINs. Returns False where `take` has to process it instead.
+
+        The ACK has no data, is the next in order, and acknowledges more than before.
+        """
         other = end.other
         if (
             UNKNOWN in (self.opened, end.fin, other.fin, end.ack)
@@ -360,7 +372,7 @@ class Connection:
         return True
 
     def _raise_ack(self, end: End, ack: int, now: int) -> None:
-        """Keep the latest ACK of an end, where this one acknowledges more."""
+        """If an ACK acknowledges more, store its number and time, and reset the count of duplicate ACKs."""
         if sequence.gt(ack, end.ack):
             end.ack = ack
             end.ack_at = now
@@ -384,10 +396,10 @@ class Connection:
         two.is_uneven = two.is_cut or self.zeek.has_gap(1)
 
     def _is_special(self) -> bool:
-        """Return whether each segment may change more than counters.
+        """Return whether any segment may change more than counters, so that it needs the long way.
 
         That is so while the connection opens, after a RST or both FINs, while a window is closed, and where
-        Zeek counts other numbers.
+        Zeek has another highest sequence number.
         """
         one, two = self.ends
         return (
@@ -426,7 +438,7 @@ class Connection:
         self.allow_short_way(end, ACK)
 
     def catch_up(self) -> None:
-        """Pass the data that took the short way to ``zeek``, before a segment that changes more."""
+        """Tell ``zeek`` of data that took the short way. Called before a segment that takes the long way."""
         self._stage = _OTHERWISE
         one, two = self.ends
         if one.plain_text or one.plain_cut:
@@ -435,7 +447,7 @@ class Connection:
             self.zeek.catch_up(1, two.next, is_whole=two.plain_text)
 
     def _catch_up(self, end: End) -> None:
-        """Pass the data of one end that took the short way to ``zeek``, which counts as Zeek does."""
+        """Tell ``zeek`` of one end's data that took the short way."""
         if end.plain_text or end.plain_cut:
             self.zeek.catch_up(end.side, end.next, is_whole=end.plain_text)
 
@@ -458,7 +470,7 @@ class Connection:
             self._phases |= HAS_RST
 
     def _take_syn(self, end: End, seq: int, flags: int, now: int) -> None:
-        """Store the sequence number and time of a SYN.
+        """Count a SYN, and store its sequence number and time.
 
         While the connection isn't open, the sequence numbers of this end begin anew with the SYN: segments
         before it belonged to an earlier connection, or were challenge ACKs (RFC 9293, 3.5.1, figure 10).
@@ -507,7 +519,7 @@ class Connection:
             other.accept_probe(ack)
 
     def _take_end(self, end: End, seq: int, flags: int, length: int) -> None:
-        """Process FIN and RST. A RST is forgotten if both ends send further segments after it."""
+        """Store which end sent a FIN or RST; forget a RST if both ends send further segments after it."""
         if flags & FIN and end.fin == UNKNOWN:
             end.fin = sequence.add(seq, length + (flags & SYN != 0) + 1)
             self.first_fin = self.first_fin or end
@@ -568,7 +580,7 @@ class Connection:
         return Closing.OPEN if is_answered else Closing.UNANSWERED
 
     def _closing_by_reset(self, end: End) -> Closing:
-        """Return how the connection ended, where ``end`` reset it."""
+        """Return how the connection ended, given that ``end`` reset it."""
         if end.side and self.opened == self.syn_acked == UNKNOWN != self.syn_sent:
             return Closing.REFUSED
         return Closing.RESET_BY_OTHER if end.side else Closing.RESET_BY_OPENER

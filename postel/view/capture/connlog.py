@@ -95,7 +95,7 @@ def line(connection: Connection) -> str:
 
 
 def _sent(end: End) -> int:
-    """Return how many octets of payload an end sent, including those that the capture lacks."""
+    """Return the number of octets of payload that an end sent, including octets that the capture lacks."""
     return end.data + (end.missing if end.packets else 0)
 
 

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 LARGEST: Final = 1 << 24  # largest packet or block, in octets; a longer one is damage
 MOST_INTERFACES: Final = 1 << 16
-_CHUNK: Final = 1 << 17  # octets read at once; so few stay in the processor's cache until they are parsed
+# Octets read at once: few enough that all are still in the processor's cache when they are parsed
+_CHUNK: Final = 1 << 17
 _MICROSECONDS: Final = 1_000_000
 
 # Frame in a chunk: time in microseconds since 1970, offset in the chunk, number of octets captured, number of
@@ -32,8 +33,8 @@ _PCAP_MAGICS: Final = {  # byte order, units of time per microsecond, octets of 
     b"\x34\xcd\xb2\xa1": ("<", 1, 24),  # "modified": with interface, protocol and direction
     b"\xa1\xb2\xcd\x34": (">", 1, 24),
 }
-# In pcap files with a lower minor version, and in some with this one, a packet's original length comes before
-# its captured length.
+# Minor version 2.3 of pcap. In files with a lower minor version, and in some files with this one, a packet's
+# original length comes before its captured length.
 _SWAPPED: Final = 3
 _PCAP_HEADER: Final = 24
 _SECTION_HEADER: Final = b"\x0a\x0d\x0d\x0a"
@@ -54,7 +55,7 @@ class Damage(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        """Return both in one line."""
+        """Return the place and what is wrong there, in one line."""
         return f"broken at octet {self.offset}: {self.text}"
 
 
@@ -97,7 +98,9 @@ class Reader:
                 return
 
     def _form(self) -> "Pcap | Pcapng | None":
-        """Return the parser for the format that the first octets show; else set ``damage`` and return None.
+        """Return the parser of the file's format. For an unknown format, set ``damage`` and return None.
+
+        The first octets show the format.
 
         The header of a pcap file doesn't become part of the first chunk. That of a pcapng file does: it is
         a block like any other.
@@ -350,7 +353,7 @@ class Pcapng:
             start += 4 + (length + 3) // 4 * 4
 
     def _frame(self, octets: bytes, kind: int, length: int) -> Frame:
-        """Return the frame of a block that holds a packet, of any of the three kinds."""
+        """Return the frame of an enhanced, a simple or an obsolete packet block."""
         position = self.position
         if kind == _SIMPLE_PACKET:
             return self._simple(octets, length)

@@ -79,7 +79,7 @@ class Curves:
             self._add(self._windows[side], when, located.window << shift)
 
     def _acknowledge(self, seen: Seen, when: int) -> None:
-        """Add the points of an ACK: the number that it acknowledges, and the round-trip time that it ends."""
+        """Add the points of an ACK: the number that it acknowledges, and the round-trip time it shows."""
         side = 1 - seen.end.side
         self._add(self._acked[side], when, sequence.offset(seen.located.ack, seen.end.other.first))
         outstanding = self._outstanding[side]
@@ -177,7 +177,7 @@ def _marked(kind: str, points: list[Point], side: str, across: float, up: float)
     places = [
         (round(_LEFT + point.when * across, 1), round(bottom - point.value * up, 1)) for point in points
     ]
-    places = list(dict.fromkeys(places))  # points that fall together are drawn once
+    places = list(dict.fromkeys(places))  # points at the same pixel are drawn once
     if kind == "dots":
         return element("path", d="".join(f"M{x:g} {y:g}h.01" for x, y in places), class_=f"dots {side}")
     if kind == "crosses":

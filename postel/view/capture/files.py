@@ -1,4 +1,4 @@
-"""Capture files, opened: compressed or not, one or several, read in the order of their packets' times."""
+"""Opening of capture files, compressed or not. Several are read as one, in the order of packet times."""
 
 import bz2
 import gzip
@@ -38,7 +38,7 @@ def plain(file: BufferedIOBase) -> BufferedIOBase:
 
 
 class _Begun(BufferedIOBase):
-    """File that keeps the first octets for a look at them; reading returns these octets, too."""
+    """File of which the first octets can be examined before it is read; reading returns these octets, too."""
 
     def __init__(self, file: BufferedIOBase) -> None:
         """Read the first octets of ``file``, at least as many as a magic number has."""

@@ -54,7 +54,7 @@ class Located(NamedTuple):
 
 
 class Other(NamedTuple):
-    """Content of an IP packet in which no segment was found; ``what`` names it, or says what is wrong.
+    """Content of an IP packet in which no TCP segment was found; ``what`` names it, or says what is wrong.
 
     ``ip`` is the offset of the IP header. ``is_fragment`` is True for a fragment of a TCP packet.
     """
@@ -108,7 +108,7 @@ def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
         return DAMAGED
     if fragment & 0x3FFF:
         return Other(FRAGMENTS_OF_OTHERS, ip, protocol == TCP)
-    if total:  # 0 if the sender's network device fills the length in after the packet was captured
+    if total:  # 0 if the packet was captured before the sender's network device filled in the length
         whole = ip + total
     at = ip + header
     if protocol == _AUTHENTICATION and at + 8 <= end:

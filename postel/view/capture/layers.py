@@ -152,7 +152,7 @@ def _null(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - `_LINKS
     return start + 4
 
 
-def _raw(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - as _null
+def _raw(octets: bytes, start: int, end: int) -> int:  # noqa: ARG001 - `_LINKS` needs it
     """Return where IP begins in a frame without a link header, which is at the frame's start."""
     return start
 
@@ -173,7 +173,7 @@ def _cisco_hdlc(octets: bytes, start: int, end: int) -> int:
 
 
 def _ppp_ethernet(octets: bytes, start: int, end: int) -> int:
-    """Return where IP begins in a PPPoE frame without Ethernet's header."""
+    """Return where IP begins in a frame that begins with a PPPoE header, without Ethernet's header."""
     return _ppp(octets, start + 6, end)
 
 

@@ -1,4 +1,4 @@
-"""Windows of segments, as a capture shows them."""
+"""Window scale of an end, as far as a capture shows it."""
 
 from postel.view.capture.connection import End
 from postel.view.capture.sent import UNKNOWN

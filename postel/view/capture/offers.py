@@ -6,9 +6,9 @@ from typing import Final
 from postel.errors import WireError
 from postel.wire import options
 
-_MOST: Final = 1024  # lists that are kept
+_MOST: Final = 1024  # number of lists of options that are kept
 _STAMPED: Final = bytes((options.TIMESTAMPS, 10))
-# Where in the list most systems have the timestamps: Linux; macOS and its kin
+# Offset of the timestamps in the list of options: first that of Linux, then that of macOS and the BSDs
 _PLACES: Final = (6, 10)
 _NOWHERE: Final = -1
 

@@ -12,7 +12,7 @@ LEAST_MSS: Final = {4: 536, 16: 1220}
 
 
 def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
-    """Look at a SYN or SYN,ACK; ``bearer`` has its options."""
+    """Find what is unusual in a SYN or SYN,ACK; ``bearer`` has its options."""
     end, flags, number = seen.end, seen.located.bits, seen.number
     crosses = not flags & ACK and end.other.syns and end.other.ack == UNKNOWN
     if crosses and end.side:
@@ -36,7 +36,7 @@ def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
 
 
 def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
-    """Look at a SYN or SYN,ACK with the number of an earlier one.
+    """Find why a SYN or SYN,ACK comes a second time, with the same sequence number.
 
     What the second one shows depends on the other end's segments that were captured between the two.
     """
@@ -71,7 +71,7 @@ def _offered(bearer: options.Bearer) -> set[str]:
 
 
 def _compare_offers(case: Case, seen: Seen, offer: options.Bearer, answer: options.Bearer) -> None:
-    """Compare the options of a SYN,ACK with those of the SYN."""
+    """Find options in a SYN,ACK that don't fit those of the SYN."""
     offered, answered = _offered(offer), _offered(answer)
     if answered - offered:
         case.find("not offered", seen.end, seen.number, options=", ".join(sorted(answered - offered)))
@@ -80,7 +80,7 @@ def _compare_offers(case: Case, seen: Seen, offer: options.Bearer, answer: optio
 
 
 def _look_at_ecn_answer(case: Case, seen: Seen) -> None:
-    """Compare the ECN flags of a SYN,ACK with those of the SYN (RFC 3168, 6.1.1)."""
+    """Find ECN flags in a SYN,ACK that don't fit those of the SYN (RFC 3168, 6.1.1)."""
     asked, answered = (end.syn_flags & (AE | CWR | ECE) for end in (seen.end.other, seen.end))
     if asked == CWR | ECE and answered == CWR | ECE:
         case.find("ECN reflected", seen.end, seen.number)

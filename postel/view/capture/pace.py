@@ -1,4 +1,4 @@
-"""Times of a connection's phases, and what the connection waited for: the wire, a program, or a window.
+"""Times of a connection's phases, and what it waited for: the network ("wire"), a program, or a window.
 
 A capture is made in one place, so a round trip here is the time from there to one end and back. What a
 connection waited for follows from what was outstanding when it fell silent, and from what ended the silence:
@@ -73,7 +73,7 @@ class _Half:
 class Pace:
     """Times of one connection, in microseconds.
 
-    `look` is called with each segment, after the connection took it.
+    `look` is called with each segment, after `Connection.take` has processed it.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -85,7 +85,7 @@ class Pace:
         self.answers: array[int] = array("q")
         self.last: int = UNKNOWN  # time of the latest segment
         self.patience: int = (
-            UNKNOWN  # a silence of up to so many microseconds is neither a stall nor the longest
+            UNKNOWN  # a silence of at most this many microseconds is neither a stall nor the longest
         )
         self._halves = (_Half(), _Half())
         self._was_reset = False  # whether the last segment was a RST
@@ -104,7 +104,7 @@ class Pace:
         self._take_window(seen)
 
     def look_briefly(self, end: End, when: int, ack: int, length: int, room: int) -> None:
-        """Update the measures for a plain segment, before the connection takes it.
+        """Update the measures for a plain segment, before the connection counts it.
 
         Such a segment has an ACK and no SYN, FIN or RST, its payload is the next in order, and it comes
         within ``patience`` after the latest segment. Its window of ``room`` octets (UNKNOWN if the capture
@@ -137,7 +137,7 @@ class Pace:
             self._asked = UNKNOWN
 
     def _end_silence(self, seen: Seen) -> None:
-        """Keep the silence before this segment, if it is a stall or the longest so far."""
+        """Store the silence before this segment, if it is a stall or the longest so far."""
         length = seen.when - self.last
         if length <= self.patience:
             return
@@ -150,15 +150,13 @@ class Pace:
             self.stalls.append(silence)
 
     def _waited_for(self, seen: Seen) -> tuple[str, End]:
-        """Return what the silence before this segment was spent on, and the end that was waited for.
-
-        The first is "" where nothing was awaited.
-        """
+        """Return ``kind`` and ``by`` of the silence before this segment, as in `Silence`."""
         end, sight = seen.end, seen.sight
         other, text = end.other, seen.length
         if sight in (RETRANSMISSION, OVERTAKEN):
             if self._was_reset:
-                return "", end  # the end tries again after it was refused
+                # The end sends its SYN again after a RST refused it; nothing was awaited meanwhile
+                return "", end
             return ("window" if self._halves[other.side].window == 0 else "wire"), (
                 other if self._halves[other.side].window == 0 else end
             )
@@ -173,7 +171,7 @@ class Pace:
         return ("wire", other) if is_ack_of_some else ("", end)
 
     def _take_ack(self, seen: Seen) -> None:
-        """Measure round trips that an ACK ends."""
+        """Remove the segments that an ACK covers, and measure their round trip."""
         if seen.located.bits & (ACK | RST) == ACK:
             self._acknowledge(self._halves[seen.end.other.side], seen.located.ack, seen.when)
 
@@ -186,7 +184,7 @@ class Pace:
             half.round_trips.append(now - sent)
 
     def _take_text(self, seen: Seen) -> None:
-        """Keep when the segment's data was sent, how much is in flight, and whether that fills the window."""
+        """Count the segment, store its time and how much is in flight, and measure the answer's time."""
         end, sight = seen.end, seen.sight
         size = seen.length + (seen.located.bits & SYN != 0) + (seen.located.bits & FIN != 0)
         if not size:
@@ -206,7 +204,7 @@ class Pace:
         self._take_talk(end, seen.when)
 
     def _take_talk(self, end: End, when: int) -> None:
-        """Measure how long an answer took: from the last data of the opener to the first of the other end."""
+        """Measure how long an answer took, from the opener's last data to the other end's next data."""
         if end.side == 0:
             self._asked = when
         elif self._asked != UNKNOWN:
@@ -214,7 +212,7 @@ class Pace:
             self._asked = UNKNOWN
 
     def _take_window(self, seen: Seen) -> None:
-        """Keep the window that an end advertises, and how long it is zero."""
+        """Store the window that an end advertises, and add up how long it is zero."""
         end, located = seen.end, seen.located
         if located.bits & (SYN | RST):
             return
@@ -236,8 +234,9 @@ class Pace:
     def opening(self) -> tuple[int, int, int] | None:
         """Return the time of the handshake, how much of it was waiting to send a SYN again, and the rest.
 
-        The times are in microseconds. The second is from the first SYN to the last, plus from the first
-        SYN,ACK to the last; the rest is the round trip. None if the capture lacks one of the three segments.
+        The times are in microseconds. The second is from the first SYN to the last SYN, plus from the first
+        SYN,ACK to the last SYN,ACK; the rest is the round trip. None if the capture lacks SYN, SYN,ACK or the
+        handshake's ACK.
         """
         connection = self.connection
         if UNKNOWN in (connection.syn_sent, connection.syn_acked, connection.opened):

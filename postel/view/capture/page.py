@@ -50,7 +50,7 @@ class Drawn:
 def of(
     connections: list[tuple[Row, list[str]]], drawn: list[Drawn], language: str, *, unfold: bool = False
 ) -> str:
-    """Return the page.
+    """Return the HTML text of the page.
 
     ``connections`` are rows of the table, each with the texts of its findings; ``unfold`` is as in
     `ladder.render`.
@@ -85,7 +85,7 @@ def _of_connection(row: Row, findings: list[str], *, is_drawn: bool) -> str:
 
 
 def _of_drawn(one: Drawn, language: str, *, unfold: bool, is_alone: bool) -> str:
-    """Return the pictures of a connection, folded away unless it is the only one."""
+    """Return the pictures of a connection, which the reader has to unfold unless they are the only ones."""
     flow = one.flow
     drawn = ladder.render([flow], language=language, unfold=unfold, in_page=True)
     curves = "" if one.curves is None else one.curves.render(language)

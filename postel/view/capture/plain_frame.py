@@ -52,7 +52,8 @@ _ANYTHING: Final = range(1 << 16)
 def _shape(at: int, ip: int, kinds: Container[int] = _TYPES) -> Shape:
     """Return the shape of a link's frames."""
     gap = ip - at - 2  # octets between the type and the IP header
-    # Type; version, length, ID, fragment to protocol, addresses and ports; numbers, bits, window
+    # The link's type; of IP version, length, ID, the 32 bits from flags to protocol, addresses; of TCP ports,
+    # sequence and acknowledgement number, 16 bits with flags, window
     four = Struct(f"!H{gap}xBxHHI2x12sIIHH")
     six = Struct(f"!2x{gap}x4xHBx36sIIHH")
     return Shape(at, ip, at + four.size, at + six.size, four.unpack_from, six.unpack_from, kinds)
@@ -66,5 +67,5 @@ SHAPES: Final = {
     layers.NULL: _shape(2, 4, _ANYTHING),
     layers.LOOP: _shape(2, 4, _ANYTHING),
 }
-# Shape for all other link types, with which no frame counts as plain
+# Shape for all other link types; no frame of theirs counts as plain
 NONE: Final = Shape(0, 0, 1 << 32, 1 << 32, SHAPES[layers.RAW].unpack, SHAPES[layers.RAW].unpack_6, ())

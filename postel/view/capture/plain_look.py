@@ -90,7 +90,7 @@ def _take_in(
     window: int,
     sacked: tuple[tuple[int, int], ...],
 ) -> None:
-    """Update what is remembered of the end that sent the segment."""
+    """Update the `Eye` of the end that sent the segment."""
     other = end.other
     if length:
         if length > eye.most:
@@ -140,7 +140,7 @@ def _read_options(octets: bytes, at: int, header: int) -> tuple[int, tuple[tuple
 
 
 def _count_duplicate(case: Case, end: End, number: int) -> None:
-    """Count a duplicate ACK; the third is a finding."""
+    """Count a duplicate ACK, and add a finding for the third."""
     eye = case.eyes[end.side]
     eye.duplicates += 1
     if eye.duplicates == DUPLICATES:

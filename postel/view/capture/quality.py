@@ -15,7 +15,7 @@ _OF_THE_CAPTURE: Final = frozenset(  # findings that say only how the capture wa
 )
 # The capture was made at one end if the round trip to the other end takes more than 4 times as long.
 _NEARER: Final = 4
-_SURELY_AWAY: Final = 300  # µs; two shorter round trips don't show where the capture was made
+_SURELY_AWAY: Final = 300  # µs; if both round trips are shorter, they don't show where the capture was made
 
 
 def is_unusual(story: Story) -> bool:
@@ -24,7 +24,7 @@ def is_unusual(story: Story) -> bool:
 
 
 def look_at_snap_length(case: Case, seen: Seen) -> None:
-    """Find the first segment of each end of which the snap length cuts payload off."""
+    """Add a finding for the first segment of each end of which the snap length cuts payload off."""
     eye = case.eyes[seen.end.side]
     if seen.length and seen.located.end > seen.captured and not eye.is_cut:
         eye.is_cut = True
@@ -32,7 +32,7 @@ def look_at_snap_length(case: Case, seen: Seen) -> None:
 
 
 def look_at_quality(case: Case) -> None:
-    """Find what is known of the capture's quality once the connection's last segment has come."""
+    """Add the findings about the capture's quality. Called after the connection's last segment."""
     connection = case.connection
     one, two = connection.ends
     for end in connection.ends:
@@ -50,7 +50,7 @@ def look_at_quality(case: Case) -> None:
 
 
 def _tell_of_offload(case: Case, sender: End, number: int, count: int) -> None:
-    """Tell at which end the capture was made, as far as the handshake shows.
+    """Add a finding about segments larger than the MSS, and at which end the capture was made, if that shows.
 
     Segments larger than the MSS don't pass the wire: either the sender's device cuts them after the capture
     (TSO), or the receiver's device joined them before the capture (GRO).

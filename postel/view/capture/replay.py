@@ -62,7 +62,7 @@ class _Passed:
 class Replay:
     """Recorder of segments for a ladder: ``Table(over, closer=replay.look)``; `finish` returns the trace.
 
-    At most ``most`` packets are kept, and of each connection only the first ``most_of_each``.
+    At most ``most`` packets are kept, and of each connection only the first ``most_of_each`` packets.
     """
 
     def __init__(self, *, most: int = MOST, most_of_each: int = MOST) -> None:
@@ -81,7 +81,7 @@ class Replay:
             self._notices.append(notice)
 
     def look(self, seen: Seen) -> None:
-        """Keep a segment, or only count it in ``forgotten`` once as many as allowed are kept."""
+        """Store a segment, or only count it in ``forgotten`` if as many as allowed are stored."""
         number = seen.end.connection.number
         self._counts[number] += 1
         if len(self._passed) >= self._most or self._counts[number] > self._most_of_each:
@@ -157,11 +157,11 @@ def _by_connection(passed: list[_Passed]) -> dict[Connection, list[_Passed]]:
     return found
 
 
-# What arrived
+# Which data, ACKs and RSTs arrived
 
 
 def _judge_text(passed: list[_Passed]) -> None:
-    """Judge which data arrived: what was acknowledged before it was sent again."""
+    """Judge which data, SYNs and FINs arrived: those that were acknowledged before they were sent again."""
     unacknowledged: dict[End, list[_Passed]] = {}
     for one in passed:
         theirs = unacknowledged.setdefault(one.one.other, [])
@@ -191,7 +191,7 @@ def _cross(one: _Passed, theirs: list[_Passed]) -> None:
 
 
 def _wait(one: _Passed, mine: list[_Passed]) -> None:
-    """Add a segment to those that wait for an ACK; earlier segments that it repeats didn't arrive."""
+    """Add a segment to those that wait for an ACK, and mark earlier ones that it repeats as not arrived."""
     if mine and sequence.lt(one.seq, mine[-1].end):
         for other in mine:
             # In a simultaneous open a SYN,ACK has the number of its end's SYN, but doesn't retransmit it.
@@ -205,12 +205,12 @@ def _wait(one: _Passed, mine: list[_Passed]) -> None:
 
 
 def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:
-    """Return whether a RST answers the SYN, so that it arrived."""
+    """Return whether a RST answers the SYN, which shows that the SYN arrived."""
     return any(one.flags & RST and one.one is syn.one.other and one.ack == syn.end for one in passed)
 
 
 def _judge_acknowledgements(passed: list[_Passed]) -> None:
-    """Judge which ACKs arrived: not an ACK of a SYN or FIN that is sent again before the next ACK."""
+    """Judge which ACKs arrived: all but those of a SYN or FIN that is sent again before the next ACK."""
     again: dict[End, int] = {}
     repeated = _repeated(passed)
     for one in reversed(passed):
@@ -234,7 +234,7 @@ def _repeated(passed: list[_Passed]) -> set[int]:
 
 
 def _judge_resets(passed: list[_Passed]) -> None:
-    """Judge which RSTs arrived: those after which the other end fell silent."""
+    """Judge which RSTs arrived: those after which the other end was silent."""
     spoke: set[End] = set()
     for one in reversed(passed):
         if one.flags & RST:
@@ -243,7 +243,7 @@ def _judge_resets(passed: list[_Passed]) -> None:
             spoke.add(one.one)
 
 
-# Which end was in which state
+# States of both ends
 
 _AFTER_FIN_SENT: Final = {ESTABLISHED: FIN_WAIT_1, SYN_RECEIVED: FIN_WAIT_1, CLOSE_WAIT: LAST_ACK}
 _AFTER_FIN_ARRIVED: Final = {

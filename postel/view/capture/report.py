@@ -20,7 +20,7 @@ _CAN_WAIT: Final = ("handshake", "options", "zeek")
 _INDENT: Final = " " * 6
 _NARROWEST: Final = 30
 UNLIMITED: Final = 1 << 20  # width, in columns, that stands for lines without a limit
-# Widths of the columns where rows are printed as they come, so that the widest isn't known
+# Widths of the columns if rows are printed as they come, when the widest row isn't known yet
 LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)
 
 

@@ -14,7 +14,7 @@ _LONGEST: Final = 80  # largest number of characters of a RST's text that a find
 
 
 def look_at_reset(case: Case, seen: Seen) -> None:
-    """Find the rule by which a RST was sent, and the text that it carries.
+    """Add the findings about a RST: the rule by which it was sent, and the text that it carries.
 
     The number of a RST outside the window is kept, because it is a finding if the connection goes on.
     """
@@ -39,7 +39,7 @@ def look_at_reset(case: Case, seen: Seen) -> None:
 
 
 def _answers(case: Case, seen: Seen) -> bool:
-    """Return whether the RST answers the other end's last segment, as sent without the connection.
+    """Return whether the RST is the answer of an end without the connection to the other end's last segment.
 
     An end that doesn't have the connection sends a RST without ACK, with the sequence number that the last
     segment acknowledged (RFC 9293, 3.10.7.1).

@@ -41,7 +41,7 @@ class Sight(Enum):
     COPY = "copy"  # the capture has the same packet already
 
 
-# Python looks up a global faster than a member of an enum.
+# Members of `Sight` as globals, which Python looks up faster than a member of an enum
 NEW, EMPTY, KEEP_ALIVE, PROBE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE, COPY = Sight
 
 
@@ -90,7 +90,8 @@ class Sent:
         self.ack_at: int = 0
         self.duplicates: int = 0  # number of ACKs without payload that repeat `ack` and the window
         self.window: int = UNKNOWN  # window in this end's last segment, as on the wire
-        # Sequence number of a window probe's octet, until an ACK shows whether the receiver had room for it
+        # Sequence number of a window probe's octet, until an ACK shows whether the receiver accepted the
+        # octet
         self.probe: int = UNKNOWN
         self.retransmissions: int = 0
         self.holes: tuple[Hole, ...] = ()
@@ -101,7 +102,7 @@ class Sent:
         return self.ack != UNKNOWN and sequence.ge(self.ack, number)
 
     def has_sent(self, seq: int, flags: int, length: int) -> bool:
-        """Return whether the capture has all of such a segment from this end already."""
+        """Return whether the capture has all sequence numbers of this segment from this end already."""
         end = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
         if sequence.gt(end, self.next) or sequence.lt(seq, self.low):
             return False
@@ -153,12 +154,12 @@ class Sent:
         was_late = self._is_late(seq, other, at_once, now)
         follows_a_probe = (
             length > 1 and offset == -1
-        )  # a segment of which only a probe's octet was sent before; tshark doesn't count it
+        )  # tshark doesn't count a segment of which only the octet of a window probe was sent before
         counts = not follows_a_probe and (was_late or self._counts_at_once(seq, size, length, other))
         return self._see_again(seq, size, length, flags, now, was_late=was_late, counts=counts)
 
     def _advance(self, seq: int, size: int, length: int, now: int) -> None:
-        """Process a segment that begins at `next` or beyond it."""
+        """Process a segment that begins at `next`, or beyond it and so makes a hole."""
         if seq != self.next:
             self.holes = (*self.holes[1 - _MOST_HOLES :], Hole(self.next, seq))
         self.next = sequence.add(seq, size)
@@ -202,7 +203,7 @@ class Sent:
         return now - self.next_at >= at_once
 
     def _fill(self, seq: int, end: int) -> int:
-        """Fill holes with a payload below `next`. Return how many of its octets weren't captured before."""
+        """Remove a payload below `next` from the holes. Return how many of its octets are new."""
         found = 0
         if sequence.lt(seq, self.low) and not self.is_known:
             found = sequence.offset(_earlier(end, self.low), seq)
@@ -223,7 +224,7 @@ class Sent:
         return found
 
     def accept_probe(self, ack: int) -> None:
-        """Count the octet of a window probe as sent, if the other end acknowledged it."""
+        """Process an ACK after a window probe: count the probe's octet as sent if it is acknowledged."""
         if self.probe == self.next != UNKNOWN and ack == sequence.add(self.next, 1):
             self.next = ack
             self.data += 1

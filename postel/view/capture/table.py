@@ -46,10 +46,11 @@ _KINDS: Final = SYN | FIN | RST | ACK
 _VERSIONS: Final = (4, 6)
 _IDENTS: Final = (1 << 64) - 1  # mask for the identifications of an end's last four packets
 _NO_IDENT: Final = 0xFFFF
-# A copy comes within this time. The shortest retransmission timeout of any system is longer.
+# Longest time from a packet to a second record of it. The shortest retransmission timeout of any system is
+# longer.
 _COPY_WITHIN: Final = 10 * MILLISECOND
 _FRAGMENTS: Final = "fragments of TCP packets that aren't whole"
-_COPY_AT_ONCE: Final = 100  # µs within which a packet without identification counts as a copy
+_COPY_AT_ONCE: Final = 100  # µs: longest such time for a packet without identification
 
 
 class Seen(NamedTuple):
@@ -209,7 +210,7 @@ class Table:
         self.packets = number
 
     def _timed(self, frames: Iterable[Frame]) -> list[Frame]:
-        """Return the frames; `goes_back` is set if one of them is older than one before it."""
+        """Return the frames as a list, and set `goes_back` if one of them is older than one before it."""
         frames = list(frames)
         times = [frame[0] for frame in frames]
         if times:
@@ -220,7 +221,7 @@ class Table:
     def _locate(
         self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int
     ) -> None:
-        """Process a frame that isn't plain, or that changes more than counters (the long way)."""
+        """Find the segment in a frame and process it, on the long way."""
         end = start + captured
         place = network(link, octets, start, end)
         located = (
@@ -234,7 +235,7 @@ class Table:
             self._take(located, octets, end, original, number, when)
 
     def _join(self, other: Other, octets: bytes, end: int, original: int, number: int, when: int) -> None:
-        """Process a fragment, which may complete its packet; count anything else that isn't a segment."""
+        """Process a fragment, an ICMP error, or any other content in which no segment was found."""
         if other.is_icmp and self._notices is not None:
             self._note_error(octets[other.ip : end], number, when)
         if not other.is_fragment:
@@ -316,7 +317,7 @@ class Table:
         bits: int,
         window: int,
     ) -> bool:
-        """Take a segment of a frame that is shaped as a plain one, but for its flags or its place.
+        """Process a segment with the headers of a plain one, but with other flags or not the next in order.
 
         ``size`` is the IP packet's, which begins at ``head``. Returns False, and changes nothing, where a
         closer look at the headers is needed.
@@ -359,7 +360,7 @@ class Table:
     def _take_usual(
         self, end: End | None, located: Located, octets: bytes, stop: int, when: int
     ) -> End | None:
-        """Take a segment without data that opens or closes a connection in the usual way.
+        """Process a segment without data, if it opens or closes a connection in the usual way.
 
         Returns its end, which has yet to count the packet. Returns None, and changes nothing, where it is
         another segment: `_take` takes any.
@@ -411,7 +412,7 @@ class Table:
         )
 
     def _end(self, located: Located, when: int) -> End:
-        """Return the end that sent a segment. A SYN with another number begins another connection."""
+        """Return the end that sent a segment. Begin a connection where the segment belongs to none so far."""
         end = self._ends.get(located.pair)
         opens = located.bits & (SYN | ACK) == SYN
         if end is None:
@@ -452,7 +453,7 @@ class Table:
         return end
 
     def _forget_old(self) -> None:
-        """Forget the connections that have been over, and silent, for 2MSL.
+        """Remove the connections that have been over, and silent, for 2MSL, and pass them to ``over``.
 
         This is done before each segment of the long way, so that the size of chunks makes no difference.
         """
@@ -478,7 +479,7 @@ class Table:
         self._tell(connection)
 
     def _tell(self, connection: Connection) -> None:
-        """Call ``over`` with a connection, once."""
+        """Call ``over`` with a connection, unless that was done before."""
         if not connection.is_told:
             connection.is_told = True
             self._over(connection)
@@ -498,7 +499,7 @@ def _is_likelier_server(port: int, other: int) -> bool:
 
 
 def _stranger(link: int) -> Other:
-    """Return the `Other` as which a frame without IP is counted; it may name the link type."""
+    """Return the `Other` for a frame without IP; its text names certain kinds of links."""
     name = LINK_NAMES.get(link, "" if is_known(link) else "an unknown link")
     return Other(f"frames of {name} without IP (link type {link})" if name else NO_IP)
 

@@ -57,12 +57,12 @@ class Unusual:
         """Begin without connections."""
         self._most_packets = most_packets
         self._cases: dict[int, Case] = {}
-        # A table with both functions is much faster:
+        # Optional argument ``brief`` of `Table`, with which the search is much faster:
         # ``Table(over, closer=unusual.look, brief=unusual.look_briefly)``
         self.look_briefly: Brief = partial(look_at_plain, self._cases)
 
     def look(self, seen: Seen) -> None:
-        """Examine a segment, after its connection has counted it."""
+        """Add the findings about a segment. Called after its connection has counted the segment."""
         connection = seen.end.connection
         if connection.is_told:
             return
@@ -130,7 +130,7 @@ def _options(seen: Seen) -> options.Bearer:
 
 
 def _look_at_beginning(case: Case, seen: Seen) -> None:
-    """Look at the first segment: ports used again, and a connection that begins before the capture."""
+    """Add findings about the first segment: ports used again, or a connection older than the capture."""
     before = case.connection.before
     if (
         before is not None
@@ -143,7 +143,7 @@ def _look_at_beginning(case: Case, seen: Seen) -> None:
 
 
 def _look_at_flags(case: Case, seen: Seen) -> None:
-    """Look for flags that contradict each other, and for urgent data."""
+    """Add findings about flags that contradict each other, and about urgent data."""
     flags = seen.located.bits
     if flags & SYN and flags & (FIN | RST):
         case.find("contradictory flags", seen.end, seen.number)
@@ -157,7 +157,7 @@ def _look_at_flags(case: Case, seen: Seen) -> None:
 
 
 def _look_at_order(case: Case, seen: Seen) -> None:
-    """Look at the segment's place in the stream, and at its size."""
+    """Add findings about the segment's position in the stream, and about its size."""
     end, sight = seen.end, seen.sight
     length = seen.length
     _withdraw_beyond(case, seen)
@@ -193,7 +193,7 @@ def _withdraw_beyond(case: Case, seen: Seen) -> None:
 
 
 def _look_at_retransmission(case: Case, seen: Seen) -> None:
-    """Find why the segment was sent again: without need, after duplicate ACKs or SACKs, or a timeout."""
+    """Add the finding that says why the segment was sent again, such as a timeout or duplicate ACKs."""
     end, located, listener = seen.end, seen.located, case.eyes[seen.end.other.side]
     last = sequence.add(located.seq, seen.length + (located.bits & FIN != 0))
     if end.other.has_acknowledged(last):
@@ -219,7 +219,7 @@ def _is_beyond_window(seen: Seen, window: int) -> bool:
 
 
 def _look_at_window(case: Case, seen: Seen) -> None:
-    """Look for zero windows, and for windows that open too little."""
+    """Add findings about zero windows, and about windows that open too little."""
     end, eye, window = seen.end, case.eyes[seen.end.side], seen.located.window
     if seen.located.bits & SYN:
         eye.widest = window
@@ -239,7 +239,7 @@ def _look_at_window(case: Case, seen: Seen) -> None:
 
 
 def _look_at_acknowledgement(case: Case, seen: Seen, bearer: options.Bearer) -> None:
-    """Count duplicate ACKs, and look for SACKs of data that came twice."""
+    """Count duplicate ACKs, and add findings about them and about SACKs of data that came twice."""
     end, located, eye = seen.end, seen.located, case.eyes[seen.end.side]
     if not located.bits & ACK or located.bits & (SYN | FIN) or seen.length:
         return
@@ -256,7 +256,7 @@ def _look_at_acknowledgement(case: Case, seen: Seen, bearer: options.Bearer) -> 
 
 
 def _look_at_timestamps(case: Case, seen: Seen, bearer: options.Bearer) -> None:
-    """Look for timestamps that are missing, or go back."""
+    """Add findings about timestamps that are missing or go back; otherwise store the timestamp."""
     end, eye = seen.end, case.eyes[seen.end.side]
     one, two = (each.offer for each in case.connection.ends)
     if one is None or two is None or ABSENT in (one.tsval, two.tsval):
@@ -271,7 +271,7 @@ def _look_at_timestamps(case: Case, seen: Seen, bearer: options.Bearer) -> None:
 
 
 def _look_at_marks(case: Case, seen: Seen) -> None:
-    """Look at the marks of ECN in the IP header (RFC 3168)."""
+    """Add findings about the ECN marks in the IP header, and about their echo (RFC 3168)."""
     end, other, bits = seen.end, seen.end.other, seen.located.bits
     mark = seen.traffic & 3
     if not mark and not case.eyes[end.side].ce:
@@ -294,7 +294,7 @@ def _look_at_marks(case: Case, seen: Seen) -> None:
 
 
 def _await_echo(case: Case, seen: Seen) -> None:
-    """Look whether an end echoes a CE mark within the next ACKs."""
+    """Count an ACK after a CE mark; add a finding if `_PATIENCE` ACKs came without an echo of the mark."""
     eye = case.eyes[seen.end.side]
     if not eye.ce or not seen.located.bits & ACK:
         return
@@ -309,7 +309,7 @@ def _await_echo(case: Case, seen: Seen) -> None:
 
 
 def _look_at_end(case: Case) -> None:
-    """Find what is known only after the connection's last segment."""
+    """Add the findings that are known only after the connection's last segment."""
     connection = case.connection
     closing = connection.closing
     one, two = connection.ends
@@ -329,7 +329,7 @@ def _look_at_end(case: Case) -> None:
 
 
 def _remember(case: Case, seen: Seen) -> None:
-    """Keep the segment's fields with which later segments are compared."""
+    """Store the segment's fields in the `Eye` of its sender, to compare later segments with them."""
     located, eye = seen.located, case.eyes[seen.end.side]
     case.speaker = seen.end
     if case.connection.reset_by is None:

@@ -40,7 +40,7 @@ class _End(Enum):
     RESET = auto()
 
 
-# Python looks up a global faster than a member of an enum.
+# Members of `_End` as globals, which Python looks up faster than a member of an enum
 INACTIVE, SYN_SENT, SYN_ACK_SENT, PARTIAL, ESTABLISHED, CLOSED, RESET = _End
 
 _UNSEEN: Final = (INACTIVE, PARTIAL)
@@ -60,7 +60,8 @@ _CLOSE_DELAY: Final = 5 * SECOND  # Zeek's tcp_close_delay
 _PARTIAL_CLOSE_DELAY: Final = 3 * SECOND  # Zeek's tcp_partial_close_delay
 _ATTEMPT_DELAY: Final = 5 * SECOND  # Zeek's tcp_attempt_delay
 _INACTIVITY: Final = 5 * MINUTE  # Zeek's tcp_inactivity_timeout
-_LARGE: Final = 1 << 20  # a SYN or RST farther than so many octets from the highest number replaces it
+# Octets; the number of a SYN or RST replaces the highest number if it is farther away from that
+_LARGE: Final = 1 << 20
 
 
 class _Stream:
@@ -82,7 +83,7 @@ class _Stream:
         self.blocks: tuple[tuple[int, int], ...] = ()  # ranges that were captured beyond a gap, in order
 
     def begin(self, start: int, highest: int) -> None:
-        """Begin with the sequence number of a SYN, or with the number before the first segment."""
+        """Set the numbers anew; ``start`` is that of a SYN, or the one before the first segment."""
         self.is_begun = True
         self.start = start
         self.highest = highest
@@ -101,7 +102,7 @@ class _Stream:
         self._join()
 
     def _add_block(self, left: int, right: int) -> None:
-        """Keep octets that were captured beyond a gap."""
+        """Store the range of octets that were captured beyond a gap."""
         if self.blocks and self.blocks[-1][1] == left:
             self.blocks = (*self.blocks[:-1], (self.blocks[-1][0], right))
             return
@@ -109,7 +110,7 @@ class _Stream:
         self.blocks = tuple(sorted(blocks, key=lambda block: sequence.offset(block[0], self.delivered)))
 
     def _join(self) -> None:
-        """Deliver the blocks that the gap before them no longer holds back."""
+        """Count the blocks as delivered that no longer have a gap before them."""
         while self.blocks and sequence.le(self.blocks[0][0], self.delivered):
             self.delivered = sequence.latest(self.delivered, self.blocks[0][1])
             self.blocks = self.blocks[1:]
@@ -187,7 +188,7 @@ class Zeek:
     def take_next(self, side: int, *, has_text: bool) -> None:
         """Write the letter of a segment that is the next in order, with data or an ACK alone.
 
-        The caller tells of its numbers with `catch_up` and `acknowledge`.
+        The caller reports the segment's sequence and ACK numbers with `catch_up` and `acknowledge`.
         """
         if has_text:
             self.stream[side] = True
@@ -288,11 +289,11 @@ class Zeek:
                 self.note(1 - side, "g")
 
     def _is_established(self, side: int) -> bool:
-        """Return whether an end is established, or was until it sent its FIN."""
+        """Return whether an end is ESTABLISHED, or was ESTABLISHED until it sent its FIN."""
         return ESTABLISHED in (self._ends[side], self._before[side] if self._ends[side] is CLOSED else None)
 
     def _write(self, side: int, flags: int, seq: int, length: int) -> None:
-        """Write the letter for a segment's flags and data, if one is to be written now."""
+        """Add the letter for a segment's flags and data to ``history``, if it is to be written now."""
         if length:
             self.stream[side] = True
         kind = flags & (SYN | FIN | RST)
@@ -318,7 +319,7 @@ class Zeek:
             self.history += letter if side else letter.upper()
 
     def note(self, side: int, letter: str) -> None:
-        """Count a letter, and write it at the first time; some also at the 10th, 100th … time."""
+        """Count a letter; add it to ``history`` the first time, and some also the 10th, 100th … time."""
         written = letter if side else letter.upper()
         self._counts[written] = count = self._counts.get(written, 0) + 1
         if count == 1 or (letter not in _ONCE and str(count).strip("0") == "1"):
@@ -399,7 +400,7 @@ class Zeek:
         return "S1" if originator is responder is ESTABLISHED else "OTH"
 
     def _reset(self, originator: _End, responder: _End) -> str:
-        """Return ``conn_state`` where an end was reset."""
+        """Return ``conn_state`` of a connection of which an end sent a RST."""
         if responder is RESET:
             if originator in _OPENING or (originator is RESET and not any(self.stream)):
                 return "REJ"
@@ -412,7 +413,7 @@ class Zeek:
 
 
 def _closed(originator: _End, responder: _End) -> str:
-    """Return ``conn_state`` where an end has sent its FIN, and none a RST."""
+    """Return ``conn_state`` of a connection of which an end has sent its FIN, and no end a RST."""
     if originator is responder:
         return "SF"
     if originator is CLOSED:

@@ -115,7 +115,7 @@ SMALL: Final = Scale(47, 18, 109, 56, (45, 12))
 LARGE_SIZE: Final = (1140, 910)
 SMALL_SIZE: Final = (312, 370)
 _LINE: Final = 17
-_GAP: Final = 34  # pixels between the figure and the steps
+_GAP: Final = 34  # pixels between the figure and the lists of steps below it
 _HEAD: Final = 9.0  # length of an arrowhead, in pixels
 _AWAY: Final = 4.0  # where both ends took the same arrow: pixels by which each drawn arrow moves sideways
 
@@ -140,7 +140,7 @@ def of_state(state: State) -> str:
 
 
 def plain() -> str:
-    """Draw the large diagram without any path: arrows, words and boxes, as an SVG group."""
+    """Draw the large diagram without marks of any end: arrows, words and boxes, as an SVG group."""
     ways = [way(_named(name), LARGE, words=True) for name in _ROUTES]
     return element("g", *ways, *(box(state, LARGE, "") for state in [*_PLACES, None]), class_="large plain")
 
@@ -176,7 +176,7 @@ def goal(change: Change) -> str:
 
 
 def _beside(taken: set[str]) -> list[str]:
-    """Ids of those edges of ``taken`` that figure 5 leaves out."""
+    """Ids of those edges of ``taken`` that figure 5 of RFC 9293 leaves out."""
     return sorted(taken - set(_ROUTES) - {""})
 
 
@@ -219,7 +219,7 @@ def _marks(flow: Flow, index: int) -> dict[str, list[str]]:
 def _badges(state: State | None, marks: list[str], index: int) -> Iterator[str]:
     """Draw an end's marks on the lower edge of a box.
 
-    The opener's begin at the left, the other end's at the right.
+    The opener's marks begin at the left of the edge, the other end's at the right.
     """
     x, y = _place(state, LARGE)
     for number, mark in enumerate(reversed(marks) if index else marks):
@@ -282,7 +282,7 @@ def box(state: State | None, scale: Scale, kind: str) -> str:
 
 
 def way(edge: Edge, scale: Scale, kind: str = "", *, words: bool = False, shift: float = 0.0) -> str:
-    """Draw an arrow; with ``words``, the event, and below it in grey the action.
+    """Draw an arrow, and if ``words`` is true its event and, below that in grey, its action.
 
     ``kind`` has further CSS classes, and ``shift`` is by how many pixels the arrow moves sideways.
     """
@@ -325,7 +325,7 @@ _Course = tuple[float, float, float, float, tuple[float, float]]
 
 
 def _course(name: str, before: State, after: State, scale: Scale) -> _Course:
-    """Both ends of an arrow of the figure, and its control point."""
+    """Start, end and control point of an arrow that figure 5 has."""
     route = _ROUTES[name]
     x1, y1 = _place(before, scale)
     x2, y2 = _place(_target(before, after), scale)
@@ -338,7 +338,7 @@ def _course(name: str, before: State, after: State, scale: Scale) -> _Course:
 
 
 def _direct(before: State, after: State, scale: Scale) -> _Course:
-    """Both ends and the control point of an arrow that the figure leaves out: a bow from edge to edge."""
+    """Start, end and control point of an arrow that figure 5 leaves out: a bow from box to box."""
     x1, y1 = _place(before, scale)
     x2, y2 = _place(_target(before, after), scale)
     if (x1, y1) == (x2, y2):  # the state stays the same: draw a loop at the corner

@@ -45,7 +45,7 @@ _TEXT: Final = 5.7  # width of a character of other text
 _TOP: Final = 58  # height of the names above the lifelines
 _SLOPE: Final = 14  # least height from a departure to its arrival
 _BAND: Final = 24  # height of the broad arrow of a run
-_SEEN: Final = 0.62  # part of the way that is drawn of a packet that is lost or wasn't seen to arrive
+_SEEN: Final = 0.62  # part of the arrow that is drawn if the packet is lost or wasn't seen to arrive
 _SILENCE: Final = 34  # height of a long silence
 
 # Line at height 0, with a small arrow: a page moves it to the moment that it shows
@@ -80,13 +80,13 @@ def render(
 
 @dataclass(slots=True)
 class _Side:
-    """What is drawn at one lifeline, and down to which height it is occupied."""
+    """One lifeline: its position, the height down to which it is occupied, and the end's states."""
 
     x: int
-    text: float  # the lowest text inside
-    state: float  # the lowest name of a state
-    head: float  # the lowest arrowhead
-    # Height from which on the end is in a state, the state, and the number of the moment of the change
+    text: float  # height of the lowest text on the inner side
+    state: float  # height of the lowest name of a state
+    head: float  # height of the lowest arrowhead
+    # For each state: the height at which it begins, the state, and the number of the moment of the change
     states: list[tuple[float, State | None, int]] = field(default_factory=list)
 
 
@@ -96,7 +96,7 @@ class Ladder:
     def __init__(
         self, flow: Flow, found: Sequence[Moment], start: int, languages: Sequence[str], top: float
     ) -> None:
-        """Find the place of each moment of ``found``, below the height ``top``.
+        """Compute the height of each moment of ``found``, all below the height ``top``.
 
         ``start`` is the time of the trace's first packet.
         """
@@ -115,7 +115,7 @@ class Ladder:
         self.silences: list[tuple[float, int]] = []
         self._departed: dict[int, int] = {}  # number of the moment of departure, by id() of the packet
         self._arrivals = {id(moment.what): number for number, moment in enumerate(found) if moment.is_arrival}
-        self._spoken: dict[int, Texts] = {}  # notes in each language, by order number
+        self._spoken: dict[int, Texts] = {}  # notes in each language, by the moment's order number
         self._place()
         self.bottom: float = max(self.heights, default=self.top) + _SLOPE + _LINE
 
@@ -125,7 +125,7 @@ class Ladder:
             return int((what.destination if is_arrival else what.source) != self.flow.ends[0])
         return int((what.source if isinstance(what, Run) else what.at) != self.flow.ends[0])
 
-    # Where everything stands
+    # Heights
 
     def _place(self) -> None:
         y, clock, clock_at, before = self.top, "", self.top, NEVER
@@ -151,7 +151,7 @@ class Ladder:
             y += self._settle(moment, number, y)
 
     def _need(self, moment: Moment) -> float:
-        """Least height at which there is room for a moment."""
+        """Smallest height at which there is room for a moment."""
         side = self.sides[self.side(moment.what, is_arrival=moment.is_arrival)]
         least = max(
             [self.sides[self.side(change)].state + _LINE + 1 for change in moment.changes], default=0.0
@@ -166,9 +166,9 @@ class Ladder:
         return max(least, floor + _LINE * self._lines(moment) + 8)
 
     def _settle(self, moment: Moment, number: int, y: float) -> float:
-        """Reserve the room of a moment at height ``y``.
+        """Reserve room for a moment at height ``y``.
 
-        Returns how much lower the next one must stand at least.
+        Returns by how much lower, at least, the next moment must stand.
         """
         index = self.side(moment.what, is_arrival=moment.is_arrival)
         side = self.sides[index]
@@ -190,7 +190,7 @@ class Ladder:
                 self._departed[id(moment.what)] = number
             if self._is_wide(moment):
                 self.sides[1 - index].text = max(self.sides[1 - index].text, y - _LINE)
-        # A second state of the moment stands above the next time.
+        # A second state of this moment has to stand above the time of the next moment.
         return lowest - y
 
     def _lines(self, moment: Moment) -> int:
@@ -397,7 +397,7 @@ def _lifelines(flow: Flow) -> list[tuple[int, Endpoint]]:
 
 
 def _kind(packet: Packet) -> str:
-    """Name of a packet's colour; a RST has that of a lost packet."""
+    """Name of a packet's colour; a RST has the colour of a lost packet."""
     look = moments.look_of(packet)
     return "lost" if look == "reset" else look
 
