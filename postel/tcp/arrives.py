@@ -66,7 +66,7 @@ from postel.tcp.tcb import OWES_ACK, OWES_RESET, OWES_SYN, Tcb
 from postel.tcp.timers import KEEP_ALIVE, TWO_MSL
 from postel.wire.segment import ACK, FIN, RST, SYN, URG, Segment
 
-_RESETS_HELD = 8  # at most so many segments wait for output to answer them with a RST
+_RESETS_HELD = 8  # most segments that wait until output answers them with a RST
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -386,7 +386,7 @@ def _is_dropped(tcb: Tcb, syn: Segment) -> bool:
 
 
 def _answer_with_reset(tcb: Tcb, segment: Segment) -> None:
-    """Owe a RST that answers ``segment`` (RFC 9293, 3.5.2); output makes it."""
+    """Keep ``segment`` until output answers it with a RST (RFC 9293, 3.5.2)."""
     if tcb.resets is None:
         tcb.resets = []
     if len(tcb.resets) < _RESETS_HELD:
@@ -480,7 +480,7 @@ def _is_heard_at_closed_window(tcb: Tcb, segment: Segment) -> bool:
 
 
 def _hear_at_closed_window(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Do the second and the fourth to sixth check; drop payload and FIN, and owe an ACK for them."""
+    """Do the second and the fourth to sixth check; drop payload and FIN, which are answered with an ACK."""
     if not second_check_rst(tcb, segment, now) or not fourth_check_syn(tcb, segment, now):
         return
     if seq.lt(segment.seq, tcb.rcv.nxt):
@@ -535,7 +535,7 @@ def _is_beyond_lost_text(tcb: Tcb, segment: Segment) -> bool:
 
 
 def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Remember where the FIN lies, and owe an ACK of it."""
+    """Store the FIN's sequence number, and record that an ACK of the FIN must be sent."""
     tcb.owes |= OWES_ACK
     if tcb.rcv.fin_is_received:  # EP-FIN-6, EP-FIN-7: an old duplicate
         if tcb.state is TIME_WAIT:

@@ -34,7 +34,7 @@ from postel.wire.address import is_unspecified
 
 
 def why_closed(tcb: Tcb) -> TcpError:
-    """Return the exception that a call in CLOSED raises: a fresh copy of what ended the connection."""
+    """Return the exception that a call in CLOSED raises: a new one like that which ended the connection."""
     return ConnectionDoesNotExist("", str(tcb.remote)) if tcb.error is None else renewed(tcb.error)
 
 
@@ -46,7 +46,7 @@ def open_passive(tcb: Tcb, now: int) -> None:
 
 
 def open_active(tcb: Tcb, now: int) -> None:
-    """Enter SYN-SENT, and owe a SYN: the active OPEN (RFC 9293, 3.10.1)."""
+    """Enter SYN-SENT, and let output send a SYN: the active OPEN (RFC 9293, 3.10.1)."""
     if tcb.state not in (CLOSED, LISTEN):  # EP-OPEN-5
         raise ConnectionAlreadyExists("", str(tcb.remote))
     if tcb.remote.port == 0 or is_unspecified(tcb.remote.address):
@@ -148,7 +148,7 @@ def has_ended(tcb: Tcb) -> bool:
 
 
 def _was_read(tcb: Tcb, octets: int, now: int) -> None:
-    """Free memory, and perhaps owe a window update, after the user read ``octets``."""
+    """Free memory after the user read ``octets``, and let output send a window update if one is due."""
     tcb.give_back(octets)
     if tcb.can_receive:  # EP-RECV-3
         tuning.follow_reader(tcb, now)
@@ -200,7 +200,7 @@ def _forget_unread(tcb: Tcb) -> None:
 
 
 def abort(tcb: Tcb, now: int) -> None:
-    """Delete the TCB, and owe a RST where the peer must learn of it: ABORT (RFC 9293, 3.10.5)."""
+    """Delete the TCB, and let output send a RST where the peer must learn of it: ABORT (RFC 9293, 3.10.5)."""
     if tcb.state is CLOSED:  # EP-ABORT-1
         raise why_closed(tcb)
     is_told = tcb.state in (SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT)

@@ -31,7 +31,7 @@ _KEEP_ALIVES: Final = 10  # keep-alives that are answered in one challenge inter
 
 
 def owe(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Owe an ACK for ``segment``, which doesn't fit, if the limits allow it.
+    """Record that an ACK must answer ``segment``, which is unacceptable, if the limits allow it.
 
     A segment with payload or FIN is always answered, because its sender waits for that ACK (EP-CHL-2).
     """

@@ -81,12 +81,11 @@ class Config:
     user_timeout: int = USER_TIMEOUT
     # The same limit for the SYN,ACK of a passive open (MUST-23).
     syn_received_timeout: int = 3 * MINUTE
-    # Trouble events report soft errors. False: no Trouble events, for a program that doesn't read them
-    # (SHLD-20).
+    # Trouble events report soft errors. False: there are none, if the program doesn't read them (SHLD-20).
     reports: bool = True
     # With SACK, a tail loss probe finds a lost tail before the retransmission timeout does (RFC 8985, 7).
     tail_probe: bool = True
-    # Retransmissions of one segment until the user gets Trouble: R1 (SHLD-10).
+    # Retransmissions of one segment after which the user gets a Trouble event: R1 (SHLD-10).
     r1: int = 3
     # Retransmission timeout before the first measurement of a round trip (RFC 6298, 2.1).
     rto_initial: int = SECOND
@@ -159,8 +158,8 @@ class Config:
     scale_for: int = 0
     # The largest MSS that we advertise and send, even if the link would carry more (RFC 9293, 3.7.1).
     largest_mss: int = 65535
-    # A peer's MSS counts as at least this, otherwise each of its octets would cost us a packet; as in kernels
-    # (not MUST-16).
+    # Least MSS that we use in sending, even if the peer's MSS option is smaller. With a tiny MSS, a packet
+    # would carry a few octets only. It is as in kernels, and departs from MUST-16.
     smallest_mss: int = 48
     # Order and padding of a SYN's options, which RFC 9293, 3.1, leaves open.
     option_layout: OptionLayout = "aligned"
@@ -205,8 +204,8 @@ class Config:
 
     # TTL of IPv4, hop limit of IPv6 (MUST-49).
     hop_limit: int = 64
-    # Traffic class, or DiffServ field, of each packet (MUST-48); its two lowest bits are ECN's, not the
-    # user's.
+    # Traffic class, or DiffServ field, of each packet (MUST-48); its two lowest bits belong to ECN, and
+    # the user can't set them.
     traffic_class: int = 0
 
     def __post_init__(self) -> None:

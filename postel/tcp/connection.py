@@ -72,8 +72,8 @@ class Connection:
     ``local`` and ``remote`` are the two endpoints. ``config`` holds the program's choices, `Config` with its
     defaults where None. ``iss`` (the initial sequence number, 0 … 2**32 - 1) and ``timestamp_offset`` (of the
     clock of RFC 7323, in ticks) come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
-    ``observer`` is told what happens. ``memory`` is the account of buffer memory that a host's connections
-    share.
+    Methods of ``observer`` are called when something happens. ``memory`` is the account of buffer memory that
+    a host's connections share.
 
     ``agenda`` is the queue of a host's connections that may have something to send or to report; a connection
     puts itself on it once. ``authentication`` holds the keys of RFC 5925 or RFC 2385: the code that turns
@@ -126,7 +126,7 @@ class Connection:
         self.on_agenda: bool = False
         self.is_looped: bool = False  # both ends are on the same host
         self._agenda = agenda
-        self._keeper: Keeper | None = None  # holds the TIME-WAIT of this connection, see `leave_time_wait_to`
+        self._keeper: Keeper | None = None  # set by `leave_time_wait_to`: it has TIME-WAIT's record
 
     def __repr__(self) -> str:
         """Local endpoint, state and remote endpoint: ``<10.0.0.1:40000 ESTABLISHED 10.0.0.2:80>``."""
@@ -477,7 +477,7 @@ class Connection:
         return is_believed
 
     def path_mtu(self, mtu: int, now: int) -> None:
-        """Adopt the path MTU in octets, IP header included, that the host already knows for this path."""
+        """Adopt the path MTU that the host already knows for this path, in octets with the IP header."""
         pathmtu.learn(self._tcb, mtu, now)
 
     def link_mtu(self, mtu: int, now: int) -> None:
@@ -511,7 +511,10 @@ class Connection:
         self._note()
 
     def offer_window(self) -> bool:
-        """Owe the peer a window update if the host's memory now has room; return whether one is owed."""
+        """Record that a window update must be sent, if the host's memory now has room for a larger window.
+
+        Returns whether an ACK must be sent, for this or another reason; any ACK carries the new window.
+        """
         window.offer_memory(self._tcb)
         if not self._tcb.owes & OWES_ACK:
             return False
@@ -519,14 +522,14 @@ class Connection:
         return True
 
     def leave_time_wait_to(self, keeper: Keeper) -> None:
-        """Let ``keeper`` answer for the two endpoints until 2 MSL are over.
+        """Hand TIME-WAIT over to ``keeper``, which answers segments in place of this connection for 2 MSL.
 
         A host calls it when the connection enters TIME-WAIT, so that it needs to keep a small record only.
         The connection then sends, expects and waits for nothing more. Its program gets Closed and can still
         read what had arrived. `state` is TIME-WAIT while the keeper holds the record, and then CLOSED.
         """
         tcb = self._tcb
-        tcb.observer = None  # the keeper reports the change to CLOSED
+        tcb.observer = None  # the host reports the change to CLOSED, when the keeper's record expires
         tcb.let_text_go()
         tcb.events += (Closed(),)
         self._agenda = None
@@ -548,7 +551,7 @@ class Connection:
         self._tcb.enter(CLOSED, now)
 
     def _note(self) -> None:
-        """Put the connection on the host's queue, unless it is on it already."""
+        """Put the connection on the host's queue (``agenda``), unless it is there already."""
         if self._agenda is not None and not self.on_agenda:
             self._agenda.append(self)
 
@@ -556,14 +559,14 @@ class Connection:
 class Turns:
     """Queue of a host's connections that may have something to send or to report, first come first served.
 
-    A host doesn't scan its connections: each that was called, or got a segment, puts itself on this queue
-    (the "agenda" of its constructor), and the host visits those on the queue only.
+    A host doesn't scan its connections. A connection that got a segment, or that the program called, puts
+    itself on this queue (``agenda`` of its constructor), and the host looks only at those on the queue.
     """
 
     __slots__ = ("_bell", "queue")
 
     def __init__(self, bell: Bell) -> None:
-        """Make an empty queue; ``bell`` is told when a connection is added."""
+        """Make an empty queue. When a connection is added, ``bell`` is rung: the host's driver sees work."""
         self._bell = bell
         self.queue: deque[Connection] = deque()
 

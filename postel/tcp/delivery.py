@@ -13,9 +13,9 @@ from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.tcp.timers import DELAYED_ACK
 from postel.wire.segment import SYN, Segment
 
-_DUPLICATES_HELD: Final = 64  # at most so many duplicate ACKs are owed at once
-# So many pieces of payload may wait for reassembly, however small the receive buffer is. More may wait while
-# PIECE octets of memory for each of them are less than the size of the buffer
+_DUPLICATES_HELD: Final = 64  # most duplicate ACKs that wait to be sent at once
+# Pieces of payload that may wait for reassembly, however small the receive buffer is. More may wait while
+# their number times PIECE octets of memory is less than the size of the buffer
 _FEW: Final = 32
 
 
@@ -62,9 +62,9 @@ def deliver(tcb: Tcb, data: bytes) -> None:
 
 
 def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
-    """Owe an ACK at once for every second segment (SHLD-19), else within the delay (SHLD-18, MUST-40).
+    """Record when an ACK is due: now for every second segment (SHLD-19), else later (SHLD-18, MUST-40).
 
-    ``packets`` counts what the link joined to one segment as the packets that arrived.
+    ``packets`` is how many packets arrived; the link may have joined them to one segment.
     """
     tcb.rcv.arrived_since_ack += packets
     if tcb.rcv.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
@@ -84,7 +84,7 @@ def count(tcb: Tcb, memory: Memory) -> None:
 
 
 def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> None:
-    """Insert data that is out of order or fills a gap, and owe an ACK at once (RFC5681-3.2a, RFC5681-3.2b).
+    """Insert data that is out of order or fills a gap; an ACK is due at once (RFC5681-3.2a, RFC5681-3.2b).
 
     ``taken`` octets of the host's memory were claimed for it; what isn't needed is given back.
     """
@@ -122,9 +122,9 @@ def _number(tcb: Tcb, position: int) -> int:
 
 
 def note_duplicate(tcb: Tcb, segment: Segment) -> None:
-    """Note which octets left of RCV.NXT arrived again: the next ACK reports them, once (D-SACK, RFC 2883).
+    """Note which octets below RCV.NXT arrived again: the next ACK reports them, once (D-SACK, RFC 2883).
 
-    RFC9768-3.1.1d.
+    Without SACK, and for a segment without payload, the call does nothing. RFC9768-3.1.1d.
     """
     if tcb.sack_agreed and segment.data:
         first = seq.add(segment.seq, segment.flags & SYN != 0)

@@ -49,14 +49,14 @@ class FastOpen(ABC):
 
     @abstractmethod
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """End Fast Open after a segment acknowledged our SYN: ``cookie`` and ``mss`` are its options.
+        """Process the segment that acknowledged our SYN, and its options ``cookie`` and ``mss``.
 
         ``mss`` is in octets. ``refuses_text`` says that the peer acknowledged our SYN without its payload.
         """
 
     @abstractmethod
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
-        """End Fast Open after ``error`` ended the handshake; ``was_silent`` says that a SYN timed out."""
+        """Note that ``error`` ended the handshake; ``was_silent`` says that a SYN timed out."""
 
 
 class Attempt(FastOpen):
@@ -70,17 +70,17 @@ class Attempt(FastOpen):
         self._path = path
 
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """Store the cookie, and avoid the path for a while after a "negative response" (RFC 7413, 4.1.3.1).
+        """Store the cookie; after a "negative response" don't try Fast Open on this path for a while.
 
-        An answer is negative if it lacks the cookie that was asked for, or doesn't acknowledge the payload.
-        An answer with a new cookie is never negative: the old cookie had expired.
+        RFC 7413, 4.1.3.1. An answer is negative if it lacks the cookie that was asked for, or doesn't
+        acknowledge the payload. An answer with a new cookie is never negative: the old cookie had expired.
         """
         self._known.learn(self._path, cookie, mss)
         if not cookie and (refuses_text or not self.option):
             self._known.refuse(self._path, now)
 
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
-        """Avoid the path for a while after a timeout, an ICMP error or a RST.
+        """Don't try Fast Open on this path for a while after a timeout, an ICMP error or a RST.
 
         Middleboxes that refuse the option usually drop the SYN silently; some answer with RST or ICMP.
         """
@@ -100,7 +100,7 @@ class Admission(FastOpen):
             pending.count += 1
 
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """Stop counting the connection as pending: its handshake is over."""
+        """Stop counting the connection as pending, because its handshake is over."""
         if self._pending is not None:
             self._pending.count -= 1
 

@@ -29,7 +29,7 @@ _MAY_MARK: Final = 0x01  # bits of `Changes.bits`
 _IS_TIMING: Final = 0x02
 _MARK_AT: Final = 2  # two bits: the ECN field of the latest SYN
 _ASKS_AT: Final = 4  # three bits: the ECN flags of the latest SYN that had any
-_FLAGS_AT: Final = 6  # the place of the ECN flags among a segment's flags
+_FLAGS_AT: Final = 6  # the lowest bit of the ECN flags among a segment's flags
 _MOST_ANSWERS: Final = 0xFF  # most ECN answers that are recorded; only whether there were a few matters
 
 
@@ -154,7 +154,7 @@ def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
 
 
 def restore(connection: Connection, remains: Remains, syn: Segment) -> None:
-    """Repeat to a new connection what the old one went through; ``syn`` is `unpacked` from ``remains``."""
+    """Bring a new connection to the state of the old one; ``syn`` is `unpacked` from ``remains``."""
     tcb, now = connection._tcb, remains.arrived
     observer, tcb.observer = tcb.observer, None
     connection.open_passive(now)

@@ -154,7 +154,7 @@ def give_up_gap(holder: Holder, octets: int) -> int:
 
 
 def stops_wanting_room(connection: Connection) -> bool:
-    """Return whether the program waits for room to send, and let it wait no more."""
+    """Return whether the program waits for room to send, and note that it waits no more."""
     wanted, connection._tcb.snd.wants_room = connection._tcb.snd.wants_room, False
     return wanted
 
@@ -165,7 +165,7 @@ def is_starved(connection: Connection) -> bool:
 
 
 def shrink_buffers(connection: Connection) -> None:
-    """Reduce buffers that grew to their first size, because the host's memory ran out."""
+    """Set automatic buffers back to their first size, because the host's memory ran out."""
     tuning.go_back(connection._tcb)
 
 

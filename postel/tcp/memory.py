@@ -33,7 +33,7 @@ class Memory:
         self._turn: Holder | None = None
 
     def claim(self, octets: int) -> bool:
-        """Count ``octets`` as used if so many are free, and return whether they were."""
+        """Count ``octets`` as used and return True if so many are free; else note that memory is wanted."""
         if self.used + octets > self.limit:
             self.refused += 1
             self.is_wanted = True
@@ -96,7 +96,7 @@ class Memory:
         self.is_wanted = True
 
     def stop_waiting(self, holder: Holder) -> None:
-        """Take ``holder`` out of the queues: it has nothing more to send or to read."""
+        """Remove ``holder`` from the queues, because it has nothing more to send or to read."""
         if self.readers:
             self.readers.pop(holder, None)
         if self.writers:

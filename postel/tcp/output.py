@@ -324,7 +324,7 @@ def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
     largest window can go, or (4) the override timer expired. With Nagle, (2) and (3) also require that
     nothing is in flight. A cork holds a small segment back in (2), because more payload may fill it.
     """
-    # 3.8.6.2.1 (1), (4). Octets that are sent again after a timeout never wait
+    # RFC 9293, 3.8.6.2.1, (1) and (4). Octets that are sent again after a timeout never wait
     if count >= room or tcb.snd.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):
         return True
     config = tcb.config

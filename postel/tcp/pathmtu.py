@@ -4,8 +4,8 @@ Theory of operation. A segment that is too large for a link on the path is dropp
 report its MTU by ICMP, but such reports can be filtered or forged. So there are two sources:
 
 1. Probes (RFC 4821). New payload is sent in one packet of a larger size, a probe. If it is acknowledged, the
-path carries that size. If it is lost, it doesn't, and the loss isn't taken for congestion (7.6.2). `_aim`
-chooses the next size between what works and what is known to be too large.
+path carries that size. If it is lost, it doesn't, and the loss isn't taken for congestion (RFC 4821, 7.6.2).
+`_aim` chooses the next size between what works and what is known to be too large.
 
 2. Reports (RFC 5927, 7.2). A report is believed at once if no packet larger than the reported MTU was ever
 acknowledged. Otherwise it must wait until the segment it names seems lost, because a forged report could make

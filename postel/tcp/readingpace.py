@@ -29,7 +29,7 @@ class ReadingPace:
         return seq.ge(echoed, self._asked)
 
     def has_waited(self, position: int, edge: int, now: int) -> bool:
-        """Whether as much time has passed as a window's worth of octets took at best.
+        """Whether this measurement has lasted as long as the shortest time for a window's worth of octets.
 
         ``position`` is RCV.NXT as a position, ``edge`` the window's right edge.
         """
@@ -40,7 +40,7 @@ class ReadingPace:
         return now - self._since >= self._round_trip
 
     def finish(self, position: int, clock: int, now: int) -> int:
-        """End a round trip, and return how large a window must be so that it doesn't limit the next one.
+        """End a round trip, begin the next, and return how large a window must be not to limit that one.
 
         The window is twice what was read, because slow start doubles the congestion window in a round trip,
         plus twice the growth since the previous round trip, because what is read now was sent half a round

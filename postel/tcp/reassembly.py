@@ -25,8 +25,8 @@ from postel.tcp.ranges import Ranges
 # Most pieces that wait. If more do (CVE-2018-5390), touching pieces are joined, then the farthest dropped
 PIECES: Final = 4096
 RECENT: Final = 8  # ranges for which the order of arrival is remembered, for SACK blocks
-# Octets of memory that a piece takes beside its payload: objects and places in lists, as measured on CPython,
-# interpreted and compiled
+# Octets of memory that a piece takes beside its payload, for objects and list entries: measured on CPython,
+# with and without compilation
 PIECE: Final = 208
 QUEUE: Final = 432  # octets of memory that a queue takes while it holds anything
 

@@ -54,7 +54,7 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
         return
     tcb.snd.retransmissions += 1
     tcb.rtt.timed_out(now)
-    # So that any ACK of new octets may measure a round trip, and thereby end the back-off
+    # Without this, an ACK of new octets might measure no round trip, and so not end the back-off
     tcb.rtt.round_end = tcb.snd.una
     tcb.rtt.back_off()
     loss_timers.wait_for_timeout(tcb, now)  # RFC6298-5.6
@@ -73,12 +73,12 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
 
 
 def report(tcb: Tcb) -> None:
-    """Report that R1 has passed (MUST-20)."""
+    """Report to the user that R1, the limit on retransmissions of one segment, was reached (MUST-20)."""
     tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions got no answer, still trying"))
 
 
 def tail_probe(tcb: Tcb, now: int) -> None:
-    """Owe a tail loss probe, if recovery allows one: an ACK is overdue (RFC 8985, 7.3).
+    """Let output send a tail loss probe, if recovery allows one, because an ACK is overdue (RFC 8985, 7.3).
 
     The probe may draw an ACK; if it doesn't, the retransmission timeout follows.
     """
@@ -89,9 +89,10 @@ def tail_probe(tcb: Tcb, now: int) -> None:
 
 
 def persist(tcb: Tcb, now: int) -> None:
-    """Owe a window probe, and double the time until the next one (EP-TMO-4, SHLD-30).
+    """Let output send a window probe, and double the time until the next one (EP-TMO-4, SHLD-30).
 
-    The user timeout runs until the peer answers (MUST-37).
+    The time is at most ``rto_maximum``. The user timeout runs until the peer answers (MUST-37). A released
+    connection is ended instead after enough probes, while memory is short (`orphan.may_try_again`).
     """
     if not orphan.may_try_again(tcb, tcb.snd.window_probes):
         orphan.end(tcb, now)
@@ -115,13 +116,13 @@ def _reordering(tcb: Tcb, now: int) -> None:
 
 
 def _override(tcb: Tcb, _now: int) -> None:
-    """Let a small segment go that silly window avoidance has held back."""
+    """Let output send the small segment that silly window avoidance has held back."""
     tcb.timers.stop(OVERRIDE)
     tcb.snd.may_send_small = True  # EP-TMO-7
 
 
 def _delayed_ack(tcb: Tcb, _now: int) -> None:
-    """Owe the ACK that was delayed."""
+    """Let output send the ACK that was delayed."""
     tcb.timers.stop(DELAYED_ACK)
     tcb.owes |= OWES_ACK  # EP-TMO-5
 

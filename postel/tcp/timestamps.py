@@ -1,4 +1,4 @@
-"""Timestamps option (RFC 7323): its clock, PAWS (5), and round-trip times from echoed timestamps (4)."""
+"""Timestamps option (RFC 7323): its clock, PAWS (section 5), and round-trip times from echoes (section 4)."""
 
 from typing import Final
 
@@ -22,7 +22,8 @@ def clock(tcb: Tcb, now: int) -> int:
 def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Check that the timestamp isn't old (PAWS, RFC7323-5.3a); return whether to go on.
 
-    This check comes before the first check of RFC 9293, 3.10.7.4.
+    A segment with an old timestamp is answered with an ACK, if the limits of `challenge` allow one. This
+    check comes before the first check of RFC 9293, 3.10.7.4.
     """
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a

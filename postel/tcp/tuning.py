@@ -91,7 +91,7 @@ def tell_of_room(tcb: Tcb) -> None:
 
 
 def turn(tcb: Tcb) -> Event | None:
-    """Return Writable if this connection is the next to get memory of the host and memory is free."""
+    """Return Writable, and end the wait for room, if it is this connection's turn to get free memory."""
     if tcb.memory is None or not tcb.memory.take_turn(tcb):
         return None
     tcb.snd.wants_room = False

@@ -45,7 +45,7 @@ def ensure_started(tcb: Tcb, now: int) -> None:
 
 
 def stop(tcb: Tcb) -> None:
-    """Stop the timer: nothing waits for an ACK, or the peer answers window probes."""
+    """Stop the user timer, because nothing waits for an ACK, or because the peer answers window probes."""
     tcb.timers.stop(USER)
 
 

@@ -84,11 +84,11 @@ def worthwhile(tcb: Tcb) -> int:
 
 
 def after_read(tcb: Tcb) -> None:
-    """Owe a window update if reading has freed a worthwhile step and the peer needs to know soon.
+    """Let output send a window update if reading has freed a worthwhile step and the peer needs to know soon.
 
-    While the window is below two segments, the peer is nearly stopped and any worthwhile step is told.
-    Otherwise only a step of half the largest window (a quarter with ``whole_buffer``) is told; the next ACK
-    of data carries smaller steps.
+    While the window is below two segments, the peer is nearly stopped, and any worthwhile step is
+    reason for an update. Otherwise only a step of half the largest window is (a quarter with
+    ``whole_buffer``); the next ACK of data carries smaller steps.
     """
     gain = _space(tcb) - tcb.rcv.wnd
     parts = 4 if tcb.config.whole_buffer else 2
@@ -97,7 +97,7 @@ def after_read(tcb: Tcb) -> None:
 
 
 def offer_memory(tcb: Tcb) -> None:
-    """Owe a window update if the host has memory again and the window can grow by enough.
+    """Let output send a window update if the host has memory again and the window can grow by enough.
 
     Enough is what `after_read` requires, or half of the host's memory: where a host has very little memory,
     that is a step worth advertising, even if it is less than a segment.

@@ -20,7 +20,7 @@ follows a cubic function of the time ``t`` since that reduction::
 So a flow with a long round trip grows as fast as one with a short round trip. Where Reno's window
 (``_w_est``) would be larger, on short or slow paths, the window follows ``_w_est`` instead (RFC 9438, 4.3).
 If congestion comes below W_max, another flow probably needs room: then W_max is lowered further (fast
-convergence, 4.7).
+convergence, RFC 9438, 4.7).
 
 Time stands still while the window isn't in use. Windows are octets and times microseconds, where the RFC has
 segments and seconds. All values but W_est are whole numbers, so that the result doesn't depend on a
@@ -45,8 +45,8 @@ _NONE: Final = -1  # value of ``_epoch`` while no stage of congestion avoidance 
 class Cubic(Reno):
     """Controller of RFC 9438, the default.
 
-    A subclass that is alone on its path may set ``converges_fast`` to False (4.7). The first slow start and
-    the validation of the window are those of `Reno`.
+    A subclass that is alone on its path may set ``converges_fast`` to False (RFC 9438, 4.7). The first slow
+    start and the validation of the window are those of `Reno`.
 
     >>> from postel.congestion import Cubic
     >>> controller = Cubic(smss=1000, initial_window=10_000)
@@ -126,8 +126,8 @@ class Cubic(Reno):
     def _start_slowly(self, octets: int) -> None:
         """Grow in slow start up to one octet above the threshold, where congestion avoidance begins.
 
-        A whole segment beyond the threshold after each loss would be a gain that the analysis of 5.1 doesn't
-        have.
+        A whole segment beyond the threshold after each loss would be a gain that the analysis of RFC 9438,
+        5.1, doesn't have.
         """
         super()._start_slowly(octets)
         self.window = min(self.window, self.threshold + 1)

@@ -71,7 +71,7 @@ class Validation:
 
     def observed(self, sample: Sample, window: int, smss: int, smoothed: int, now: int) -> None:
         """Learn from one ACK; ``smoothed`` is the smoothed round trip in microseconds, 0 if unknown."""
-        self.is_full = sample.flight_before + smss > window  # 4.5.3: no room is left for a segment
+        self.is_full = sample.flight_before + smss > window  # RFC 7661, 4.5.3: no room for a segment
         if self._repairs:  # RFC7661-4.2: no samples in recovery
             self._lost = sample.total_lost
             return

@@ -122,7 +122,7 @@ class Accurate(Ecn):
 
         ``counts`` says that the peer's r.cep includes that mark, so that our s.cep must include it, too.
         """
-        if reflection in _MANGLED:  # 3.2.2.3: still feed back, and still respond
+        if reflection in _MANGLED:  # RFC 9768, 3.2.2.3: still feed back, and still respond
             self.may_mark = False
         if reflection == _MARKED and counts:
             self.s_cep += 1
@@ -198,9 +198,10 @@ class Accurate(Ecn):
         else:
             segment.flags |= flags_of(self.r_cep)  # RFC9768-3.2.2; CWR is only a bit of ACE here (3.1.5)
         self._marks_since_ack = 0
-        if is_new and self.may_mark:  # RFC9768-3.1.5; as in RFC 3168 not on what is sent again or empty (4)
+        # RFC9768-3.1.5. As RFC 3168 says, retransmissions and segments without data aren't ECT (RFC 9768, 4).
+        if is_new and self.may_mark:
             segment.ecn = ECT_0
-        # 3.2.3.2.2: a retransmission carries no option, in case a middlebox drops packets with the option.
+        # RFC 9768, 3.2.3.2.2: a retransmission has no option, in case a middlebox drops packets with options.
         if not segment.data or is_new:
             self._write_option(segment, room, is_first=is_new and not self._has_sent_text)
         if is_new:
@@ -240,7 +241,7 @@ class Accurate(Ecn):
         least = (ace(segment.flags) - self.s_cep) & 7
         self._stretch = self._stretch or 8 * packets
         marks = self._safest(least, packets, marked_octets, smss)
-        # 3.2.3.2.5: the option reports marked octets, but ACE no marked packet. ACE can't have wrapped,
+        # RFC 9768, 3.2.3.2.5: the option reports marked octets, ACE no marked packet. ACE can't have wrapped,
         # because 8 packets would be more octets. So the path seems to change ACE.
         if marked_octets > 0 and least == 0 and marked_octets < 8 * self._smallest:
             self.may_mark = False
@@ -281,7 +282,7 @@ class Accurate(Ecn):
             if field == _CEB:
                 marked = (told - self.s_ceb) & _FIELD_MASK
                 self.s_ceb += marked
-            elif is_first and told == 0:  # 3.2.3.2.4: counters begin at 1, so a middlebox cleared the field
+            elif is_first and told == 0:  # RFC 9768, 3.2.3.2.4: it begins at 1, a middlebox cleared it
                 self.ignores_options = True
                 return ABSENT
             elif field == _E0B:

@@ -17,7 +17,7 @@ _TWO_BLOCKS: Final = 2  # SACK blocks that go before the AccECN option (RFC9768-
 
 
 def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
-    """Process what an acceptable ACK reports of marks, before the ACK is processed otherwise.
+    """Process the ECN marks that an acceptable ACK reports, before the ACK is processed otherwise.
 
     Congestion control answers all marks of one round trip once.
     """

@@ -23,7 +23,7 @@ from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.wire.segment import ACK, CWR, ECE, SYN, Segment
 
 _ATTEMPTS: Final = 2  # SYNs or SYN,ACKs with the flags; further ones go without
-_ACCURATE_ANSWERS: Final = (0b010, 0b011, 0b100, 0b101, 0b110)  # table 2, and what is reserved (3.1.3)
+_ACCURATE_ANSWERS: Final = (0b010, 0b011, 0b100, 0b101, 0b110)  # RFC 9768, table 2; and what is reserved
 _UNCHANGED: Final = 0b101  # "as if it fed back that the IP-ECN field on the SYN had arrived unchanged"
 _CLASSIC_SYN: Final = ECE | CWR
 
@@ -59,7 +59,7 @@ def _agreed(tcb: Tcb, syn: Segment) -> Ecn | None:
     if tcb.config.ecn == "off" or bits == 0:
         return None
     made: Ecn
-    if is_accurate(tcb.config) and bits != _CLASSIC_SYN:  # 3.1.3: combinations without a meaning, too
+    if is_accurate(tcb.config) and bits != _CLASSIC_SYN:  # RFC 9768, 3.1.3: reserved values, too
         made = accurate = Accurate(tcb.snd.iss)
         accurate.hears_syn(syn.ecn)
     elif bits & _CLASSIC_SYN == _CLASSIC_SYN:
@@ -108,7 +108,7 @@ def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
 
 
 def hear_again(tcb: Tcb, segment: Segment) -> bool:
-    """Take a further SYN, or the SYN,ACK of a simultaneous open, during the handshake.
+    """Process the ECN flags of a further SYN, or of a simultaneous open's SYN,ACK, during the handshake.
 
     The mode stays as it is. Returns False where this handshake mixes both modes: it must be reset, because
     the two ends might have decided differently (RFC9768-3.1.5).
@@ -122,7 +122,7 @@ def hear_again(tcb: Tcb, segment: Segment) -> bool:
     if tcb.ecn is not None and not segment.flags & FLAGS:
         tcb.ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
     if isinstance(tcb.ecn, Accurate):
-        tcb.ecn.hears_syn(segment.ecn)  # 3.1.5: the mark of the latest SYN is reported
+        tcb.ecn.hears_syn(segment.ecn)  # RFC 9768, 3.1.5: the latest SYN's mark counts
     return True
 
 
@@ -146,7 +146,7 @@ def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:
 
 
 def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
-    """Process a repeated SYN,ACK: our ACK was lost, so the next ACK reports the mark again (3.2.2.1)."""
+    """Process a repeated SYN,ACK: our ACK was lost, so the next reports the mark (RFC 9768, 3.2.2.1)."""
     is_again = segment.flags & (SYN | ACK) == SYN | ACK and segment.seq == tcb.rcv.irs
     if (
         is_again

@@ -26,7 +26,7 @@ NO_LIMIT: Final = 1 << 62  # octets: more than any window
 # Values of `Recovery.turn`: where SND.NXT belongs after the call
 STAY: Final = 0
 BACK: Final = 1  # to SND.UNA: retransmit everything in flight, in order
-ON: Final = 2  # to SND.MAX: go on with new data; what was lost is asked for by `next_lost`
+ON: Final = 2  # to SND.MAX: go on with new data; `next_lost` names what must be retransmitted
 
 
 class Figures:
@@ -44,7 +44,7 @@ class Figures:
     )
 
     def __init__(self) -> None:
-        """Create figures of a path of which nothing is known."""
+        """Begin with all figures at 0."""
         self.sacked: int = 0  # octets in flight that the peer has SACKed
         self.lost: int = 0  # octets found lost and not sent again yet
         self.retransmitted: int = 0  # octets sent again and not acknowledged yet
@@ -58,7 +58,7 @@ class Figures:
 class MtuProbe:
     """Segment in flight that is larger than the path is known to carry (RFC 4821, 7).
 
-    The segment covers the sequence numbers from ``start`` to before ``end``. Where this segment alone is
+    The segment covers the sequence numbers ``start`` to ``end`` - 1. Where this segment alone is
     lost, its size is the likely reason, so congestion control isn't told (RFC 4821, 7.6.2).
     """
 
@@ -131,8 +131,7 @@ class Recovery(ABC):
         self.timeout_test: TimeoutTest = TimeoutTest()
         self.tail_probe: TailProbe = TailProbe(has_measured=rtt.smoothed > 0)
         self.mtu_probe: MtuProbe | None = None
-        # True in an episode of recovery in which so far only the MTU probe was found lost: cwnd stays as it
-        # is.
+        # True while only the MTU probe was found lost in this episode of recovery: then cwnd isn't reduced.
         self.is_excused: bool = False
         self.is_wary: bool = False
         self._undo = Undo()

@@ -1,8 +1,8 @@
 """F-RTO: find out whether a retransmission timeout was spurious (RFC 5682).
 
 Theory of operation. A timeout is spurious where the ACK was merely late, for example after a delay of the
-path. To retransmit the whole window then is waste, and the copies draw duplicate ACKs that disturb recovery.
-So after the timeout only the first segment goes again, and the next two ACKs decide::
+path. To retransmit the whole window then is waste, and what arrives twice draws duplicate ACKs that
+disturb recovery. So after the timeout only the first segment goes again, and the next two ACKs decide::
 
     segments 1 to 4 are in flight, and the timer expires
         │

@@ -170,7 +170,7 @@ class NewReno(Recovery):
 
     def on_refused(self) -> None:
         """Send everything in flight again, in order, without telling congestion control."""
-        self._recover = self._max  # the peer answers copies with duplicate ACKs, which are no sign of a loss
+        self._recover = self._max  # octets that arrive twice draw duplicate ACKs, which are no sign of a loss
         self._duplicates = 0
         self._leave()
         self._undo.end()
@@ -267,7 +267,7 @@ class NewReno(Recovery):
     def _finds_loss(self) -> bool:
         """Whether this duplicate ACK is the third, and shows a loss (RFC6582-3.2-2).
 
-        While SND.UNA is below ``_recover`` it shows none: it may answer a copy that a timeout retransmitted.
+        While SND.UNA is below ``_recover`` it shows none: it may answer a segment that a timeout sent again.
         """
         is_third = self._duplicates == DUPLICATES and not self.timeout_test.is_running and not self.is_active
         return is_third and seq.gt(self._una, self._recover)

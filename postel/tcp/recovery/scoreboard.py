@@ -41,7 +41,7 @@ class Scoreboard:
     __slots__ = ("_queue", "lost", "position", "sacked", "segments_sacked", "sent", "una")
 
     def __init__(self, una: int) -> None:
-        """Create the board of a connection that has sent nothing; ``una`` is SND.UNA."""
+        """Create the scoreboard of a connection that has sent nothing; ``una`` is SND.UNA."""
         self.una: int = una
         self.position: int = 0
         self.sent: Transmissions = Transmissions(0)
@@ -82,7 +82,7 @@ class Scoreboard:
         return seq.add(self.una, position - self.position)
 
     def take_out(self, start: int, end: int) -> None:
-        """Clear the marks of ``start`` to before ``end``, which is sent again now.
+        """Clear the marks LOST and SACKED of positions ``start`` to ``end`` - 1, which are sent again now.
 
         These octets may have been SACKed, because a receiver can drop octets after it SACKed them.
         """
@@ -99,7 +99,10 @@ class Scoreboard:
         return self.position <= start < end <= self.sent.end and len(self.sacked) < RANGES
 
     def take_block(self, start: int, end: int) -> list[Sent]:
-        """Return the records that a SACK block newly reports (RFC2018-5a); the caller marks them SACKED."""
+        """Add a SACK block, and return the records that it newly reports (RFC2018-5a).
+
+        The caller marks the records SACKED.
+        """
         found = []
         for gap_start, gap_end in self.sacked.gaps(start, end):
             found += self.sent.cut(gap_start, gap_end)

@@ -27,8 +27,8 @@ class SegmentClock:
     def acknowledged(self, sample: Sample, now: int, *, is_clear: bool) -> None:
         """Measure round trip and rate by the newest segment before ``sample.una``, which was acknowledged.
 
-        Nothing is measured where that segment was sent again, because the ACK may answer either copy, or
-        where the peer may have held it behind a hole (``is_clear`` is False).
+        Nothing is measured where that segment was sent again, because the ACK may answer either transmission,
+        or where the peer may have held it behind a hole (``is_clear`` is False).
         """
         newest = self._sent.pop_through(sample.una)
         if newest is None or newest.is_again or not is_clear:

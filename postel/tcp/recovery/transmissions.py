@@ -21,7 +21,7 @@ SACKED: Final = 1
 LOST: Final = 2
 GONE: Final = 3  # acknowledged, or its octets were sent again
 
-_TRIM: Final = 256  # so many dropped records may stay at the head of the lists, because a cut costs a copy
+_TRIM: Final = 256  # dropped records that may stay at the head of a list: to remove them copies the list
 
 
 class Stamp:
@@ -42,7 +42,7 @@ class Stamp:
         *,
         is_app_limited: bool,
     ) -> None:
-        """Keep what `Rates.stamp` knows at the time of sending."""
+        """Store the values that `Rates.stamp` has at the time of sending."""
         self.delivered: int = delivered
         self.delivered_at: int = delivered_at
         self.first_at: int = first_at
@@ -52,7 +52,7 @@ class Stamp:
 
 
 class Sent:
-    """One transmission of the positions ``start`` to before ``end``, at the time ``at``.
+    """One transmission, at the time ``at``, of the octets at positions ``start`` to ``end`` - 1.
 
     The record stands for ``segments`` segments of one size that were sent at the same instant. ``rest`` is
     the record that was cut off the end of this one, or None.
@@ -83,9 +83,11 @@ class Sent:
         return self.serial > other.serial or (self.serial == other.serial and self.end > other.end)
 
     def part(self, start: int, end: int) -> "Sent":
-        """Return a new record of ``start`` to before ``end``, the first or the last part of this record.
+        """Return a new record of the first or the last part of this record, from ``start`` up to ``end``.
 
-        The caller then shortens this record. A segment that is cut in two counts for the part before the cut.
+        The octet at ``end`` isn't part of it. The new record's segments are subtracted from those of this
+        record; the caller then changes this record's ``start`` or ``end``. A segment that is cut in two
+        counts for the part before the cut.
         """
         size = self.end - self.start
         before = -(-self.segments * ((end if end < self.end else start) - self.start) // size)
@@ -117,7 +119,7 @@ class Transmissions:
         self._serial = 0
 
     def add(self, start: int, end: int, at: int, segments: int = 1) -> Sent:
-        """Record that ``start`` to before ``end`` is sent at ``at``, for the first time or again."""
+        """Record that positions ``start`` to ``end`` - 1 are sent at ``at``, for the first time or again."""
         is_again = start < self.end
         if is_again:
             self._replace(start, end)
@@ -199,7 +201,7 @@ class Transmissions:
         self._trim()
 
     def _trim(self) -> None:
-        """Cut the lists once many dropped records stand at their head."""
+        """Remove dropped records from the head of the lists once there are many."""
         if self._head > _TRIM and 2 * self._head > len(self._records):
             del self._records[: self._head], self._starts[: self._head]
             self._head = 0
@@ -223,7 +225,7 @@ class Transmissions:
         return None
 
     def judge_first(self, records: list[Sent]) -> None:
-        """Put records at the head of the order of time: they are FLYING again, and older than all others."""
+        """Put records, which are FLYING again, before all others in the order of sending."""
         self._by_time[: self._oldest] = records
         self._oldest = 0
 
@@ -232,7 +234,7 @@ class Transmissions:
         return self._records[self._index(position)]
 
     def cut(self, start: int, end: int) -> list[Sent]:
-        """Return the records of ``start`` to before ``end``, cut so that they begin and end there."""
+        """Cut the records at ``start`` and at ``end``, and return those between the two positions."""
         first = self._split(start)
         beyond = self._split(end) if end < self.end else len(self._records)
         return self._records[first:beyond]
@@ -242,7 +244,7 @@ class Transmissions:
         return self._records[self._head :]
 
     def _replace(self, start: int, end: int) -> None:
-        """Drop the records of ``start`` to before ``end``, which is sent again now."""
+        """Drop the records of positions ``start`` to ``end`` - 1, because these octets are sent again now."""
         first = self._split(start)
         beyond = self._split(end) if end < self.end else len(self._records)
         for index in range(first, beyond):

@@ -100,7 +100,7 @@ class BBR(ControlParameters):
     # Calls of the connection
 
     def observed(self, sample: Sample, now: int) -> None:
-        """Update the model, the state, and then pacing rate and window by one ACK (5.2.3)."""
+        """Update the model, the state, and then pacing rate and window by one ACK (5.2.3 of the draft)."""
         model = self.model
         if not self._has_begun:
             self._has_begun = True
@@ -158,7 +158,7 @@ class BBR(ControlParameters):
         self.window: int = self.smss
 
     def idled(self, now: int) -> None:
-        """Keep the window after idle time: the model stays valid, and pacing prevents a burst (5.4.1)."""
+        """Keep the window after idle time: the model is valid, and pacing prevents a burst (draft, 5.4.1)."""
 
     def started(self, now: int) -> None:
         """Pace at the estimated bandwidth after idle time, and begin to count ACK aggregation anew."""
@@ -189,7 +189,7 @@ class BBR(ControlParameters):
             self._start_refill()
         before.forget_state()
 
-    # Steps of each ACK (5.2.3)
+    # Steps of each ACK (5.2.3 of the draft)
 
     def _update_state(self, sample: Sample, now: int) -> None:
         """Update the model, and change the state where the present one is over (UpdateModelAndState)."""
@@ -269,7 +269,7 @@ class BBR(ControlParameters):
         ):
             self._start_down(now)
 
-    # ProbeBW (5.3.3)
+    # ProbeBW (5.3.3 of the draft)
 
     def _update_probe_bw_cycle_phase(self, sample: Sample, now: int) -> None:
         """Enter the next state of ProbeBW's cycle if the present one is over (UpdateProbeBWCyclePhase)."""
@@ -386,7 +386,7 @@ class BBR(ControlParameters):
         """Whether the window was full at any time of the last round trip."""
         return self._limited_round >= self.model.round_count - 1
 
-    # ProbeRTT (5.3.4)
+    # ProbeRTT (5.3.4 of the draft)
 
     def _check_probe_rtt(self, flight: int, now: int) -> None:
         """Enter PROBE_RTT where no shorter round trip was seen for long (CheckProbeRTT)."""
@@ -428,7 +428,7 @@ class BBR(ControlParameters):
         else:
             self._enter(STARTUP)
 
-    # Loss (5.5.10)
+    # Loss (5.5.10 of the draft)
 
     def _handle_loss(self, now: int) -> None:
         """Note what an ACK found lost (HandleLostPacket, called once for each ACK).

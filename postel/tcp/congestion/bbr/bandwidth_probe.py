@@ -6,7 +6,7 @@ from postel.tcp.congestion.bbr.short_term import INFINITE
 
 
 class AckPhase(Enum):
-    """Part of a probe in which the segments were sent that are acknowledged now (2.13)."""
+    """Part of a probe in which the segments were sent that are acknowledged now (2.13 of the draft)."""
 
     INIT = auto()
     REFILLING = auto()

@@ -27,7 +27,7 @@ PROBE_BW_DOWN, PROBE_BW_CRUISE = BbrState.PROBE_BW_DOWN, BbrState.PROBE_BW_CRUIS
 PROBE_BW_REFILL, PROBE_BW_UP = BbrState.PROBE_BW_REFILL, BbrState.PROBE_BW_UP
 PROBE_BW: Final = (PROBE_BW_DOWN, PROBE_BW_CRUISE, PROBE_BW_REFILL, PROBE_BW_UP)
 
-GAINS: Final = {  # pacing gain and window gain of each state, in percent (5.6.1)
+GAINS: Final = {  # pacing gain and window gain of each state, in percent (5.6.1 of the draft)
     STARTUP: (277, 200),  # BBR-startup
     DRAIN: (50, 200),  # BBR-drain
     PROBE_BW_DOWN: (90, 200),  # BBR-probebw
@@ -48,7 +48,7 @@ class ControlParameters(Congestion):
 
     `BBR` updates the model and chooses the state.
 
-    ``send_quantum`` is the most that should be sent at once, in octets (5.6.3).
+    ``send_quantum`` is the most that should be sent at once, in octets (5.6.3 of the draft).
     """
 
     window: int  # as in `Congestion`: type checkers want a declaration in each class that writes an attribute
