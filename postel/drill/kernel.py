@@ -327,7 +327,10 @@ class Kernel:
         self._link.close()
 
     def _set(self, name: str, value: str, line: int) -> bool:
-        """Write a setting of the namespace. Returns whether this kernel has it."""
+        """Write a setting of the namespace. Raises ScriptError if the kernel refuses the value.
+
+        Returns False where this kernel lacks the setting, and for settings outside net.ipv4 and net.ipv6.
+        """
         if not _VARIABLE.fullmatch(name):
             return False
         try:

@@ -226,7 +226,10 @@ class Icmp:
         return self._errors.claim(now) and self._send(message, packet, packet.destination, now)
 
     def _answer_multicast(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
-        """Send an error about a packet to a multicast address, from an own address (RFC 4443, 2.2)."""
+        """Send an error about a packet that went to a multicast address; its source is an own address.
+
+        RFC 4443, 2.2.
+        """
         if self._may_not_be_told(packet):
             return False
         try:

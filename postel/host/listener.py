@@ -120,7 +120,7 @@ class Listener:
         self.keys: Keychain | None = keys  # keys of connections to come
         self.context: object = None
         self.closed: bool = False
-        self.half_open: dict[bytes, HalfOpen] = {}  # half-open connections by key, the oldest first
+        self.half_open: dict[bytes, HalfOpen] = {}  # half-open connections by key, in the order of `admit`
         self.number: int = number  # unique among all listeners that the host ever had
         self.cached: int = 0  # further half-open connections, which are records in the SYN cache
         self.ready: deque[Connection] = deque()

@@ -66,8 +66,8 @@ class PassiveOpens(ABC):
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
         self._timers = Deadlines()
-        # Connections with work to do, in the order in which they wait: those to other hosts, and those to
-        # this host itself
+        # Connections with work to do, the longest waiting first: ``_agenda`` has those to other hosts,
+        # ``_looped`` those to this host itself
         self._agenda = Turns(outbound.bell)
         self._looped = Turns(outbound.bell)
 

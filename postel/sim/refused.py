@@ -71,7 +71,7 @@ def looking_up(original: Function) -> Function:
 
 
 def starting(original: Function) -> Function:
-    """Make a replacement of ``threading.Thread.start``, which raises CallError.
+    """Make a function for the place of ``threading.Thread.start`` that raises CallError.
 
     A worker thread of anyio is allowed: it does its work at once in the loop's thread, as asyncio's executor
     does here.

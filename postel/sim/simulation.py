@@ -262,7 +262,7 @@ class Simulation:
         self.world.repair(a, b, both=both)
 
     def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Keep packets between two groups of computers: see `World.hold`."""
+        """Hold back packets between two groups of computers until `release`: see `World.hold`."""
         return self.world.hold(a, b, both=both)
 
     def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:

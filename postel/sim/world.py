@@ -282,7 +282,7 @@ class World(FaultCalls):
         application: Application | None = None,
         ended: Callable[[LinkError], object] | None = None,
     ) -> Attachment:
-        """Put ``host`` on ``link``, a `postel.links.Link` that calls `notify`.
+        """Put ``host`` on ``link``, a `postel.links.Link` that calls `Link.notify` when packets arrive.
 
         The host's timers run by this world's clock from now on. The host may be any `Host`, or one of this
         world that has no paths; such a host keeps its application unless another is given. When the link

@@ -75,7 +75,7 @@ def tell_of_room(tcb: Tcb) -> None:
     memory to send, or no memory is free, this connection waits behind them.
     """
     if not isinstance(tcb.config.send_buffer, int) and (tcb.memory is None or not tcb.memory.is_tight):
-        # One window in flight, and one that waits for its ACKs
+        # One window in flight, and one that waits until ACKs of the first let it leave
         tcb.snd.limit = max(
             tcb.snd.limit, min(2 * tcb.ensure_controller().window, tcb.config.send_buffer_maximum)
         )

@@ -49,7 +49,7 @@ def opened(paths: list[str]) -> Iterator[Merged]:
 
 
 def read(reader: Merged, table: Table) -> None:
-    """Read everything. Ctrl-C ends a capture that comes through a pipe."""
+    """Read everything, or until Ctrl-C, which is the usual end of a capture that comes through a pipe."""
     with suppress(KeyboardInterrupt):
         for octets, frames in reader.chunks():
             table.take(octets, frames)
