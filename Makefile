@@ -27,8 +27,8 @@ UNIT := tests/wire tests/tcp tests/host
 # Real time, in network namespaces; the rest of the suite runs on the compiled core, but for the unit tests' coverage, and what is read.
 KERNEL := tests/kernel
 APART := tests/packaging tests/browser
-# They read sources, which the compiled core has no others of; `documents` has them.
-OF_SOURCES := $(addprefix tests/test_,architecture.py errors.py owners.py prose.py typing.py)
+# They read sources and pages, of which the compiled core has no others; `documents` runs them.
+OF_SOURCES := $(addprefix tests/test_,architecture.py documents.py errors.py owners.py prose.py typing.py)
 PYTHONS := $(addprefix python-3.,11 12 13 14)
 # Two cores: as many of these run side by side. The output of each is kept together where this make can do that.
 SIDE_BY_SIDE := $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
