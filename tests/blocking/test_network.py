@@ -312,9 +312,13 @@ def test_lingering_waits_until_all_is_delivered(
 ) -> None:
     client, server = connected(near, far)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\x14\0\0\0")
-    client.sendall(bytes(MUCH))
+
+    def send_and_close() -> None:
+        client.sendall(bytes(MUCH))  # more than fits into the buffers in between
+        client.close()
+
+    closing = job(send_and_close)
     received = 0
-    closing = job(client.close)
     while part := server.recv(MUCH):
         received += len(part)
     closing.result()
