@@ -40,7 +40,8 @@ def extensions() -> list[Extension]:
     from mypyc.build import mypycify  # noqa: PLC0415 - only installed where the core is compiled
 
     before = {path: (path.read_bytes(), path.stat()) for path in Path("build").rglob("*.c")}
-    made = list(mypycify(["--strict", *modules()], opt_level=os.environ.get("POSTEL_OPTIMISE", "3")))
+    level = os.environ.get("POSTEL_OPTIMISE", "3")
+    made = list(mypycify(["--strict", *modules()], opt_level=level))
     if os.name == "posix":
         for extension in made:
             # With warnings gcc takes 300 s for the core instead of 85 s, because it examines the generated
@@ -49,6 +50,9 @@ def extensions() -> list[Extension]:
     sources = {source for extension in made for source in extension.sources}
     describe(sources)
     name_arguments(sources)
+    for source in sources:
+        # Another level makes another file, so that it is compiled again.
+        Path(source).write_text(f"/* -O{level} */\n{Path(source).read_text('utf-8')}", "utf-8")
     for path, (octets, status) in before.items():
         if path.exists() and path.read_bytes() == octets:
             # The file is the same as in the last build: with its old time, setuptools doesn't compile it
