@@ -165,7 +165,7 @@ class Attachment(Nothing):
         """
         if self.error is None:
             self._junction.release()
-            self.error = LinkError(0, "the host was restarted")
+            self.error = LinkError(0, "the host has crashed")
 
 
 def _overlook(error: LinkDown) -> None:

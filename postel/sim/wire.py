@@ -69,7 +69,7 @@ class Wire(Link):
     def _require_host(self) -> None:
         if self._has_crashed:
             raise LinkError(
-                errno.ENETDOWN, "the host was restarted: its old network is gone, attach the new host"
+                errno.ENETDOWN, "the host has crashed: its old network is gone, attach the restarted host"
             )
 
     # The link

@@ -87,7 +87,8 @@ def test_after_a_crash_the_ladder_shows_no_packet_that_no_path_carried(moment: f
     run(main(), world)
     assert [packet.octets for packet in trace.packets if not packet.copy] == carried
     assert not [packet for packet in trace.packets if packet.lost == "not carried"]
-    assert all(isinstance(error, LinkError) for error in errors)
+    assert [isinstance(error, LinkError) for error in errors] == [True]
+    assert "the host has crashed" in str(errors[0])
 
 
 def test_a_program_on_a_host_that_crashed_hears_of_it_and_may_leave() -> None:

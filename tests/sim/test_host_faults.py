@@ -306,4 +306,5 @@ def test_a_host_on_a_link_is_neither_paused_nor_slow(call: Callable[[World, str]
     assert world.active_faults() == []
     with world.crash("a"):
         assert attachment.error is not None
+        assert attachment.error.strerror == "the host has crashed"
     near.close()
