@@ -2,12 +2,15 @@
 
 import errno
 import os
+import queue
 import random
+import select
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +23,11 @@ from postel.blocking import BlockingNetwork
 from postel.errors import ArgumentError, NotResolved, OptionUnknown
 from postel.host.host import Host
 from postel.links import MemoryLink, PushedLink, pair
+from postel.links.exchange import BATCH
+from postel.wire import ip
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 30  # seconds until a test that hangs fails
 MUCH = 1 << 20
 
 
@@ -496,6 +502,44 @@ def test_a_memory_link_of_two_threads(job: Any) -> None:
             while received < 4 * MUCH:
                 received += len(server.recv(MUCH))
             sending.result()
+
+
+@pytest.mark.parametrize("descriptor", [True, False])
+def test_a_late_turn_sends_all_answers(descriptor: bool) -> None:
+    """A timer is long due when the thread begins, and more packets wait than one batch.
+
+    No packet and no call comes afterwards that could wake the pump once more.
+    """
+    left, right = pair()
+    count = 3 * BATCH + 1
+    host, peer = Host("10.7.0.1/24", secret=b"near"), Host("10.7.0.2/24", secret=b"far")
+    for one in (host, peer):
+        one.join(left.mtu, b"", 0)
+    host.connect("10.7.0.9", 80, 0)
+    while host.next_packet(0) is not None:
+        pass
+    assert host.next_timeout() < time.monotonic_ns() // 1000  # the retransmission of the SYN
+    answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    link = left if descriptor else PushedLink(answers.put, mtu=left.mtu)
+    for _ in range(count):
+        peer.connect("10.7.0.1", 7, 0)
+        syn = peer.next_packet(0)
+        assert syn is not None
+        if isinstance(link, PushedLink):
+            link.packets_arrive([syn])
+        else:
+            right.send(syn, b"", 0)
+    resets = 0
+    with blocking.attach(host, link):
+        while resets < count:
+            if descriptor:
+                assert select.select([right.fileno()], [], [], PATIENCE)[0]
+                answer = right.receive(0)
+            else:
+                answer = answers.get(timeout=PATIENCE)
+            resets += answer is not None and ip.parse(answer).destination == bytes([10, 7, 0, 2])
+    right.close()
+    left.close()
 
 
 def connected_by_address(near: BlockingNetwork, far: BlockingNetwork) -> tuple[socket.socket, socket.socket]:

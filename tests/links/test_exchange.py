@@ -113,6 +113,36 @@ def test_packets_that_have_arrived_are_read_before_the_timers_expire(ends: tuple
     assert far.link.receive(0) is None  # and no second SYN
 
 
+@pytest.mark.parametrize("backlog", [1, BATCH])
+def test_a_late_turn_lets_the_program_accept_where_the_queue_is_full(
+    ends: tuple[End, End], backlog: int
+) -> None:
+    near, far = ends
+    count = 2 * BATCH
+    listener = near.host.listen(80, 0, backlog=backlog)
+    for _ in range(count):
+        far.connect("10.7.0.1")
+        far.exchange.run()
+    while near.exchange.take_in():
+        near.exchange.run()
+    while far.exchange.take_in():
+        far.exchange.run()  # the ACKs, which end the handshakes, wait in the link now
+    accepted: list[Connection] = []
+    turns: list[int] = []
+
+    def turn() -> None:
+        turns.append(len(accepted))
+        near.exchange.run()
+        while (connection := listener.accept()) is not None:
+            accepted.append(connection)
+
+    near.time = SECOND // 2
+    near.exchange.handle_timeouts(turn)
+    turn()
+    assert len(accepted) == count
+    assert len(turns) == 1 + count // backlog
+
+
 def test_a_host_without_a_link_forgets_its_connections(ends: tuple[End, End]) -> None:
     near, _ = ends
     program = near.connect("10.7.0.2")
