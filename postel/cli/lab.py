@@ -67,7 +67,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("claim", metavar=f"CLAIM|{_ALL}", help="name of a claim in the list, or all")
     _language(one)
     interference.arguments(one)
-    look = one.add_argument_group("look closer")
+    _look_closer(one.add_argument_group("look closer"))
+
+
+def _look_closer(look: argparse._ActionsContainer) -> None:
+    """Add the arguments that choose views of the runs and files to write."""
     look.add_argument(
         "--view",
         action="append",
