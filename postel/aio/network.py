@@ -438,7 +438,7 @@ class Network:
 
     # For sockets
 
-    def socket(self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0) -> Socket:  # noqa: A002
+    def socket(self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0) -> Socket:  # noqa: A002 - as in `socket`
         """Make a socket of this host, for ``loop.sock_connect`` and similar methods.
 
         ``family`` is AF_INET or AF_INET6, ``type`` SOCK_STREAM or SOCK_DGRAM. Raises an OSError for other

@@ -18,6 +18,7 @@ def taker(frame: FrameType) -> Any:  # noqa: ANN401 - an object of the module ss
     Returns None if another function than that of `ssl` has detached the descriptor.
     """
     ssl = sys.modules.get("ssl")
+    # Private, but the only function of `ssl` that detaches a descriptor
     if ssl is None or frame.f_code is not ssl.SSLSocket._create.__func__.__code__:  # noqa: SLF001
         return None
     return frame.f_locals.get("self")

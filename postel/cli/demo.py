@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
         options.seed, _Losses() if options.drop is None else dropping(*_numbers(options.drop))
     )
     try:
+        # A name is opened as the user wrote it.
         with open(options.pcapng, "wb") as file:  # noqa: PTH123
             pcapng.write(trace, file, language=options.lang)
     except OSError as error:

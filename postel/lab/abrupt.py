@@ -50,6 +50,7 @@ def linger_zero(bench: Bench, length: int = 60_000) -> Verdict:
             client.close()
         else:
             client.abort()
+        # The default is the end of this run of the loop; mypy can't infer its type.
         scene.wait(lambda end=peer: end.has_ended, SECOND)  # type: ignore[misc]
         peer.close()
         scene.run()

@@ -83,6 +83,7 @@ def nagle_delayed_ack(bench: Bench, *, delay: int = DEFAULT.delayed_ack) -> Verd
         client.send(b"head")
         scene.run(0)
         client.send(b"body\n")
+        # The default is the end of this run of the loop; mypy can't infer its type.
         scene.wait(lambda end=client: end.text == b"answer", SECOND)  # type: ignore[misc]
         took.append(scene.world.now - began if client.text == b"answer" else NEVER)
         scene.run(SECOND)

@@ -112,6 +112,7 @@ class MemoryLink(Link):
                 raise closed("memory link") from None
             if self._bell is not None:
                 return self._pop_after_silence(self._bell)
+            # The other end of the pair is of this class too
             return self._pop_last() if self.peer._is_closed else None  # noqa: SLF001
 
     def _pop_after_silence(self, bell: "EventBell | SocketBell") -> Parcel | None:

@@ -319,6 +319,7 @@ class StreamCalls(NonBlockingSocket):
             or not buffer
         ):
             return super().recv_into(buffer, limit, flags)
+        # Like the method of a kernel's socket, it raises TypeError for an object without a buffer
         count = connection.receive_into(memoryview(buffer), self.owner.now())  # type: ignore[arg-type]
         self.owner.wake()
         return count

@@ -115,6 +115,7 @@ def _logging(file: str | None) -> dict[str, Any]:
     config["loggers"]["uvicorn.error"] = {"level": "WARNING"}
     if file:
         try:
+            # A name is opened as the user wrote it, because uvicorn's handler opens it so.
             with open(file, "a"):  # noqa: PTH123
                 pass
         except OSError as error:

@@ -128,7 +128,7 @@ class Recording:
 def _opened(name: str, *, buffered: bool) -> BinaryIO:
     """Open a capture; without a buffer the file has all packets however the command ends."""
     try:
-        # The file stays open as long as the command runs.
+        # A name is opened as the user wrote it.
         return open(name, "wb", buffering=-1 if buffered else 0)  # noqa: PTH123
     except OSError as error:
         raise ArgumentError("--pcapng", name, f"a file that can be written ({error.strerror})") from error
