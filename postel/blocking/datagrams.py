@@ -64,7 +64,7 @@ class DatagramChannel(ClosableChannel[DatagramCalls]):
 
     def _tell(self, error: OSError) -> None:
         """Let the program's next call raise ``error``."""
-        self.error = renewed(error)
+        self.error: OSError | None = renewed(error)  # type checkers want a declaration
         with suppress(OSError):  # the pair is full: a message that waits there wakes the program as well
             self._end.send(_AN_ERROR)
 
