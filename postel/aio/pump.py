@@ -67,7 +67,7 @@ class Pump:
         self._latest = 0
         # A loop in virtual time has an exact clock in integers
         self._microseconds: Callable[[], int] | None = getattr(loop, "microseconds", None)
-        # A turn runs in the loop's thread, so that reading the clock needs no check
+        # In virtual time the clock is read directly, which saves the check of the thread in `now`
         self._exchange = Exchange(host, link, self._microseconds or self.now, self._link_is_ready, down)
         self._turning = False
         self._scheduled = False

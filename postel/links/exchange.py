@@ -98,13 +98,13 @@ class Exchange:
     def run(self) -> None:
         """Send packets and deliver events until no event is left. Raises LinkError if the link has ended."""
         self._send_out()
-        while self.tell_events():
+        while self._tell_events():
             self._send_out()
 
     def _send_out(self) -> None:
         self.has_more = not self._junction.send_out(BATCH, self._now(), self._down)
 
-    def tell_events(self) -> bool:
+    def _tell_events(self) -> bool:
         """Deliver all events to their handlers, the oldest first. Returns whether there were any."""
         next_event = self._host.next_event
         if (told := next_event()) is None:
@@ -171,7 +171,7 @@ class Exchange:
         If one of these packets was a RST, its connection then reports the RST, and not the end of the link.
         """
         self._drop_output()
-        self.tell_events()
+        self._tell_events()
 
     def discard(self) -> None:
         """Drop the packets and events that the host still has, once it has no link.
