@@ -21,7 +21,7 @@ from postel.aio.sockets import Socket
 from postel.host.host import Host
 from postel.links import Link
 from postel.sockets.lookup import NameResolver
-from postel.sockets.preparation import LINGER
+from postel.sockets.preparation import DEFAULT_LINGER
 
 __all__ = [
     "ConnectionOptions",
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def attach(
-    host: Host, link: Link, *, linger: float = LINGER, resolver: NameResolver | None = None
+    host: Host, link: Link, *, linger: float = DEFAULT_LINGER, resolver: NameResolver | None = None
 ) -> Network:
     r"""Make the network that ``host`` reaches by ``link``. It is open inside ``async with``.
 

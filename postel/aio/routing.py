@@ -49,7 +49,7 @@ from postel.host.host import Host
 from postel.links.contract import Link
 from postel.sockets import lookup
 from postel.sockets.lookup import NameResolver
-from postel.sockets.preparation import LINGER
+from postel.sockets.preparation import DEFAULT_LINGER
 
 __all__ = ["Loop", "Routing", "current", "loop_factory"]
 
@@ -339,7 +339,7 @@ def loop_factory(
     link: Link | Callable[[], Link],
     *,
     resolver: NameResolver | Callable[[Network], NameResolver] | None = None,
-    linger: float = LINGER,
+    linger: float = DEFAULT_LINGER,
 ) -> Callable[[], Loop]:
     r"""Make a function that makes a `Loop` with a network of its own.
 

@@ -17,7 +17,7 @@ from postel.blocking.network import BlockingNetwork, BlockingResolver
 from postel.blocking.sockets import DescriptorSocket
 from postel.host.host import Host
 from postel.links import Link
-from postel.sockets.preparation import LINGER
+from postel.sockets.preparation import DEFAULT_LINGER
 from postel.wire.address import Address
 
 __all__ = ["BlockingNetwork", "BlockingResolver", "DescriptorSocket", "attach"]
@@ -30,7 +30,7 @@ def attach(
     names: Mapping[str, str | list[str]] | None = None,
     servers: Sequence[Address] = (),
     resolver: BlockingResolver | None = None,
-    linger: float = LINGER,
+    linger: float = DEFAULT_LINGER,
 ) -> BlockingNetwork:
     """Make the network that ``host`` reaches by ``link``. The network is open inside ``with``.
 

@@ -73,7 +73,7 @@ from postel.sim.task import SimulatedTask
 from postel.sim.waiter import HALF, TOLERANCE, Waiter
 from postel.sim.wire import Wire
 from postel.sim.world import World
-from postel.sockets.preparation import LINGER
+from postel.sockets.preparation import DEFAULT_LINGER
 from postel.times import NEVER, SECOND
 
 T = TypeVar("T")
@@ -190,7 +190,7 @@ class Loop(Routing, Sealed):
             future.set_exception(error)
         return future
 
-    def attach(self, host: Host, *, linger: float = LINGER) -> aio.Network:
+    def attach(self, host: Host, *, linger: float = DEFAULT_LINGER) -> aio.Network:
         """Attach a host of the world to the loop, as `postel.aio.attach` does.
 
         The host's application, if it has one, isn't called while the network is open. Raises ArgumentError

@@ -9,7 +9,7 @@ from postel.host.host import Host
 from postel.links.contract import Link
 from postel.links.junction import require_free
 
-LINGER: Final = 2.0  # default time for closed connections at a network's end, in seconds
+DEFAULT_LINGER: Final = 2.0  # default time for closed connections at a network's end, in seconds
 _SECRET: Final = 16  # octets of a random secret for a host without a secret
 
 

@@ -19,7 +19,7 @@ except ImportError as _missing:  # pragma: no cover - tested in a process of its
 from postel.host.host import Host
 from postel.links.contract import Link
 from postel.sockets.lookup import NameResolver
-from postel.sockets.preparation import LINGER
+from postel.sockets.preparation import DEFAULT_LINGER
 from postel.trio.network import TrioNetwork
 from postel.trio.routing import current
 
@@ -27,7 +27,7 @@ __all__ = ["NameResolver", "TrioNetwork", "attach", "current"]
 
 
 def attach(
-    host: Host, link: Link, *, linger: float = LINGER, resolver: NameResolver | None = None
+    host: Host, link: Link, *, linger: float = DEFAULT_LINGER, resolver: NameResolver | None = None
 ) -> TrioNetwork:
     """Make the network that ``host`` reaches by ``link``. It is open inside ``async with``.
 
