@@ -66,12 +66,6 @@ class Wire(Link):
             # So the network calls `receive`, and learns that the wire has ended
             self._readable[self._descriptor] = None
 
-    def _require_host(self) -> None:
-        if self._has_crashed:
-            raise LinkError(
-                errno.ENETDOWN, "the host has crashed: its old network is gone, attach the restarted host"
-            )
-
     # The link
 
     def fileno(self) -> int:
@@ -81,7 +75,7 @@ class Wire(Link):
     def receive(self, now: int) -> bytes | None:
         """Return the packet that has waited longest; None if none waits. Raises LinkError, LinkClosed."""
         if self._has_crashed:
-            self._require_host()
+            raise _host_crashed()
         if self._arrived:
             octets = self._arrived.popleft()
             self._world.hears(octets)
@@ -101,7 +95,7 @@ class Wire(Link):
         if self._descriptor < 0:
             raise closed("wire")
         if self._has_crashed:
-            self._require_host()
+            raise _host_crashed()
         is_first = self._node.stack is self and not self._leaving
         if not is_first or not self._running.send(self._node, packet):
             self._leaving.append(packet)
@@ -141,3 +135,10 @@ class Wire(Link):
     def next_event(self) -> HostEvent | None:
         """Return None, because the network takes the host's events."""
         return None
+
+
+def _host_crashed() -> LinkError:
+    """Make the error that each call of the wire raises after a crash of its host."""
+    return LinkError(
+        errno.ENETDOWN, "the host has crashed: its old network is gone, attach the restarted host"
+    )
