@@ -30,7 +30,7 @@ WORD, HALF = Struct("!I"), Struct("!H")
 
 
 class Peer:
-    """Who sent this SYN."""
+    """The client that sent this SYN."""
 
     def __init__(self, packet: ip.Packet) -> None:
         self.syn = parse(packet.payload, 0, len(packet.payload))

@@ -118,7 +118,7 @@ class Crowd:
             self._heard(self._segment(number, 2, ACK) for number in numbers)
 
     def _heard(self, packets: Iterable[bytes]) -> list[bytes]:
-        """What the host says to that; who has nothing more to read is closed."""
+        """Packets that the host sends in answer. A connection whose stream has ended is closed."""
         said, packets = [], list(packets)
         started = time.perf_counter()
         for packet in packets:

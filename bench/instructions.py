@@ -83,7 +83,7 @@ def obstacle() -> str:
 
 
 def key() -> str:
-    """Of the committed counts that these can be compared with: who made the interpreter, and who the core."""
+    """Name of the committed counts that these can be compared with: interpreter, and both compilers."""
     return f"{python()}, {platform.python_compiler()}, {platform.machine()}, {compiler()}"
 
 

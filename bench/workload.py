@@ -24,7 +24,7 @@ from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.ip import LARGEST
 
 NEAR: Final = "10.0.0.1"
-STREAM, DOOR, CROWD = 9, 80, 11  # ports: of the stream, of those who come and go, of those who stay
+STREAM, DOOR, CROWD = 9, 80, 11  # ports: the stream, connections opened and closed, connections that stay
 CONFIG: Final = replace(DEFAULT, send_buffer=MEBIBYTE, receive_buffer=64 * 1024)  # some 45 segments a turn
 TEXT: Final = bytes(64 * 1024)
 WARM, TURNS = 12, 15  # turns before the first mark, and between the two

@@ -33,7 +33,7 @@ class Disk:
     """Persistent state, which survives a crash: a server writes it before it answers (figure 2)."""
 
     term: int = 0
-    vote: str = ""  # for whom in this term
+    vote: str = ""  # the candidate that got it in this term
     # The term and the command of each entry; index 0 isn't used
     log: list[tuple[int, str]] = field(default_factory=lambda: [(0, "")])
 

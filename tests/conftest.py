@@ -1,5 +1,4 @@
-"""How Hypothesis looks for counterexamples: the same ones in CI every time, new ones wherever somebody sits
-and watches.
+"""How Hypothesis looks for counterexamples: the same ones in CI every time, new ones on a developer's machine.
 
 And, for the compliance page: with POSTEL_LABELS=FILE in the environment, a run leaves there which labels each
 test carries and how it went.
@@ -31,9 +30,7 @@ def labels_of(item: pytest.Item) -> list[str]:
 
 
 def script_of(item: pytest.Item) -> str:
-    """The packetdrill script that the test runs and whose comments name the rules; "" for every other
-    test.
-    """
+    """The packetdrill script that the test runs, with comments that name rules; "" for every other test."""
     return next((mark.kwargs["script"] for mark in item.iter_markers("label") if "script" in mark.kwargs), "")
 
 

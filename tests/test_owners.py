@@ -53,7 +53,7 @@ def targets(node: ast.AST | Path) -> list[tuple[str, str]]:
 
 
 def writers(sequence: str, field: str, kind: str) -> set[str]:
-    """The modules that write ``field`` of ``tcb.<sequence>``, whose class is ``kind``."""
+    """The modules that write ``field`` of ``tcb.<sequence>``, an object of class ``kind``."""
     found = {
         path.name
         for path in SOURCES

@@ -1,4 +1,4 @@
-"""Comments and docstrings of the package: a segment, a connection or a function is not a person."""
+"""Comments and docstrings of the repository: a segment, a connection or a function is not a person."""
 
 import ast
 import io
@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted([*(ROOT / "postel").rglob("*.py"), ROOT / "pytest_postel.py", ROOT / "setup.py"])
+FOLDERS = ("postel", "tests", "tools", "bench", "examples")
+SOURCES = sorted(
+    [*(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")), *ROOT.glob("*.py")]
+)
 PERSONS = re.compile(r"\b(who|whom|whose|nobody|somebody)\b", re.IGNORECASE)
 QUOTED = re.compile(r'"[^"]*"|“[^”]*”|``[^`]*``')  # the words of an RFC, or of a program's output
 

@@ -32,10 +32,8 @@ LABEL: Final = re.compile(
     r"(?<![\w-])(?:(?:MUST|SHLD|MAY|REC)-\d+|EP-[A-Z]+-\d+|RFC\d+(?:-[\w.]*\w(?:-\w+)*)?|BBR-\w+(?:-\d)?)"
     r"(?: to \d+(?![\w.]))?(?![\w-])"
 )
-NAMES_ALL: Final = (
-    "postel/drill/rules.py",
-    "postel/view/capture/translations.py",
-)  # say which rule somebody else broke, and keep none
+# They name the rule that another stack broke, and meet none.
+NAMES_ALL: Final = ("postel/drill/rules.py", "postel/view/capture/translations.py")
 SHOWN: Final = 3  # tests by name; the rest are counted
 APPENDIX_B: Final = "appendix-b"
 

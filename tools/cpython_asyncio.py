@@ -1,9 +1,10 @@
 """CPython's own tests of asyncio, run on loops of `postel.aio`, against a list of what is expected of each.
 
-python tools/cpython_asyncio.py                       # all, against tests/conformance/cpython_asyncio.toml;
-exit status 1 where they differ python tools/cpython_asyncio.py -k test_server -v     # those whose names have
-this in them, with their tracebacks
+All, against tests/conformance/cpython_asyncio.toml, with exit status 1 where they differ; or those with a
+word in their names, with their tracebacks:
 
+    python tools/cpython_asyncio.py
+    python tools/cpython_asyncio.py -k test_server -v
 The tests come with Python (the package ``test``); none of them is in this repository. Each of their loops is
 one of `postel.aio`, with a host of its own. What they have in threads, or call without a loop, are sockets of
 `postel.blocking`, on another host of the same loopback network (`shared_loopback`). Sockets that a test makes

@@ -78,7 +78,7 @@ class SharingHost(Host):
 
 
 class Headers:
-    """What decides for whom a packet on loopback is. An ICMP error is for the sender of what it quotes."""
+    """Fields that decide which host gets a packet. An ICMP error is for the sender of what it quotes."""
 
     def __init__(self, packet: bytes) -> None:
         start, self.protocol, source, destination = _network_layer(packet)
@@ -166,7 +166,7 @@ class HubLink(Link):
             return None
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """As `Link.send`; what nobody has a port for any more is lost."""
+        """As `Link.send`; a packet to a port that is closed by now is lost."""
         target = self._hub.other_owner(packet, self._host)
         if target is None:
             return False

@@ -101,7 +101,7 @@ def far_address(request: pytest.FixtureRequest) -> str:
 class Certificates:
     server: ssl.SSLContext
     client: ssl.SSLContext
-    stranger: ssl.SSLContext  # a client that trusts somebody else
+    stranger: ssl.SSLContext  # a client that trusts another authority
 
 
 @pytest.fixture(scope="session")

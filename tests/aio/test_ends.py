@@ -714,9 +714,7 @@ class LateLoop(asyncio.SelectorEventLoop):
 
 @pytest.mark.parametrize("offload", [False, True])
 def test_timers_wait_for_what_the_link_holds(offload: bool) -> None:
-    """200 connections whose acknowledgements lie in the link when the loop wakes up after their user
-    timeout.
-    """
+    """The acknowledgements of 200 connections lie in the link when the loop wakes up after the user timeout."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -1,6 +1,4 @@
-"""A network whose host talks to itself: no packet takes to the link, and the link may have nobody at its
-other end.
-"""
+"""A host that talks to itself: no packet takes to the link, and nothing need be at the link's other end."""
 
 import asyncio
 

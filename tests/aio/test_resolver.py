@@ -197,7 +197,7 @@ def test_where_no_server_is_a_second_one_is_asked_at_once() -> None:
 
     place = Place()
     assert place.run(use) == [WEB]
-    assert place.world.now == 40 * MILLISECOND  # ICMP: nobody listens there
+    assert place.world.now == 40 * MILLISECOND  # ICMP: no program listens there
 
 
 @pytest.mark.parametrize(("servers", "text"), [([], "there is no name server"), ([SERVER], "no such port")])

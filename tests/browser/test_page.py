@@ -60,7 +60,7 @@ def browser() -> Iterator["playwright.Browser"]:
 
 
 class Reader:
-    """Somebody in front of a page, who notes what it loads and what its script complains of."""
+    """A page as a reader uses it; notes what it loads and what its script complains of."""
 
     def __init__(self, browser: "playwright.Browser", path: Path, **options: object) -> None:
         self.page = browser.new_page(**{"viewport": DESK, **options})

@@ -319,7 +319,7 @@ def on_a_terminal(room: int, *arguments: str) -> str:
         env={"LANG": "C.UTF-8", "PATH": ""},
     ):
         os.close(its)
-        with suppress(OSError):  # so ends a terminal that nobody writes to any more
+        with suppress(OSError):  # so ends a terminal that no process writes to any more
             while part := os.read(ours, 65536):
                 parts.append(part)
     os.close(ours)

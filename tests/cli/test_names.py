@@ -1,4 +1,4 @@
-"""Whom a command asks for addresses."""
+"""Servers that a command asks for addresses."""
 
 import argparse
 from pathlib import Path

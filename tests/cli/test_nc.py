@@ -27,7 +27,7 @@ def standard_input(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def piped(octets: bytes, *, ends: bool = True) -> Iterator[None]:
-    """A pipe with these octets in it; without an end, as from somebody who doesn't type on."""
+    """A pipe with these octets in it; without an end, as from a user that doesn't type on."""
     reading, writing = os.pipe()
     os.write(writing, octets)
     if ends:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Namespace:
-    """A network namespace, and a device's name that nobody else has."""
+    """A network namespace, and a name that no other device has."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Where the scripts lie: our own, and a suite of others where somebody put it beside the repository."""
+"""Where the scripts lie: our own, and another project's suite where a copy lies beside the repository."""
 
 from collections.abc import Iterable
 from pathlib import Path

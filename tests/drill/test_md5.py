@@ -70,4 +70,4 @@ def test_a_digest_that_the_script_knows_is_compared_as_it_stands() -> None:
     text += (
         "+0 < S 0:0(0) win 9 <nop,nop,md5 00112233445566778899aabbccddeeff>\n+0 > S. 0:0(0) ack 1 <mss 1460>"
     )
-    assert outcome(text).result == "passed"  # nobody asked for signatures: it is an option like others
+    assert outcome(text).result == "passed"  # no socket asked for signatures: it is an option like others

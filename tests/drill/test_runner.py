@@ -354,7 +354,7 @@ def test_sockets_ask_for_fast_open_and_systems_allow_it(lines: str) -> None:
 
 
 def test_the_experimental_option_of_fast_open_is_an_unknown_one() -> None:
-    """RFC 7413, 9: kind 254 was for those who came before it."""
+    """RFC 7413, 9: kind 254 was for implementations older than the RFC."""
     text = FAST.replace("FO 01020304,nop,nop", "FOEXP 01020304") + ASKED + SENT + ORDINARY
     assert outcome(text) == Outcome("passed")
 

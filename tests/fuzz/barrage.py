@@ -378,7 +378,7 @@ class Barrage:
         made.flags ^= draw.choice((0, 0, 0, ECE, CWR, AE, AE | CWR, AE | CWR | ECE))
 
     def fresh_syn(self) -> bytes:
-        """A SYN whose options are of any shape: well formed, unaligned, cut short, or noise."""
+        """A SYN with options of any shape: well formed, unaligned, cut short, or noise."""
         draw = self.draw
         family = draw.randrange(2)
         port = 1024 + draw.randrange(draw.choice((4, 300, 60000)))

@@ -1,4 +1,4 @@
-"""Two hosts joined by a pump, or one host and a peer who sends whatever it likes. Virtual time; nothing is
+"""Two hosts joined by a pump, or one host and a peer that sends whatever it likes. Virtual time; nothing is
 lost unless a test says so.
 """
 

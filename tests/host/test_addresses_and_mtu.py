@@ -149,7 +149,7 @@ def test_with_any_address_nothing_ends(peer: Peer) -> None:
     assert listener.accept().state is ESTABLISHED
 
 
-# A link whose MTU changes
+# A link with an MTU that changes
 
 
 def transfer(pair: Pair, sender: object, receiver: object, count: int) -> list[int]:

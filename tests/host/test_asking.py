@@ -100,7 +100,7 @@ def test_other_numbers_are_no_ports(host: Host, port: int) -> None:
 
 
 class Asked:
-    """A host whose one listener asks."""
+    """A host with one listener, which asks the program about each peer."""
 
     def __init__(
         self, *, backlog: int = 8, family: int = 4, observer: Observer | None = None, **options: object

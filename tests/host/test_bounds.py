@@ -308,7 +308,7 @@ def test_a_listener_tells_of_each_connection_that_waits() -> None:
 @pytest.mark.parametrize("rfc1337", [True, False])
 @pytest.mark.parametrize("seed", range(5))
 def test_no_event_is_of_a_connection_that_the_program_never_had(seed: int, rfc1337: bool) -> None:
-    """Whatever arrives for a pair in TIME-WAIT, the record that answers is nobody's connection."""
+    """Whatever arrives for a pair in TIME-WAIT, no program has the connection that answers."""
     draw = random.Random(seed)
     pair = make_pair(config=replace(DEFAULT, rfc1337=rfc1337))
     listener = pair.right.listen(80, pair.now)

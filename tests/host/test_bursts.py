@@ -20,7 +20,7 @@ ADDRESSES = {4: "10.0.0.1", 6: "fd00::1"}
 
 
 class Burst:
-    """A server of one short answer each, which closes first, and a host whose clients all begin in the same
+    """A server of one short answer each, which closes first, and a host with clients that all begin in the same
     moment.
     """
 

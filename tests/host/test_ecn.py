@@ -130,7 +130,7 @@ def test_two_hosts_agree(left: int, right: int, agreed: type, address: str) -> N
     assert marks == ({NOT_ECT} if agreed is type(None) else {NOT_ECT, ECT_0})
 
 
-# Cookies: a listener whose half-open queue is full
+# Cookies: a listener with a full half-open queue
 
 
 def cookie(peer: Peer, config: object, syn: int, mark: int = NOT_ECT) -> tuple[object, Segment]:

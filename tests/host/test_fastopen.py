@@ -1,4 +1,4 @@
-"""TCP Fast Open between hosts: cookies, limits, and who gets to see a connection when (RFC 7413)."""
+"""TCP Fast Open between hosts: cookies, limits, and when a program sees a connection (RFC 7413)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -171,7 +171,7 @@ def test_bad_tfo_1_beyond_the_limit_a_fast_open_is_an_ordinary_one(host: Host, p
 
 @pytest.mark.label("RFC7413-4.2a")
 def test_resets_make_no_room_for_more_at_once(host: Host, peer: Peer) -> None:
-    """RFC 7413, 5.1: they are the victims', whose addresses an attacker uses."""
+    """RFC 7413, 5.1: the victims send them, because an attacker uses their addresses."""
     listener = host.listen(80, peer.now, config=replace(SERVER, fast_open_limit=1))
     cookie = cookie_of(peer)
     peer.give(syn(peer, cookie, port=1), peer.tcp(RST, seq=1006, port=1))
@@ -213,7 +213,7 @@ def test_a_listener_that_closes_drops_whom_it_gave_a_cookie(host: Host, peer: Pe
 
 
 def test_a_pair_that_reopens_out_of_time_wait_opens_slowly(host: Host, peer: Peer) -> None:
-    """An attempt that fails gives the pair back to TIME-WAIT (EP-TW-8): nobody may have had it."""
+    """An attempt that fails gives the pair back to TIME-WAIT (EP-TW-8): no program may have had the connection."""
     listener = host.listen(80, peer.now, config=SERVER)
     cookie = cookie_of(peer)
     answer = peer.segment(peer.give(syn(peer, cookie, port=7)))

@@ -340,7 +340,7 @@ def test_the_quote_of_a_reassembled_packet_is_what_came(host: Host, new_peer: ty
             assert answer.body[answer.rest] == protocol
 
 
-# Whom nothing is told
+# Sources that get no answer
 
 
 @pytest.mark.parametrize("source", ["::", "::1", "ff02::1", "fd00::1", "::ffff:10.0.0.9"])

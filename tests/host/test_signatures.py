@@ -1,4 +1,4 @@
-"""Hosts that sign: TCP-AO and TCP MD5 from connect to TIME-WAIT, and what becomes of those who can't."""
+"""Hosts that sign: TCP-AO and TCP MD5 from connect to TIME-WAIT, and what becomes of peers without keys."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -157,7 +157,7 @@ def test_two_who_call_each_other_at_once(pair: Pair) -> None:
     assert carry(pair, left, right, b"text") == b"text"
 
 
-# Those who can't
+# Peers without the right key
 
 
 @pytest.mark.label("RFC5925-7.3", "RFC2385-2")
@@ -213,7 +213,7 @@ def test_rfc5925_7_3_signatures_of_peers_without_a_key(
     pair.advance(0)
     assert drops(pair.right) == ({} if accepts else {"dropped_signature_unmatched": 1})
     assert len(segments(pair)) == (2 if accepts else 1)
-    pair.left.connect(TO_10, 80, pair.now)  # who doesn't sign is welcome
+    pair.left.connect(TO_10, 80, pair.now)  # a peer that doesn't sign is welcome
     pair.advance(0)
     server = listener.accept()
     assert server.state is ESTABLISHED

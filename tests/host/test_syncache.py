@@ -1,6 +1,4 @@
-"""Half-open connections by the thousand: they are records in the SYN cache, and nobody can tell but by the
-memory.
-"""
+"""Half-open connections by the thousand are records in the SYN cache; only the use of memory shows it."""
 
 import itertools
 import random

@@ -219,7 +219,7 @@ def test_a_pair_in_time_wait_is_taken_for_connect(peer: Peer, host: Host):
 
 
 def closed_with_text(peer: Peer, text: bytes = b"what had arrived"):
-    """TIME-WAIT after `close` alone, with text that nobody has read."""
+    """TIME-WAIT after `close` alone, with text that the program hasn't read."""
     listener = peer.host.listen(80, peer.now)
     answer = peer.segment(peer.give(peer.tcp(SYN)))
     peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1))

@@ -1,4 +1,4 @@
-"""Who met exhausted memory is told when it is free: each that waits, the longest first."""
+"""A connection that met exhausted memory is told when some is free: each that waits, the longest first."""
 
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +30,7 @@ def writers(pair: Pair, count: int) -> list[Connection]:
 
 
 def told(pair: Pair, connections: list[Connection]) -> list[int]:
-    """Whom WRITABLE was told, by number, in order; forgotten then."""
+    """Numbers of the connections with a WRITABLE event since the last call, in order."""
     found = [connections.index(subject) for subject, event in pair.events if isinstance(event, Writable)]
     pair.events.clear()
     return found
@@ -178,7 +178,7 @@ def test_a_window_opens_again_though_the_memory_holds_hardly_a_segment(
 
 
 class Program:
-    """Sends what it wants to send, as WRITABLE says; notes who waits."""
+    """Sends what it wants to send, as WRITABLE says; notes which connections wait."""
 
     def __init__(self, host: Host, connections: list[Connection]) -> None:
         self.host = host

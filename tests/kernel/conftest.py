@@ -52,7 +52,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def unless(possible: object, reason: str) -> None:
-    """In CI what can't run is a failure: there, nobody reads what was skipped."""
+    """In CI what can't run is a failure: there, no one reads what was skipped."""
     if not possible:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
@@ -62,7 +62,7 @@ def system(*command: str) -> str:
 
 
 def enter(name: str) -> None:
-    """The calling thread goes into the namespace, and nobody else (`os.setns` comes with Python 3.12)."""
+    """The calling thread goes into the namespace, and no other (`os.setns` comes with Python 3.12)."""
     descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY)
     try:
         if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
@@ -92,9 +92,7 @@ def inside(name: str, function: Callable[[], T]) -> T:
 
 
 class Namespace:
-    """A network namespace with a TUN, whose kernel side is configured and up. Sockets made inside may be used
-    from anywhere.
-    """
+    """A network namespace with a TUN device, configured and up. Sockets made inside may be used from anywhere."""
 
     def __init__(self, *, offload: bool = False) -> None:
         self.name = f"postel-{os.getpid()}-{next(numbers)}"

@@ -1,6 +1,5 @@
-"""A road between the test's namespace and those who share it, one packet a read: ``road.py OPTIONS``, until
-its stdin ends.
-
+"""A road between the test's namespace and the stacks that share it, one packet a read: ``road.py OPTIONS``,
+until its stdin ends.
 ::
 
     left ◄── delay ◄── queue, rate ◄── overtaking ◄─┬─ right

@@ -284,7 +284,7 @@ def relayed(*ends: Any) -> Iterator[None]:
 
 @pytest.fixture
 def far() -> Iterator[Any]:
-    """Another namespace, whose kernel has the address that is Postel's elsewhere."""
+    """Another namespace: there the kernel has the address that is Postel's elsewhere."""
     made = Namespace()
     made.command("ip", "address", "delete", f"{NEAR}/24", "dev", "postel0")
     made.command("ip", "address", "add", f"{FAR}/24", "dev", "postel0")

@@ -38,7 +38,7 @@ class Watch(Observer):
 
 
 class Marking(Link):
-    """A link whose congestion marks one packet of text in ten, on its way in."""
+    """A link that marks one packet of text in ten as congested, on its way in."""
 
     def __init__(self, inner: Link) -> None:
         self.inner = inner

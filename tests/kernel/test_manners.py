@@ -140,7 +140,7 @@ async def test_postel_hears_the_kernels_reset(namespace: Any, attached: Any, fam
         assert caught.value.errno == errno.ECONNRESET
 
 
-# Closing: who closes first waits, and the other is rid of it
+# Closing: the end that closes first waits, and the other is rid of the connection
 
 
 async def states(net: Any, namespace: Any) -> tuple[list[str], list[str]]:

@@ -31,7 +31,7 @@ ATTEMPTS = 3  # in real time, on a machine that others use too
 
 @contextmanager
 def road(namespace: Namespace, beside: Namespace | None = None, **settings: Any) -> Iterator[Tun]:
-    """Postel's link, at the right end of a road whose left end is the namespace's device; ``beside`` is at
+    """Postel's link, at the right end of a road. At its left end is the namespace's device; ``beside`` is at
     the right end too.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

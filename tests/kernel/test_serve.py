@@ -36,7 +36,7 @@ GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n%s\r\n"
 
 
 class Serving:
-    """The command, whose standard error goes to a file."""
+    """The command, with its standard error in a file."""
 
     def __init__(
         self, namespace: Any, folder: Path, *options: str, application: str = "", directory: Path = ROOT

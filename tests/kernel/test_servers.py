@@ -48,7 +48,7 @@ class Names:
 
 
 def over_postel(namespace: Any, function: Callable[[], Awaitable[T]]) -> T:
-    """What a coroutine function returns whose sockets are Postel's, at the other end of the device."""
+    """Result of a coroutine function that runs on Postel's sockets, at the other end of the device."""
     host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=os.urandom(16))
 
     async def main() -> T:

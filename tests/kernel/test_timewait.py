@@ -50,9 +50,7 @@ def ask(namespace: Any, family: int, port: int) -> tuple[bytes, float]:
 
 
 def leave_in_time_wait(net: Any, family: int, port: int, first: int) -> None:
-    """A client's whole connection, by hand, whose numbers begin at ``first``. What the host answers goes
-    nowhere.
-    """
+    """A client's whole connection, by hand, from number ``first`` on. The host's answers are dropped."""
     host, now = net.host, net.pump.now()
     remote, local = parse(KERNEL[family]), parse(POSTEL[family])
 
@@ -141,7 +139,7 @@ async def test_the_kernel_has_it_in_time_wait_and_we_come_with_lower_numbers(
 
 
 def lower_secret(local: Endpoint, remote: Endpoint, now: int, number: int) -> bytes:
-    """Of a host whose numbers for this pair are far below."""
+    """Secret of a host that draws numbers far below for this pair."""
     for candidate in range(1000):
         secret = candidate.to_bytes(4, "big")
         if (

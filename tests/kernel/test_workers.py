@@ -126,7 +126,7 @@ def test_a_worker_that_dies_takes_its_own_connections_along_and_no_others(servin
     os.kill(before[0], signal.SIGKILL)
     done = 0
     for stream in streams:
-        stream.settimeout(5)  # who had nothing more to send hears nothing
+        stream.settimeout(5)  # a client that has nothing more to send hears of no reset
         with suppress(ConnectionResetError, TimeoutError):
             done += read(stream) == hashlib.sha256(CONTENT).hexdigest()
     assert done >= AT_ONCE // 4

@@ -34,7 +34,7 @@ PARTS = ("text", "look", "note")
 
 
 def without(**told: object) -> Bench:
-    """A bench on which somebody interferes."""
+    """A bench with an interference."""
     return Bench(Interference.read(**told))  # type: ignore[arg-type]
 
 

@@ -1,6 +1,4 @@
-"""The stage of the experiments: users who wait, segments that are treated in turn, and who stands before a
-host.
-"""
+"""The stage of the experiments: users that wait, segments treated in turn, and the person before a host."""
 
 from dataclasses import replace
 

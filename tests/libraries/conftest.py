@@ -1,8 +1,7 @@
-"""Libraries as they come from PyPI, between two computers whose sockets are Postel's.
+"""Libraries as they come from PyPI, between two computers with Postel's sockets.
 
 In real time they are joined by a link in memory; in virtual time they are in a world, 10 ms apart. A test is
-written once, as two
-functions: one serves, until the other has asked. Afterwards both hosts must have received packets, and the
+written once, as two functions: one serves, until the other has asked. Afterwards both hosts must have received packets, and the
 machine's own network must have seen none: an audit hook tells each connection and each datagram that leaves
 by a real socket.
 """
@@ -61,7 +60,7 @@ class Names:
 
 
 class Computer:
-    """In real time: a host, its network, and tasks whose sockets are on it."""
+    """In real time: a host, its network, and tasks with sockets on it."""
 
     def __init__(self, network: aio.Network) -> None:
         self.network = network

@@ -1,4 +1,4 @@
-"""A path whose MTU is smaller than the link's and whose routers say nothing."""
+"""A path with an MTU smaller than the link's, and with routers that say nothing."""
 
 from random import Random
 

@@ -39,7 +39,7 @@ pieces = st.lists(
 
 
 class Receiver:
-    """A host with one connection, whose peer is this class."""
+    """A host with one connection; this class is its peer."""
 
     def __init__(self, source: str, destination: str) -> None:
         self.host = Host("10.0.0.1/24", "fd00::1/64", secret=b"secret")
@@ -56,7 +56,7 @@ class Receiver:
         begin, length, stride, flags, urgent = piece
         number = IRS + 1 + begin & 0xFFFFFFFF
         arriving = Segment(5000, 80, number, self.ack, ACK | flags, 65535, STREAM[begin : begin + length])
-        arriving.len = 0  # unknown to who sends it
+        arriving.len = 0  # the sender doesn't count it
         arriving.urgent = length + urgent if flags & URG else 0
         self._gives(arriving, stride if length > stride else 0, is_joined=is_joined)
 

@@ -2,7 +2,7 @@
 and timeouts between them.
 
 After each sequence the path is whole, the users close, and time runs until nothing is left to happen.
-Whatever the order was, both ends must then be closed, nobody may have raised anything but what a call may
+Whatever the order was, both ends must then be closed, no call may have raised anything but what it may
 raise, each octet that was taken must have arrived where neither end aborted, and each connection that was
 synchronized must have come there by `handshake.establish`: it told OPENED once, it knows its path MTU, and a
 lost SYN has left it with an RTO of 3 s.

@@ -186,7 +186,7 @@ def test_bad_opt_7_what_is_no_tcp_ao_leaves_no_trace(options: str, make: Maker) 
 @pytest.mark.label("RFC9293-3.1-reserved", "BAD-HDR-4", "RFC3360-2")
 @pytest.mark.parametrize("bits", range(16))
 def test_bad_hdr_4_reserved_bits_change_nothing(bits: int) -> None:
-    """The lowest is AE: reserved for who doesn't know RFC 9768, where on a SYN it means something
+    """The lowest is AE: reserved without RFC 9768, with which it means something on a SYN
     (tests/tcp/test_ecn_negotiation.py).
     """
     config = replace(PLAIN, ecn="accept-classic")

@@ -1,6 +1,4 @@
-"""The fewest and shortest faults: against predicates whose smallest answer is known, and against any
-predicate.
-"""
+"""The fewest and shortest faults: against predicates with a known smallest answer, and against any."""
 
 from collections.abc import Callable
 

@@ -71,7 +71,7 @@ class End:
 
 
 class Chaos:
-    """A world whose path the seed has drawn from the matrix."""
+    """A world with a path that the seed has drawn from the matrix."""
 
     def __init__(self, seed: int) -> None:
         draw = Random(seed)

@@ -15,12 +15,12 @@ from postel.wire.segment import PROTOCOL, SYN, Segment, encode_for
 
 RATE = 100_000  # SYNs a second
 LASTS = 300 * MILLISECOND
-TRACED = 50 * MILLISECOND  # at its end, when nobody else comes: what grows then grows with the flood
+TRACED = 50 * MILLISECOND  # at its end, when no client connects: what grows then grows with the flood
 AT_ONCE = RATE * MILLISECOND // SECOND  # they come once a millisecond
 BACKLOG = 128
 ROUND_TRIP = 20 * MILLISECOND
 SERVER = parse("10.0.0.2")
-EVERY = 25 * MILLISECOND  # somebody connects
+EVERY = 25 * MILLISECOND  # a client connects
 TEXT = b"is anybody there?"
 KIBIBYTE = 1024
 
@@ -34,7 +34,7 @@ def forged(number: int) -> bytes:
 
 
 class Flood:
-    """A server that echoes, clients who connect and ask, and the flood from 1 ms on."""
+    """A server that echoes, clients that connect and ask, and the flood from 1 ms on."""
 
     def __init__(self) -> None:
         self.world = World(seed=1)
@@ -93,7 +93,7 @@ def test_a_hundred_thousand_forged_syns_a_second() -> None:
         world.run(LASTS + 4 * ROUND_TRIP)
     finally:
         tracemalloc.stop()
-    # Nobody who meant it waited: one round trip to open, one more for the answer, and nothing was sent twice.
+    # No real client waited: one round trip to open, one more for the answer, and nothing was sent twice.
     assert len(flood.began) == (LASTS - TRACED) // EVERY
     for connection, began in flood.began.items():
         assert flood.opened.get(connection) == began + ROUND_TRIP

@@ -1,4 +1,4 @@
-"""Hosts of a world that are switched off, paused or slow; and paths whose settings change for a while."""
+"""Hosts of a world that are switched off, paused or slow; and paths with settings that change for a while."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Paths that change their MTU under a connection: with routers that say so, that don't, and with forgers who
+"""Paths that change their MTU under a connection: with routers that say so, that don't, and with forgers that
 say what isn't so.
 """
 
@@ -140,7 +140,7 @@ def known(host: Host, stage: Stage) -> int:
     return host.routes.mtu_to(stage.connection.remote.address, stage.world.now)
 
 
-# Nobody says that the path is narrower now
+# No router says that the path is narrower now
 
 
 @pytest.mark.label("RFC4821-7.7", "RFC2923-2", "BAD-ICMP-5")

@@ -1,4 +1,4 @@
-"""How much of a path a connection fills whose buffers and controller are the defaults."""
+"""How much of a path a connection fills with the default buffers and controller."""
 
 from dataclasses import replace
 

@@ -241,7 +241,7 @@ def test_the_state_of_a_handshake_without_options_is_that_of_one_that_offers_the
 
 
 def test_nothing_of_a_failed_attempt_stays_in_listen() -> None:
-    """EP-RST-3: the child is deleted. MUST-15 for the next peer, who offers nothing."""
+    """EP-RST-3: the child is deleted. MUST-15 for the next peer, which offers nothing."""
     scene = syn_received(DEFAULT, Peer(mss=300, window_scale=9, sack=True, tsval=77))
     scene.hears(RST)
     scene.peer = Peer(mss=ABSENT)

@@ -433,7 +433,7 @@ def test_options_that_begin_with_zero_are_ignored_from_then_on(other: Other) -> 
 @pytest.mark.label("BAD-CC-6")
 @pytest.mark.parametrize(("octets", "may_mark"), [(MSS, False), (8 * MSS, True)])
 def test_octets_marked_and_no_packet(octets: int, may_mark: bool) -> None:
-    """Somebody clears the field (3.2.3.2.5); unless it wrapped."""
+    """A middlebox clears the field (3.2.3.2.5); unless it wrapped."""
     scene = opened()
     scene.sends(bytes(8 * MSS))
     scene.hears(ACK | flags_of(5), ack=scene.max, other=option(ORDER_0, 1, octets))

@@ -1,6 +1,4 @@
-"""What restarts the keep-alive timer: segments whose numbers are acceptable, and nothing that anybody could
-send.
-"""
+"""What restarts the keep-alive timer: segments with acceptable numbers, and no forged ones."""
 
 from dataclasses import replace
 

@@ -18,7 +18,7 @@ SELECTIVE = pytest.mark.parametrize("sack", [False, True], ids=["newreno", "sack
 
 
 def sender(mtu: int = 1500, **options: object) -> Scene:
-    """A peer who takes packets as large as the link carries them."""
+    """A connection to a peer that takes packets as large as the link carries them."""
     return established(peer=Peer(mss=mtu - 40), mtu=mtu, **options)
 
 

@@ -38,7 +38,7 @@ async def talk_much() -> None:
     waiting = {asyncio.create_task(talk(number)) for number in range(8)}
     while waiting:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:  # whose order is that of a set
+        for task in done:  # in the order of a set
             random.random()
             waiting |= (
                 {asyncio.create_task(talk(task.result()))}

@@ -14,7 +14,7 @@ from postel.view import LoggingObserver, Observers, Trace
 
 
 def happened(observer: LoggingObserver | Observers) -> None:
-    """A connection whose peer falls silent, on a path that loses, and one that is refused."""
+    """A connection to a peer that falls silent, on a path that loses, and one that is refused."""
     world = World(4, observer=observer)
     near, far = world.host("near", "10.0.0.1/24"), world.host("far", "10.0.0.2/24")
     there, back = world.path(near, far, bandwidth=2_000_000, loss=0.05)

@@ -1,4 +1,4 @@
-"""DNS messages: the RFC's own example, and octets that nobody should trust."""
+"""DNS messages: the RFC's own example, and octets that no parser should trust."""
 
 import contextlib
 

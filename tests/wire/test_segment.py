@@ -57,7 +57,7 @@ def fields(of: Segment) -> dict[str, object]:
 
 
 def header(bits: int, size: int = 40) -> bytes:
-    """A header whose word of data offset, reserved bits and flags is ``bits``."""
+    """A header with ``bits`` as its word of data offset, reserved bits and flags."""
     return (
         bytes.fromhex("03e80050 00000001 00000002")
         + bits.to_bytes(2, "big")
@@ -213,7 +213,7 @@ def test_bad_csum_1_other_addresses() -> None:
 
 
 def with_checksum(value: int) -> Segment:
-    """A segment whose right checksum between ALICE and BOB is ``value``; its window makes up for the
+    """A segment with the right checksum ``value`` between ALICE and BOB; its window makes up for the
     difference.
     """
     plain = Segment(1000, 80, 1, 2, ACK, 0, b"", 0, 1, 2)

@@ -1,4 +1,4 @@
-"""Expressions of the source for readers who don't know its private names.
+"""Expressions of the source for readers that don't know its private names.
 
 A default such as ``orphans.MOST`` tells a reader nothing, so the expression by which that constant is defined
 stands in its place.

@@ -256,7 +256,7 @@ def test_what_cannot_be_signed_yet_goes_as_it_is() -> None:
     assert parse(octets, 0, len(octets)).other == ()
 
 
-# Keys and whom they are for
+# Keys and the peers that they are for
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -1,4 +1,4 @@
-"""Congestion window validation (RFC 7661), in Reno and CUBIC: what a window is worth that nobody used."""
+"""Congestion window validation (RFC 7661), in Reno and CUBIC: what an unused window is worth."""
 
 import pytest
 

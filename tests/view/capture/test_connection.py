@@ -176,7 +176,7 @@ def test_time_that_goes_back_is_noticed_in_plain_segments_too() -> None:
 
 
 def test_memory_is_for_what_is_open() -> None:
-    """Of ten times as many connections, one after another, no more is kept; who watches one keeps nothing of
+    """Of ten times as many connections, one after another, no more is kept; a watch of one keeps nothing of
     others.
     """
 
@@ -251,7 +251,7 @@ def test_the_short_way_counts_as_the_long_way_does(
 
 
 def assert_ways_are_equal(octets: bytes) -> None:
-    """Whose segments are all watched goes the long way."""
+    """A connection with all of its segments watched goes the long way."""
     short, _, _ = read(octets)
     long, _, _ = read(octets, lambda seen: None)
 

@@ -1,4 +1,4 @@
-"""ICMP errors beside the connection whose segment they quote."""
+"""ICMP errors beside the connection of the segment that they quote."""
 
 import io
 
