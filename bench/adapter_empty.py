@@ -21,10 +21,9 @@ DISCARD, SOURCE = 9, 19
 HEADERS = 40  # octets: IPv4's and TCP's, without options
 SEQ, NUMBER, FLAGS, WINDOW, CHECKSUM = 24, 28, 33, 34, 36  # where they are in a packet
 ISS = 0
-LARGEST_WINDOW, SCALE = (
-    0xFFFF,
-    4,
-)  # a MiB: at an MTU of 1500 less than a TUN's queue of 1,000, for what that lost would seem to have come
+# A window of 1 MiB: fewer packets of 1,500 octets than a TUN's queue of 1,000, because this peer
+# acknowledges everything, so that a packet lost there would seem to have come
+LARGEST_WINDOW, SCALE = (0xFFFF, 4)
 MASK = 0xFFFFFFFF
 WORD, HALF = Struct("!I"), Struct("!H")
 

@@ -16,9 +16,8 @@ async def serve() -> None:
     address = arguments().addr.split("/")[0]
     for port, service in SERVICES.items():
         listener = socket.create_server((address, port))
-        listener.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic"
-        )  # as Postel's; what it accepts inherits that
+        # CUBIC, as Postel has it; accepted connections inherit the choice
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
         await loop.create_server(service, sock=listener, backlog=BACKLOG)
     say(ev="ready", stack="linux")
     await loop.run_in_executor(None, sys.stdin.read)

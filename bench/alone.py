@@ -93,9 +93,8 @@ class Crowd:
         self.numbers = [
             range(start, min(start + self.AT_ONCE, callers)) for start in range(0, callers, self.AT_ONCE)
         ]
-        self.next = array(
-            "L", bytes(array("L").itemsize * callers)
-        )  # the sequence number that each caller expects
+        # The sequence number that each caller expects
+        self.next = array("L", bytes(array("L").itemsize * callers))
         self.opened: list[Connection] = []
         self.busy = 0.0  # seconds
 

@@ -55,13 +55,8 @@ class Figure(NamedTuple):
     title: str
     unit: str
     measure: Callable[[Stack, float, int], float]  # a stack, seconds that a stream lasts, number of the run
-    stacks: tuple[str, ...] = (
-        "postel",
-        "compiled",
-        "pmd-pytcp",
-        "gvisor",
-        "linux",
-    )  # of which it can be told
+    # Stacks that this can be measured of
+    stacks: tuple[str, ...] = ("postel", "compiled", "pmd-pytcp", "gvisor", "linux")
 
 
 def kernel_stream() -> socket.socket:

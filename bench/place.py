@@ -67,9 +67,8 @@ class Stack(NamedTuple):
 
     @property
     def environment(self) -> dict[str, str]:
-        without = {
-            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
-        }  # which may lead to another Postel
+        # PYTHONPATH may lead to another Postel
+        without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return without | ({"PYTHONPATH": str(self.folder)} if self.folder else {})
 
 

@@ -27,9 +27,8 @@ class Road:
         self._loss = loss
         self._delay = delay
         self._random = random.Random(seed)
-        self._travelling: deque[tuple[float, int, bytes]] = (
-            deque()
-        )  # the delay is constant, so first in is first out
+        # The delay is constant, so first in is first out
+        self._travelling: deque[tuple[float, int, bytes]] = deque()
         for end in self._other:
             os.set_blocking(end, False)
 

@@ -1,4 +1,4 @@
-"""How Hypothesis looks for counterexamples: the same ones in CI every time, new ones on a developer's machine.
+"""How Hypothesis looks for counterexamples: the same ones in CI, new ones on a developer's machine.
 
 And, for the compliance page: with POSTEL_LABELS=FILE in the environment, a run leaves there which labels each
 test carries and how it went.

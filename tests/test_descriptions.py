@@ -91,6 +91,5 @@ def test_a_method_tells_what_its_source_tells(kind: type, node: ast.FunctionDef)
         isinstance(decorator, ast.Name) and decorator.id == "property" for decorator in node.decorator_list
     ):
         is_static = isinstance(member, staticmethod)
-        assert (
-            seen(getattr(kind, node.name))[not is_static :] == shape(node, kind)[not is_static :]
-        )  # self has no name in C
+        # `self` has no name in C
+        assert seen(getattr(kind, node.name))[not is_static :] == shape(node, kind)[not is_static :]

@@ -27,11 +27,8 @@ THE_SAME = {"Loop"}  # an asyncio loop over Postel, in real time and in a world'
 MOST_FIELDS = 25
 MOST_CALLED_TAKE = 3
 MOST_INSIDE = 5
-RECORDS = {
-    "Config",
-    "Status",
-    "Packet",
-}  # flat records of figures, made at once and never written again: to nest them would hide names
+# Flat records of figures, made at once and never written again: to nest them would hide names
+RECORDS = {"Config", "Status", "Packet"}
 
 
 @cache
@@ -74,9 +71,8 @@ def fields(node: ast.ClassDef) -> set[str]:
     }
     for line in node.body:
         if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__slots__":
-            return {
-                part.value for part in ast.walk(line.value) if isinstance(part, ast.Constant)
-            }  # a base's may be declared again
+            # A base's fields may be declared again
+            return {part.value for part in ast.walk(line.value) if isinstance(part, ast.Constant)}
     return found | {name for of, name in targets(node) if of == "self"}
 
 

@@ -230,9 +230,8 @@ class Outcomes(unittest.TestResult):
         place = Place()
         module = sys.modules[type(test).__module__]
         module.socket = BLOCKING if matches(name_of(test), self._expected.get("blocking", [])) else EITHER  # type: ignore[attr-defined]
-        signal.setitimer(
-            signal.ITIMER_REAL, PATIENCE, 5
-        )  # again and again: what a test does at its end may hang too
+        # Again and again: what a test does at its end may hang too
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE, 5)
         if self._verbose:
             print(name_of(test), flush=True)
 

@@ -18,9 +18,8 @@ import postel.tcp.connection as core
 from tests.fuzz.barrage import barrage
 
 _PART = 100_000  # packets of one task
-_MOST_GROWTH = (
-    64 << 10
-)  # KiB of a process's memory after its first task: one round's memory, and fragmentation
+# KiB of a process's memory after its first task: one round's memory, and fragmentation
+_MOST_GROWTH = 64 << 10
 _SEEDS = 1_000_000  # between two tasks, more than one of them plays
 
 

@@ -12,9 +12,8 @@ Networks = Callable[..., Any]
 pytestmark = pytest.mark.label("BAD-API-2")
 
 
-ignored: list[
-    asyncio.StreamWriter
-] = []  # from Python 3.13 on, a writer that nothing holds closes its connection
+# From Python 3.13 on, a writer that nothing holds closes its connection
+ignored: list[asyncio.StreamWriter] = []
 
 
 async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

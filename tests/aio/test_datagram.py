@@ -119,11 +119,8 @@ async def test_failing_callback_is_reported_and_its_socket_goes_on(networks: Net
         serving, server = await both.far.create_datagram_endpoint(Server, local_addr=("10.7.0.2", 7))
         transport, near = await both.near.create_datagram_endpoint(Recorder, local_addr=("10.7.0.1", 0))
         serving.sendto(b"nobody is there", ("10.7.0.1", 9))
-        for data in (
-            b"one",
-            b"two",
-            b"three",
-        ):  # in one turn: those behind the failure must not wait for another datagram
+        # In one turn of the loop: datagrams behind the failure must not wait for another one
+        for data in (b"one", b"two", b"three"):
             transport.sendto(data, ("10.7.0.2", 7))
         expected = [b"two", b"three"] if failing == "datagram_received" else [b"one", b"two", b"three"]
         assert [(await near.received.get())[0] for _ in expected] == expected
@@ -220,9 +217,8 @@ async def test_what_the_socket_can_not_send_is_told_as_the_kernel_tells_it(
         transport.sendto(b"x", (other, 7))
         assert (await protocol.errors.get()).errno == errno.EAFNOSUPPORT
         transport.sendto(b"x", ("127.0.0.1" if ":" in other else "::1", 7))
-        assert (
-            await protocol.errors.get()
-        ).errno == errno.ECONNREFUSED  # the host itself, where nothing is at the port
+        # From the host itself, because nothing is at the port
+        assert (await protocol.errors.get()).errno == errno.ECONNREFUSED
         assert not transport.is_closing()
         with pytest.raises(OSError, match="remote is"):
             await both.near.create_datagram_endpoint(Recorder, local_addr=(near, 0), remote_addr=(other, 7))

@@ -39,9 +39,8 @@ WORLD_CONFIG = Config(
 )
 
 
-kept: list[
-    asyncio.StreamWriter
-] = []  # from Python 3.13 on, a writer that nothing holds closes its connection
+# From Python 3.13 on, a writer that nothing holds closes its connection
+kept: list[asyncio.StreamWriter] = []
 
 
 async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -714,7 +713,7 @@ class LateLoop(asyncio.SelectorEventLoop):
 
 @pytest.mark.parametrize("offload", [False, True])
 def test_timers_wait_for_what_the_link_holds(offload: bool) -> None:
-    """The acknowledgements of 200 connections lie in the link when the loop wakes up after the user timeout."""
+    """ACKs of 200 connections lie in the link when the loop wakes up after their user timeout."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -795,9 +794,8 @@ async def thousands_of_failing_calls(networks: Networks) -> None:
                 grown = tracemalloc.get_traced_memory()[0] - before
             finally:
                 tracemalloc.stop()
-            swept_late = (
-                64 * 2500 if name == "refused" else 0
-            )  # as many ended connections may stand in the timers' heap
+            # Each call may leave an ended connection in the heap of timers
+            swept_late = 64 * times if name == "refused" else 0
             assert grown < 20_000 + swept_late, (name, grown)
         writer.close()
 

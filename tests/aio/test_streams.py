@@ -145,9 +145,8 @@ async def test_reader_that_does_not_read_stops_the_writer(networks: Callable[...
     accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.put_nowait(
-            (reader, writer)
-        )  # from Python 3.13 on, a writer that nothing holds closes its connection
+        # From Python 3.13 on, a writer that nothing holds closes its connection
+        accepted.put_nowait((reader, writer))
 
     async with networks() as both:
         await both.far.start_server(keep, port=80)

@@ -34,9 +34,8 @@ BINARY = (
     ">",
     ">=",
 )
-SINGLETONS = st.sampled_from(
-    ["None", "True", "False"]
-)  # whether two equal numbers are one object is left to the interpreter
+# Whether two equal numbers are one object is left to the interpreter
+SINGLETONS = st.sampled_from(["None", "True", "False"])
 
 
 def deeper(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

@@ -104,9 +104,8 @@ def test_in_a_world_requests_go_again_by_the_links_timer() -> None:
     assert connection.unacknowledged == 0
     requests = [frame for frame in wire.frames if frame[12:14] == IS_ARP and frame[20:22] == b"\0\1"]
     assert len(requests) == 3
-    assert {frame[38:42] for frame in requests} == {
-        parse("10.0.1.1")
-    }  # the router's address, not the destination's
+    # The router's address, not the destination's
+    assert {frame[38:42] for frame in requests} == {parse("10.0.1.1")}
 
 
 def test_a_neighbour_that_is_silent_is_given_up_and_its_packets_are_counted() -> None:

@@ -20,8 +20,8 @@ ADDRESSES = {4: "10.0.0.1", 6: "fd00::1"}
 
 
 class Burst:
-    """A server of one short answer each, which closes first, and a host with clients that all begin in the same
-    moment.
+    """A server of one short answer each, which closes first, and a host with clients that all begin at
+    once.
     """
 
     def __init__(self, backlog: int, server: Config, client: Config) -> None:

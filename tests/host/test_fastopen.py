@@ -213,7 +213,7 @@ def test_a_listener_that_closes_drops_whom_it_gave_a_cookie(host: Host, peer: Pe
 
 
 def test_a_pair_that_reopens_out_of_time_wait_opens_slowly(host: Host, peer: Peer) -> None:
-    """An attempt that fails gives the pair back to TIME-WAIT (EP-TW-8): no program may have had the connection."""
+    """An attempt that fails gives the pair back to TIME-WAIT (EP-TW-8): no program may have had it."""
     listener = host.listen(80, peer.now, config=SERVER)
     cookie = cookie_of(peer)
     answer = peer.segment(peer.give(syn(peer, cookie, port=7)))

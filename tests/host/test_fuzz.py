@@ -38,9 +38,8 @@ def build(new_peer: type[Peer]):
     return host, peer, peer.drain()
 
 
-QUIET = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)  # the fixture is a class, without state
+# The fixture is a class, without state
+QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 @given(packets=st.lists(st.binary(max_size=120), max_size=20))

@@ -207,9 +207,8 @@ def test_any_chain_of_headers_in_fragments(
 ):
     """The same is said, pointing at the same octet, in a quote of the first fragment as it came."""
     made, peer = chain(headers, upper), fresh()
-    whole = ip.parse(
-        made.octets[:6] + b"\x3b" + made.octets[7:]
-    )  # as if it had no next header, so that all is payload
+    # As if it had no next header, so that all is payload
+    whole = ip.parse(made.octets[:6] + b"\x3b" + made.octets[7:])
     size = len(whole.payload) // 8 * 8
     if size == 0 or size == len(whole.payload):
         return
@@ -269,10 +268,8 @@ VOID = [
     (fragment(0xFFF8, bytes(100), following=58), (0, 42)),
     (fragment(0xFFF9, bytes(8)), (0, 42)),
     (fragment(0xFFF8, bytes(7)), None),
-    (
-        fragment(0xFFF0, bytes(8), before=OPTIONS_BEFORE, kind=60),
-        (0, 50),
-    ),  # with the header before it, 65,536
+    # Too large: 65,536 octets with the header before it
+    (fragment(0xFFF0, bytes(8), before=OPTIONS_BEFORE, kind=60), (0, 50)),
     (fragment(0xFFF0, bytes(7), before=OPTIONS_BEFORE, kind=0), None),
     (fragment(0x0FF9, b""), None),
     (fragment(1, b""), (3, 0)),
@@ -288,10 +285,8 @@ VOID = [
     (fragment(1, bytes((17, 1)) + bytes(14), following=43), (3, 0)),
     (fragment(1, bytes((6, 0)) + bytes(22), following=60), (3, 0)),
     (fragment(1, bytes((60, 0)) + bytes(14), following=60), (3, 0)),
-    (
-        fragment(1, bytes(8) + bytes((17, 0)) + bytes(14), following=60),
-        None,
-    ),  # hop-by-hop: of the whole packet it will be told
+    # Unanswered: hop-by-hop options are complained of once the packet is whole
+    (fragment(1, bytes(8) + bytes((17, 0)) + bytes(14), following=60), None),
     (fragment(1, bytes((17, 0)) + bytes(14), following=0), (1, 40)),
     (fragment(1, bytes(8), following=59), None),
     (fragment(1, bytes(8), following=132), None),

@@ -218,9 +218,8 @@ def test_an_unknown_next_header_is_a_parameter_problem(host: Host, new_peer: typ
     peer = new_peer(host, "fd00::9", "fd00::1")
     (message,) = peer.messages(peer.give(ip.encode(peer.address, peer.target, 132, b"what?")))
     assert (message.kind, message.code, message.rest) == (icmp.PARAMETER_PROBLEM, 1, 6)
-    assert peer.give(
-        ip.encode(peer.address, peer.target, icmp.PROTOCOL_4, bytes(8))
-    )  # ICMP of the other family is no ICMP
+    # ICMP of the other family is no ICMP
+    assert peer.give(ip.encode(peer.address, peer.target, icmp.PROTOCOL_4, bytes(8)))
 
 
 def test_refusals_are_limited(peer: Peer):

@@ -121,9 +121,8 @@ def test_ep_lis_5_beyond_the_half_open_queue_come_cookies(host: Host, peer: Peer
         assert peer.segment(peer.give(peer.tcp(SYN, port=port))).flags == SYN | ACK
     assert sorted(remote.port for _, remote, _ in host.connections()) == [1, 2]
     assert peer.dropped("half_open_full") == 1
-    assert (
-        len(peer.segments(peer.advance(SECOND))) == 2
-    )  # nobody remembers to send the third its SYN,ACK again
+    # The third client's SYN,ACK isn't sent again: a cookie leaves no state behind
+    assert len(peer.segments(peer.advance(SECOND))) == 2
 
 
 @pytest.mark.label("EP-LIS-5")
@@ -209,9 +208,8 @@ def test_a_child_with_a_wrong_ack_stays_half_open(host: Host, peer: Peer):
 def test_a_child_that_has_ended_may_be_ended_again_before_the_driver_drains(host: Host, peer: Peer, end: str):
     listener = host.listen(80, peer.now)
     (answer,) = peer.give(peer.tcp(SYN))
-    host.packet_arrives(
-        peer.control(icmp.unreachable(icmp.NO_PORT, ip.parse(answer))), peer.now
-    )  # and nothing is drained
+    # Nothing is drained from the host after this
+    host.packet_arrives(peer.control(icmp.unreachable(icmp.NO_PORT, ip.parse(answer))), peer.now)
     assert [state for _, _, state in host.connections()] == [CLOSED]
     if end == "close":
         listener.close(peer.now)

@@ -188,9 +188,8 @@ def test_rfc1191_3a_a_claim_lowers_and_never_raises():
     assert path.mtu_to(FOUR, 0) == 1400
     for void in (1500, 9000, 1, 67):
         assert path.usable(FOUR, void, 1500, 0) == 0
-    assert (
-        path.usable(FOUR, 1401, 1500, 0) == 1401
-    )  # true perhaps of what was sent before, and no reason to send more
+    # Perhaps true of a packet sent before, but no reason to raise the path MTU
+    assert path.usable(FOUR, 1401, 1500, 0) == 1401
     assert path.mtu_to(FOUR, 0) == 1400
     assert path.mtu_to(SIX, 0) == 1500
 

@@ -418,9 +418,8 @@ def test_to_a_listener_only_a_syn_can_be_authentic(pair: Pair) -> None:
     assert octets is not None
     other = Pair(pair.left, Host("10.0.0.2/24", secret=b"restarted"))
     other.right.listen(80, pair.now, keys=RIGHT)
-    other.right.packet_arrives(
-        octets, pair.now
-    )  # the server restarted, and says nothing that would be believed
+    # The server has restarted, and sends no reset: without the keys' state it would not be believed
+    other.right.packet_arrives(octets, pair.now)
     other.pump()
     assert other.carried == []
     assert drops(other.right) == {"dropped_signature_early": 1}

@@ -67,10 +67,8 @@ def orderly() -> tuple[Connection, int]:
 
 
 ENDS = [reset, refused, aborted, timed_out, orderly]
-READS = (
-    "receive",
-    "receive_into",
-)  # which tell the end of the stream, and no error, after this end's own abort
+# After this end's own abort these calls tell the end of the stream, and no error
+READS = ("receive", "receive_into")
 CASES = [
     pytest.param(end, call, id=f"{end.__name__}-{name}")
     for end in ENDS

@@ -275,9 +275,8 @@ class Play:
         self.agree([peer.advance(duration) for peer in self.peers])
 
     def agree(self, answers: list[list[bytes]]) -> None:
-        plain, watched, uncached = (
-            sorted(packets, key=lambda octets: octets[16:20]) for packets in answers
-        )  # by destination
+        # Sorted by destination
+        plain, watched, uncached = (sorted(packets, key=lambda octets: octets[16:20]) for packets in answers)
         assert plain == watched == uncached
         self.heard += len(plain)
         for octets in plain:

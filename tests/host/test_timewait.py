@@ -289,9 +289,8 @@ def test_the_state_follows_the_peers_fin_and_its_own_incarnation(peer: Peer, hos
     assert connection.state is TIME_WAIT
     peer.give(peer.tcp(SYN, seq=5000))
     assert connection.state is CLOSED
-    peer.give(
-        peer.tcp(RST, seq=5001)
-    )  # the attempt came to nothing: the pair is in TIME-WAIT again (EP-TW-8)
+    # The attempt came to nothing: the pair is in TIME-WAIT again (EP-TW-8)
+    peer.give(peer.tcp(RST, seq=5001))
     assert connection.state is TIME_WAIT
     answer = peer.segment(peer.give(peer.tcp(SYN, seq=6000)))
     peer.give(peer.tcp(ACK, seq=6001, ack=answer.seq + 1))

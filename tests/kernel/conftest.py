@@ -92,7 +92,10 @@ def inside(name: str, function: Callable[[], T]) -> T:
 
 
 class Namespace:
-    """A network namespace with a TUN device, configured and up. Sockets made inside may be used from anywhere."""
+    """A network namespace with a TUN device that is configured and up.
+
+    Sockets made inside may be used from anywhere.
+    """
 
     def __init__(self, *, offload: bool = False) -> None:
         self.name = f"postel-{os.getpid()}-{next(numbers)}"

@@ -27,9 +27,8 @@ SOON = 0.9  # less than a retransmission timeout of Postel
 BUFFER = 16_384
 SHRINKS = Path("/proc/sys/net/ipv4/tcp_shrink_window")
 SMALL = replace(DEFAULT, receive_buffer=BUFFER, nagle=False)
-ENDLESS = replace(
-    DEFAULT, receive_buffer=BUFFER, scale_for=1 << 30
-)  # the window's field counts units of the whole buffer
+# The window's field counts units of the whole buffer
+ENDLESS = replace(DEFAULT, receive_buffer=BUFFER, scale_for=1 << 30)
 
 callers = pytest.mark.parametrize("kernel_calls", [True, False], ids=["kernel_calls", "postel_calls"])
 
@@ -159,9 +158,8 @@ async def test_the_window_closes_whatever_the_kernels_segments(
 ) -> None:
     """Each write leaves as a segment of its own, and its ACK rounds the window anew."""
     async with attached() as net:
-        config = replace(
-            SMALL, delayed_ack=0, scale_for=6 << 20
-        )  # the window's field counts units of 128 octets
+        # The window's field counts units of 128 octets
+        config = replace(SMALL, delayed_ack=0, scale_for=6 << 20)
         kernel, transport = await connected(net, namespace, family, config, kernel_calls=kernel_calls)
         kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection: Connection = transport.get_extra_info("connection")

@@ -166,9 +166,8 @@ def test_scripts_that_are_no_other_for_linux(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = tmp_path / path.name
-    script.write_text(
-        "--tolerance_usecs=100000\n" + path.read_text(encoding="utf-8")
-    )  # other tests run beside
+    # A wide tolerance, because other tests run at the same time
+    script.write_text("--tolerance_usecs=100000\n" + path.read_text(encoding="utf-8"))
     assert main(["drill", "--against", "kernel", "--profile", "linux", str(script)]) == 0, (
         capsys.readouterr().out
     )

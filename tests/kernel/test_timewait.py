@@ -37,9 +37,8 @@ def ask(namespace: Any, family: int, port: int) -> tuple[bytes, float]:
     """What the kernel's client hears, and how long it took to connect."""
     with namespace.stream(family) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        client.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )  # it leaves no TIME-WAIT of its own
+        # Closing resets, so that the client leaves no TIME-WAIT of its own
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.bind(("", PORT))
         client.settimeout(20)
         began = time.monotonic()

@@ -135,9 +135,8 @@ async def test_hundred_megabytes_each_way(
     namespace: Any, attached: Any, family: int, kernel_calls: bool
 ) -> None:
     async with attached() as net:
-        kernel, postel = await connected(
-            net, namespace, family, kernel_calls=kernel_calls, count=96
-        )  # 100.7 MB
+        # 96 MiB, 100.7 MB
+        kernel, postel = await connected(net, namespace, family, kernel_calls=kernel_calls, count=96)
         await exchange(kernel, postel, 96)
         assert net.host.statistics().get("dropped_bad_checksum", 0) == 0
         async with asyncio.timeout(10):  # the kernel has it all; its last ACKs may still be in the device

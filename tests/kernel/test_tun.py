@@ -113,9 +113,8 @@ def test_a_persistent_device_once_used_with_offload_works_without(
 def test_what_was_set_for_a_device_is_put_back_for_other_programs(namespace: Any) -> None:
     kept_device(namespace, "mode tun")
     namespace.inside(lambda: attach_tun("kept0")).close()
-    other = namespace.inside(
-        lambda: device.attach("kept0", device.IFF_TUN | device.IFF_NO_PI)
-    )  # which sets nothing
+    # `device.attach` sets no address
+    other = namespace.inside(lambda: device.attach("kept0", device.IFF_TUN | device.IFF_NO_PI))
     os.set_blocking(other, False)
     relayed = Relayed(other)
     assert datagram_of_the_kernel(namespace, relayed).data == b"hello"

@@ -128,9 +128,8 @@ def test_a_wrong_word_is_told_with_those_that_are_known() -> None:
 def test_a_segment_is_dropped_by_the_number_that_the_ladder_prints() -> None:
     (scene,) = run("four-way", Interference.read(drop="4")).scenes
     assert [packet.number for packet in scene.trace.packets if packet.lost] == [4]
-    assert run(
-        "four-way", Interference.read(drop="4")
-    ).agrees  # the FIN comes again, and the rest is as it was
+    # The FIN comes again, and the rest is as it was
+    assert run("four-way", Interference.read(drop="4")).agrees
 
 
 def test_the_user_has_the_last_word() -> None:

@@ -1,9 +1,9 @@
 """Libraries as they come from PyPI, between two computers with Postel's sockets.
 
 In real time they are joined by a link in memory; in virtual time they are in a world, 10 ms apart. A test is
-written once, as two functions: one serves, until the other has asked. Afterwards both hosts must have received packets, and the
-machine's own network must have seen none: an audit hook tells each connection and each datagram that leaves
-by a real socket.
+written once, as two functions: one serves, until the other has asked. Afterwards both hosts must have
+received packets, and the machine's own network must have seen none: an audit hook tells each connection and each
+datagram that leaves by a real socket.
 """
 
 import asyncio
@@ -28,10 +28,8 @@ Serving = Callable[[], AbstractAsyncContextManager[Any]]
 SERVER, SERVER_6 = "10.0.0.1", "fd00::1"
 CLIENT, CLIENT_6 = "10.0.0.2", "fd00::2"
 OPENSSL = "keys are drawn by OpenSSL, inside the machine"
-PATIENCE = {
-    False: 60.0,
-    True: 3000.0,
-}  # seconds until a test that hangs is told so, in real and in virtual time
+# Seconds until a test that hangs fails, in virtual time and in real time
+PATIENCE = {False: 60.0, True: 3000.0}
 
 _leaving: list[str] = []
 _LEAVES = {

@@ -121,9 +121,8 @@ def test_httpx_sees_that_an_idle_connection_was_closed(stage: Stage) -> None:
 
     async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nonce"
-        )  # and doesn't say that this is the last
+        # Without a header that says that this is the last answer
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nonce")
         writer.close()
         await writer.wait_closed()
 

@@ -134,9 +134,8 @@ class Pair:
             elif what == "receive":
                 self.read[side].extend(end.receive(2, self.now))
             else:
-                self.was_let_go[side] |= (
-                    what != "close" or end.state is SYN_SENT
-                )  # EP-CLOSE-3: nothing of it stays
+                # EP-CLOSE-3: closed in SYN-SENT, a connection leaves nothing
+                self.was_let_go[side] |= what != "close" or end.state is SYN_SENT
                 getattr(end, what)(self.now)
         except TcpError:
             pass

@@ -38,9 +38,8 @@ class Thin(End):
             if not self.outgoing:
                 self.has_closed = True
                 connection.close(now)
-        undone = (
-            connection._tcb.counts.segments_retransmitted
-        )  # at most: each adds two ticks (RFC 4015, 3.1, step 0)
+        # At most: each adds two ticks (RFC 4015, 3.1, step 0)
+        undone = connection._tcb.counts.segments_retransmitted
         assert connection._tcb.rtt.smoothed <= ROUND_TRIP + TICK + 2 * TICK * undone
 
 
@@ -50,9 +49,8 @@ class Thin(End):
     timestamps=st.booleans(),
     sack=st.booleans(),
     tail_probe=st.booleans(),
-    congestion=st.sampled_from(
-        [Reno, Cubic]
-    ),  # BBR's pacing rate falls so low that the next segment's ACK is seconds away
+    # BBR's pacing rate falls so low that the next segment's ACK is seconds away
+    congestion=st.sampled_from([Reno, Cubic]),
     size=st.sampled_from([1, 100, 5000, 100_000]),
     loss=st.sampled_from([0.0, 0.05, 0.3, 0.5]),
 )

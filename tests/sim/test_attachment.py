@@ -83,10 +83,8 @@ def talk(make: Any, *, offload: bool = False) -> tuple[World, Caller]:
 @pytest.mark.parametrize("kind", AROUND)
 def test_hosts_talk_over_links_that_a_world_drives(kind: str, offload: bool) -> None:
     world, caller = talk(AROUND[kind], offload=offload)
-    assert (world.now, caller.ended_at) == (
-        100 * SECOND,
-        talk(AROUND[kind], offload=offload)[1].ended_at,
-    )  # from the seed alone
+    # The same again: both follow from the seed alone
+    assert (world.now, caller.ended_at) == (100 * SECOND, talk(AROUND[kind], offload=offload)[1].ended_at)
 
 
 def test_virtual_time_is_that_of_the_links() -> None:

@@ -92,9 +92,8 @@ class Chaos:
             "reorder": draw.choice((0.0, 0.2, 1.0)),  # 1.0 with a long hold: as deep as what is in flight
             "hold": draw.choice((1, 50, 5000)) * MILLISECOND,
         }
-        if (
-            settings["mtu"] < FRAGMENTED
-        ):  # two bits turned in the fragments of one packet may cancel in its checksum
+        # Two bits turned in the fragments of one packet may cancel in its checksum
+        if settings["mtu"] < FRAGMENTED:
             settings["corrupt"] = 0.0
         self.ends = (
             End(draw.randbytes(draw.choice((1, 3000, 20_000)))),

@@ -72,9 +72,8 @@ def test_after_a_crash_the_ladder_shows_no_packet_that_no_path_carried(moment: f
             new = world.restart(far)
             before = world.now
             writer.write(b"are you still there?")
-            with pytest.raises(
-                ConnectionResetError
-            ):  # the new host knows of no connection (RFC 9293, 3.5.1, figure 10)
+            # The new host knows of no connection (RFC 9293, 3.5.1, figure 10)
+            with pytest.raises(ConnectionResetError):
                 await read_to_the_end(reader)
             assert world.now <= before + 3 * SECOND
             async with here().attach(new) as network:

@@ -167,9 +167,8 @@ def test_evenly_spaced_losses_leave_what_a_sawtooth_of_whole_segments_carries(
     assert found.goodput == pytest.approx(
         whole_segments(alpha, beta, every) * SMSS * 8 / round_trip, rel=0.03
     )
-    assert whole_segments(alpha, beta, 40_000) == pytest.approx(
-        mathis(1 / 40_000), rel=0.02
-    )  # where neither matters
+    # With losses so rare that neither matters
+    assert whole_segments(alpha, beta, 40_000) == pytest.approx(mathis(1 / 40_000), rel=0.02)
 
 
 @pytest.mark.parametrize("controller", [Reno, Cubic])

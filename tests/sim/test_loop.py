@@ -1,5 +1,5 @@
-"""asyncio in virtual time: programs as they are, a clock that jumps, and an error that lists the waiting tasks
-when nothing can come any more.
+"""asyncio in virtual time: programs as they are, a clock that jumps, and an error that lists the waiting
+tasks when nothing can come any more.
 """
 
 import asyncio

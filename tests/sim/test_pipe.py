@@ -54,12 +54,13 @@ class Transfer:
 
 @pytest.mark.parametrize("timestamps", [True, False])
 def test_a_hundred_milliseconds_of_a_hundred_megabits_are_filled(timestamps: bool) -> None:
+    # The queue drops nothing: this test doesn't ask what loss costs
     transfer = Transfer(
         replace(DEFAULT, timestamps=timestamps),
         delay=50 * MILLISECOND,
         bandwidth=100 * MEGABIT,
         queue="8MiB",
-    )  # a queue that drops nothing: what loss costs isn't asked here
+    )
     assert transfer.rate(2 * SECOND, 3 * SECOND) > 0.9 * 100 * MEGABIT
     assert transfer.receiver is not None
     assert transfer.receiver._tcb.rcv.limit > 100 * MEGABIT // 8 // 10

@@ -306,9 +306,8 @@ def test_an_exception_goes_to_the_task_that_awaits_the_program() -> None:
     world, _, client = two()
 
     async def test() -> None:
-        with pytest.raises(
-            OSError, match="Connect call failed"
-        ):  # as asyncio tells it where a name has two addresses
+        # asyncio's words where a name has two addresses
+        with pytest.raises(OSError, match="Connect call failed"):
             await client.run(ask)
 
     with world:

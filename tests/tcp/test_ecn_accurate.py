@@ -298,9 +298,8 @@ def test_one_mark_costs_a_fifth_of_the_flight_once_a_round_trip() -> None:
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS)
     assert scene.tcb.ensure_controller().window == 8 * MSS
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS, seq=1)
-    scene.hears(
-        ACK | flags_of(7), ack=scene.max - 4 * MSS
-    )  # the same count, and too few segments for eight more: no news
+    # The same count, and too few segments for eight more: no news
+    scene.hears(ACK | flags_of(7), ack=scene.max - 4 * MSS)
     assert scene.tcb.ensure_controller().window >= 8 * MSS
 
 
@@ -343,11 +342,8 @@ def test_a_peer_that_acknowledges_by_dozens_is_not_suspected() -> None:
     scene = opened()
     assert [heard(scene, 5, 9), heard(scene, 5, 12), heard(scene, 5, 9)] == [0, 0, 0]
     scene = opened()
-    assert [heard(scene, 5, 2), heard(scene, 5, 9), heard(scene, 5, 9)] == [
-        0,
-        8,
-        8,
-    ]  # where it is rare it might hide eight
+    # Where marks are rare, a change by less might hide eight
+    assert [heard(scene, 5, 2), heard(scene, 5, 9), heard(scene, 5, 9)] == [0, 8, 8]
     for _ in range(6):
         heard(scene, 5, 12)
     assert heard(scene, 5, 12) == 0

@@ -144,11 +144,8 @@ WALKS: dict[str, Walk] = {
 }
 _SENDING = re.compile("send (SYN,ACK|[A-Z]+)")
 ANSWERS = {"SYN": SYN, "SYN,ACK": SYN | ACK, "FIN": FIN | ACK, "ACK": ACK, "RST": RST}
-BY_WAY_OF = {
-    "N6": State.ESTABLISHED,
-    "N7": State.ESTABLISHED,
-    "N1": State.FIN_WAIT_2,
-}  # one segment, two edges
+# Edges that one segment takes together with another: the state in between
+BY_WAY_OF = {"N6": State.ESTABLISHED, "N7": State.ESTABLISHED, "N1": State.FIN_WAIT_2}
 
 
 def edge(name: str) -> tuple[State, str, State]:

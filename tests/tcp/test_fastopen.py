@@ -310,9 +310,8 @@ def test_an_answer_follows_before_the_last_ack() -> None:
 def test_the_answer_obeys_the_initial_window_and_the_peers() -> None:
     scene, _ = server(peer=Peer(window=65535))
     scene.drain()
-    assert (
-        len(scene.sends(bytes(30_000))) == 9
-    )  # of 10: our SYN takes the room of an octet, until it is acknowledged
+    # Nine segments, not ten: until it is acknowledged, our SYN takes an octet of the initial window
+    assert len(scene.sends(bytes(30_000))) == 9
     scene, _ = server(peer=Peer(window=2500))
     scene.drain()
     scene.sends(bytes(30_000))

@@ -19,9 +19,8 @@ KEEPS = replace(
     PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3
 )
 STAMPED = replace(KEEPS, timestamps=True)
-MAKERS = {
-    name: states.SYNCHRONIZED[name] for name in ("ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT")
-}  # with nothing in flight
+# States in which nothing is in flight
+MAKERS = {name: states.SYNCHRONIZED[name] for name in ("ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT")}
 NUMBERS = st.integers(-100_000, 100_000) | st.integers(-(1 << 31), (1 << 31) - 1)
 
 

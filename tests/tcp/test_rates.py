@@ -52,11 +52,8 @@ def test_the_rate_is_what_was_delivered_over_a_round_trip(sack: bool) -> None:
     scene.sends(bytes(100 * MSS))
     scene.now += ROUND_TRIP
     scene.hears(ACK, ack=1 + 5 * MSS)
-    assert ear.heard[-1] == (
-        5 * MSS * SECOND // ROUND_TRIP,
-        5 * MSS,
-        True,
-    )  # the connection had nothing to send before
+    # The connection had nothing to send before
+    assert ear.heard[-1] == (5 * MSS * SECOND // ROUND_TRIP, 5 * MSS, True)
     assert ear.flights[-1] == (0, 5 * MSS, 0)
     scene.now += 50 * MILLISECOND
     scene.hears(ACK, ack=1 + 10 * MSS)

@@ -53,14 +53,9 @@ LIVE = (
         "time_wait_challenge",
     ),
 )
-TOLD = (
-    "timestamps",
-    "window_scaling",
-    "scale_for",
-    "sack",
-    "ecn",
-    "largest_mss",
-)  # by the SYN, and kept as they were told
+# Fields that a SYN has told the peer: they stay as they were
+TOLD = ("timestamps", "window_scaling", "scale_for", "sack", "ecn", "largest_mss")
+# Fields that only the beginning of a connection reads
 OPENING = (
     "initial_window",
     "smallest_mss",
@@ -70,7 +65,7 @@ OPENING = (
     "fast_open_limit",
     "congestion",
     "mtu_probing",
-)  # it begins a connection
+)
 REMEMBERED = (  # as a deadline, a size or a limit: the tests below
     *(
         "msl",

@@ -208,10 +208,8 @@ def test_rfc5681_3_1h_timeouts_in_a_row() -> None:
     control = scene.tcb.ensure_controller()
     assert (control.threshold, control.window) == (10 * MSS, MSS)
     scene.expires()
-    assert (control.threshold, control.window) == (
-        10 * MSS,
-        control.smss,
-    )  # less than MSS now: the path may be a black hole
+    # Less than MSS now: the path may be a black hole
+    assert (control.threshold, control.window) == (10 * MSS, control.smss)
     scene.hears(ACK, ack=1001)
     assert control.window == 2 * control.smss
 

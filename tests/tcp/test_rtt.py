@@ -208,9 +208,8 @@ def test_the_echo_of_the_first_transmission_measures_nothing_after_a_timer(sack:
     scene.sends(b"y")
     scene.now += 20 * MILLISECOND
     scene.hears(ACK, tsecr=tick(scene) - 20)
-    assert (
-        scene.tcb.rtt.smoothed <= before + 2 * GRANULARITY
-    )  # a timeout undone adds them (RFC 4015, 3.1, step 0)
+    # An undone timeout adds two ticks (RFC 4015, 3.1, step 0)
+    assert scene.tcb.rtt.smoothed <= before + 2 * GRANULARITY
 
 
 @pytest.mark.label("RFC6298-3a")
@@ -259,9 +258,8 @@ def test_rfc6298_5_1_sending_starts_the_timer() -> None:
     assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
     scene.now += 100 * MILLISECOND
     scene.sends(bytes(1000))
-    assert (
-        scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto - 100 * MILLISECOND
-    )  # it runs already
+    # The timer has run since the first segment, 100 ms ago
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto - 100 * MILLISECOND
 
 
 @pytest.mark.label("RFC6298-5.2")

@@ -332,9 +332,8 @@ def test_rfc7323_4_2_one_sample_in_a_round_trip() -> None:
     scene.expires()
     scene.now += 30 * MILLISECOND
     scene.hears(ACK, tsecr=scene.sent[0].tsval)
-    assert (
-        scene.tcb.rtt.smoothed == (7 * found[0] + 30 * MILLISECOND) // 8
-    )  # the next round trip, by the echo
+    # The next round trip, by the echo
+    assert scene.tcb.rtt.smoothed == (7 * found[0] + 30 * MILLISECOND) // 8
 
 
 @pytest.mark.label("RFC7323-5.2b")

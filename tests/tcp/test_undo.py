@@ -109,9 +109,8 @@ def test_rfc3522_3_2_an_older_echo_disproves_the_timeout_at_once() -> None:
     smoothed = scene.tcb.rtt.smoothed
     scene.hears(ACK, ack=1 + smss, tsval=6, tsecr=old)
     assert scene.tcb.ensure_controller().threshold > 1 << 20
-    assert (
-        scene.tcb.ensure_controller().window <= 11 * smss
-    )  # FlightSize and twice what was acknowledged: no burst
+    # No burst: the window is at most FlightSize and twice what was acknowledged
+    assert scene.tcb.ensure_controller().window <= 11 * smss
     assert rack(scene).board.lost == 0
     sent_at_tick = clock(scene)
     scene.now += 900 * MILLISECOND

@@ -209,9 +209,8 @@ def test_rfc7323_2_3b_fourteen_is_the_most(offered: int) -> None:
     assert scene.tcb.snd.shift == 14
     said = [] if offered == 14 else [f"a window scale of {offered}; 14, the largest allowed, is used"]
     assert scene.watch.errors == said  # "SHOULD log the error"
-    assert (
-        established(PLAIN, Peer(window_scale=offered)).watch.errors == []
-    )  # where no scale is agreed on there is no error
+    # Where no scale is agreed on there is no error
+    assert established(PLAIN, Peer(window_scale=offered)).watch.errors == []
 
 
 @pytest.mark.label("RFC7323-2.3b")

@@ -87,9 +87,8 @@ def main(*, is_tls: bool) -> None:
             await client.run(fetch_tls if is_tls else talk_much)
 
         world.run(test())
-    shown = (
-        slice(24) if is_tls else slice(None)
-    )  # the rest of a packet of TLS differs, and so does the checksum
+    # The rest of a packet of TLS differs, and so does the checksum
+    shown = slice(24) if is_tls else slice(None)
     lines = [
         f"{each.sent_at} {each.arrived_at} {each.lost} {each.octets[shown].hex()} {len(each.octets)}"
         for each in trace.packets

@@ -47,9 +47,8 @@ def test_the_sampler_looks_whenever_a_segment_of_its_connection_passes() -> None
     other.open_active(2)
     assert other.next_segment(2)
     scene = established(PLAIN)
-    connection.segment_arrives(
-        scene.segment(SYN | ACK, ack=0), 5
-    )  # of an impossible ACK: it passes all the same
+    # Its ACK is impossible, and still it is sampled
+    connection.segment_arrives(scene.segment(SYN | ACK, ack=0), 5)
     assert [found.when for found in sampler.samples] == [5]
     connection.abort(6)
     assert connection.next_segment(7)

@@ -80,7 +80,7 @@ def test_the_cookies_of_fast_open() -> None:
 
 
 def trouble() -> Trace:
-    """Reordering, a copy, damage, a datagram to a port without a program, a reset, and a call that sends nothing."""
+    """Reordering, a copy, damage, a datagram to a closed port, a reset, and a call that sends nothing."""
     stage = Stage().handshake()
     left, right = stage.left, stage.right
     late = stage.departs(left, stage.packet(left, ACK, 1, 1, b"a" * 100), 30, 60)

@@ -115,9 +115,8 @@ def test_windows_and_probes_are_recognised() -> None:
 
 def test_a_new_syn_between_the_same_ends_begins_another_connection() -> None:
     stage = Stage().handshake()
-    stage.crosses(
-        stage.left, stage.packet(stage.left, SYN, 0, window_scale=7), 25
-    )  # the same again: no other
+    # The same SYN again begins no other connection
+    stage.crosses(stage.left, stage.packet(stage.left, SYN, 0, window_scale=7), 25)
     stage.enters(stage.left, CLOSED, 30)
     stage.enters(stage.left, SYN_SENT, 40)
     stage.crosses(stage.left, stage.packet(stage.left, SYN, 77), 40)
@@ -186,9 +185,8 @@ def test_other_protocols_have_captions() -> None:
     stage.trace.packet_sent(b"nonsense", 60_000)
     captions = [packet.caption for packet in stage.trace.packets[3:]]
     assert captions[:3] == ["UDP len=5", "ICMP packet too big mtu=1300", "protocol 200, 5 octets"]
-    assert (
-        stage.trace.packets[4] in stage.trace.flows[0].packets
-    )  # ICMP goes with the connection that it is about
+    # ICMP goes with the connection that it is about
+    assert stage.trace.packets[4] in stage.trace.flows[0].packets
     assert len(stage.trace.packets) == 7
 
 

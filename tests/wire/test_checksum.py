@@ -59,9 +59,8 @@ def test_payload_is_right_wherever_the_ip_header_ends(
     start, end = len(header), len(header) + size
     assert checksum.payload_is_right(octets, start, end, source, destination, 6)
     assert not checksum.payload_is_right(octets, start, end, source, destination, 17)
-    assert not checksum.payload_is_right(
-        octets, start, end + 1, source, destination, 6
-    )  # the wrong length for the pseudo-header
+    # The wrong length for the pseudo-header
+    assert not checksum.payload_is_right(octets, start, end + 1, source, destination, 6)
 
 
 @pytest.mark.parametrize(("source", "destination"), PSEUDO)

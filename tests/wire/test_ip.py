@@ -223,10 +223,8 @@ def test_ipv4_fragments_of_no_use(total: int, bits: int) -> None:
     ("first", "headers"),
     [
         (ip.HOP_BY_HOP, extension(6)),
-        (
-            ip.HOP_BY_HOP,
-            extension(6, 16, bytes.fromhex("0502000001080000000000000000")),
-        ),  # router alert and PadN
+        # Router alert and PadN
+        (ip.HOP_BY_HOP, extension(6, 16, bytes.fromhex("0502000001080000000000000000"))),
         (ip.DESTINATION_OPTIONS, extension(6, 2048)),
         (ip.DESTINATION_OPTIONS, extension(6, body=bytes.fromhex("1e04aabbccdd"))),  # unknown, may be skipped
         (ip.ROUTING, extension(6, body=b"\0\0")),

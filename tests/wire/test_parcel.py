@@ -39,9 +39,8 @@ def test_what_is_cut_is_what_would_have_been_sent_one_by_one(
     pieces = finished(unfinished(whole, pair, stride if len(data) > stride else 0))
     expected = []
     for at in range(0, max(len(data), 1), stride):
-        flags = (
-            ACK | ECE | (CWR if at == 0 else 0) | (FIN | PSH if at + stride >= len(data) else 0)
-        )  # RFC 3168's CWR is told once
+        # RFC 3168's CWR is told once
+        flags = ACK | ECE | (CWR if at == 0 else 0) | (FIN | PSH if at + stride >= len(data) else 0)
         payload = encode_for(made(flags, number + at & TOP, data[at : at + stride], tsval), *pair)
         expected.append(ip.encode(*pair, segment.PROTOCOL, payload, identification=0xFFFE))
     assert pieces == expected

@@ -185,9 +185,8 @@ def test_bad_hdr_12_mutated_segments_parse_or_raise(made: Segment, position: int
 
 @pytest.mark.parametrize("data", [b"", b"odd", b"even", bytes(600), b"\xff" * 601])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_bad_csum_1_any_flipped_bit_is_noticed(
-    pair: tuple[bytes, bytes], data: bytes
-) -> None:  # MUST-3, EP-PRE-2
+# MUST-3, EP-PRE-2
+def test_bad_csum_1_any_flipped_bit_is_noticed(pair: tuple[bytes, bytes], data: bytes) -> None:
     octets = encode_for(Segment(1000, 80, 1, 2, ACK, 500, data, 0, 111, 222), *pair)
     packet = ip.encode(*pair, segment.PROTOCOL, octets)
     start = len(packet) - len(octets)
@@ -232,9 +231,8 @@ def test_bad_csum_1_zero_is_a_checksum_like_any_other() -> None:
 def test_bad_csum_1_all_ones_is_minus_zero() -> None:
     octets = encode_for(with_checksum(0), ALICE, BOB)
     packet = ip.encode(ALICE, BOB, segment.PROTOCOL, octets[:16] + b"\xff\xff" + octets[18:])
-    assert segment.checksum_is_right(
-        packet, 20, len(packet), ALICE, BOB
-    )  # RFC 1071, 2: either zero stands for the other
+    # RFC 1071, 2: either zero stands for the other
+    assert segment.checksum_is_right(packet, 20, len(packet), ALICE, BOB)
     octets = encode_for(with_checksum(1), ALICE, BOB)
     for value in (b"\0\0", b"\xff\xff"):
         packet = ip.encode(ALICE, BOB, segment.PROTOCOL, octets[:16] + value + octets[18:])

@@ -17,16 +17,18 @@ MESSAGE = bytes.fromhex(
 @pytest.mark.parametrize(
     ("key", "plain", "cipher"),
     [
+        # FIPS 197, appendix B
         (
             "2b7e151628aed2a6abf7158809cf4f3c",
             "3243f6a8885a308d313198a2e0370734",
             "3925841d02dc09fbdc118597196a0b32",
-        ),  # appendix B
+        ),
+        # FIPS 197, appendix C.1
         (
             "000102030405060708090a0b0c0d0e0f",
             "00112233445566778899aabbccddeeff",
             "69c4e0d86a7b0430d8cdb78070b4c55a",
-        ),  # appendix C.1
+        ),
     ],
 )
 def test_fips_197(key: str, plain: str, cipher: str) -> None:

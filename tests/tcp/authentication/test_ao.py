@@ -69,21 +69,10 @@ def test_rfc5925_6_2_numbers_go_round_four_times() -> None:
     "numbers",
     [
         [0xFFFF_FFF0, 0x10, 0xFFFF_FFF8, 0x18],  # reordered around the end
-        [
-            0x0000_0001,
-            0xFFFF_FF00,
-            0x0000_0100,
-            0x7FFF_0000,
-            0x0000_0200,
-        ],  # and looked back at from far beyond
-        [
-            0x7FFF_FFF0,
-            0x8000_0010,
-            0x7FFF_FFF8,
-            0xFFFF_FFFF,
-            0x0,
-            0xFFFF_FFFF,
-        ],  # where RFC 5925's own example goes wrong
+        # An old number comes once the new ones are far beyond the wrap
+        [0x0000_0001, 0xFFFF_FF00, 0x0000_0100, 0x7FFF_0000, 0x0000_0200],
+        # Where RFC 5925's own example goes wrong
+        [0x7FFF_FFF0, 0x8000_0010, 0x7FFF_FFF8, 0xFFFF_FFFF, 0x0, 0xFFFF_FFFF],
     ],
 )
 def test_rfc5925_6_2_reordering(numbers: list[int]) -> None:
@@ -213,9 +202,8 @@ def test_rfc5925_7_3_reasons() -> None:
     bare.other = ((options.MD5, bytes(16)),)
     assert ends.judged(encode_for(bare, HERE.address, THERE.address)) == "signature_missing"
     assert ends.judged(ends.made(HERE_ISN + 1), irs=UNKNOWN) == "signature_early"
-    assert (
-        ends.judged(ends.made(HERE_ISN + 1), irs=HERE_ISN + 1) == "signature_wrong"
-    )  # of another connection
+    # The segment is signed for another connection
+    assert ends.judged(ends.made(HERE_ISN + 1), irs=HERE_ISN + 1) == "signature_wrong"
     assert (ends.there.accepted, ends.there.refused) == (0, 6)
 
 

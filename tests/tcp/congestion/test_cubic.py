@@ -147,10 +147,8 @@ def test_rfc9438_4_9_a_spurious_loss_changes_nothing() -> None:
     control.remember(control.window)
     control.lost(control.window, alarmed.now)
     control.undo(1 << 30, alarmed.now + 50 * MILLISECOND)
-    assert (control.window, control.threshold) == (
-        calm.control.window,
-        calm.control.window,
-    )  # RFC 4015: pipe_prev
+    # RFC 4015: pipe_prev
+    assert (control.window, control.threshold) == (calm.control.window, calm.control.window)
     for clock in (calm, alarmed):
         clock.passes(5 * SECOND)
     assert segments(alarmed) == pytest.approx(segments(calm), abs=0.05)

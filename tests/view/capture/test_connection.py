@@ -91,6 +91,7 @@ ASKS_ACCURATE = SYN | AE | ECE | CWR
         (Tape().left(SYN, 0, other=((34, b""),)).right(SYN | ACK, 0, 1, other=(COOKIE,)), ["tfo=given"]),
         (Tape().left(SYN, 0, 0, b"early", other=(COOKIE,)).right(SYN | ACK, 0, 6), ["tfo=accepted"]),
         (Tape().left(SYN, 0, 0, b"early", other=(COOKIE,)).right(SYN | ACK, 0, 1), ["tfo=refused"]),
+        # The last SYN counts
         (
             Tape()
             .left(SYN, 0, window_scale=7)
@@ -98,7 +99,7 @@ ASKS_ACCURATE = SYN | AE | ECE | CWR
             .left(SYN, 0)
             .right(SYN | ACK, 0, 1, window_scale=7),
             [],
-        ),  # the last SYN counts
+        ),
     ],
 )
 def test_what_else_was_agreed(tape: Tape, words: list[str]) -> None:
@@ -240,9 +241,8 @@ def taped(segments: list[tuple[int, int, int, int, int, int]], tape: Tape | None
 
 
 @given(SEGMENTS)
-@example(
-    [(1, DATA, NEXT, 1, 5, 3), (0, ACK, NEXT, 6, 0, 3), (0, ACK, NEXT, 3, 0, 3)]
-)  # an ACK that was overtaken
+# An ACK that was overtaken
+@example([(1, DATA, NEXT, 1, 5, 3), (0, ACK, NEXT, 6, 0, 3), (0, ACK, NEXT, 3, 0, 3)])
 @settings(deadline=None)
 def test_the_short_way_counts_as_the_long_way_does(
     segments: list[tuple[int, int, int, int, int, int]],

@@ -58,11 +58,8 @@ def test_round_trips_from_where_the_capture_was_made() -> None:
         .wait(19)
         .right(ACK, 1, 3)
     )
-    assert pace(tape).round_trips(0) == (
-        1 * MILLISECOND,
-        10 * MILLISECOND,
-        20 * MILLISECOND,
-    )  # the least is of the SYN
+    # The shortest is the SYN's
+    assert pace(tape).round_trips(0) == (1 * MILLISECOND, 10 * MILLISECOND, 20 * MILLISECOND)
     assert pace(tape).round_trips(1) == (1 * MILLISECOND,) * 3
 
 

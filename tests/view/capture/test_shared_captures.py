@@ -11,9 +11,8 @@ import pytest
 
 from tests.view.capture.tape import read
 
-FOLDERS = [
-    parent / "shared" / "captures" for parent in Path(__file__).parents
-]  # beside the checkout, or beside a copy inside it
+# Beside the checkout, or beside a copy inside it
+FOLDERS = [parent / "shared" / "captures" for parent in Path(__file__).parents]
 FOLDER = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the shared captures aren't here")
 

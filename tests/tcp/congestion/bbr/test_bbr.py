@@ -78,10 +78,8 @@ def every(count: int) -> Callable[[int], bool]:
 def test_it_begins_at_277_percent_of_the_initial_window_in_a_round_trip() -> None:
     control = BBR(SMSS, 10 * SMSS)
     assert control.is_model
-    assert (control.pacing_rate, control.window) == (
-        27_700_000,
-        10 * SMSS,
-    )  # of a millisecond, as long as none is known
+    # A round trip of 1 ms is assumed as long as none is known
+    assert (control.pacing_rate, control.window) == (27_700_000, 10 * SMSS)
     control.observed(sample(round_trip=100 * MILLISECOND, delivered=SMSS), START)
     assert control.pacing_rate == 277_000
 
