@@ -117,7 +117,7 @@ class Crowd:
             self._heard(self._segment(number, 2, ACK) for number in numbers)
 
     def _heard(self, packets: Iterable[bytes]) -> list[bytes]:
-        """Packets that the host sends in answer. A connection whose stream has ended is closed."""
+        """Packets that the host sends in answer. It closes a connection when its stream has ended."""
         said, packets = [], list(packets)
         started = time.perf_counter()
         for packet in packets:

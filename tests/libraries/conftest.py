@@ -2,8 +2,8 @@
 
 In real time they are joined by a link in memory; in virtual time they are in a world, 10 ms apart. A test is
 written once, as two functions: one serves, until the other has asked. Afterwards both hosts must have
-received packets, and the machine's own network must have seen none: an audit hook tells each connection and each
-datagram that leaves by a real socket.
+received packets, and the machine's own network must have seen none: an audit hook tells each connection and
+each datagram that leaves by a real socket.
 """
 
 import asyncio
